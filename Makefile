@@ -1,0 +1,40 @@
+# Each target sets up .venv first, once; nothing is installed outside this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test test-all check
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): about two minutes the first time"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed ## Run everything on simulated messages and print delivery rates
+	@$(BIN)/sms-delivery demo
+
+dev: $(VENV)/installed ## Open the Dagster UI on http://127.0.0.1:3000
+	@mkdir -p data/dagster
+	@DAGSTER_HOME=$(CURDIR)/data/dagster $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+test: $(VENV)/installed-dev ## Run the quick tests
+	@$(PYTEST) -m 'not slow'
+
+test-all: $(VENV)/installed-dev ## Run all tests; those of the UI need Chromium
+	@$(PYTEST)
+
+check: $(VENV)/installed-dev ## Run ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy

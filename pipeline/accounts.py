@@ -1,0 +1,123 @@
+"""Accounts: which credentials and base URL go with which app.
+
+What belongs here: `SMS_ACCOUNTS` and the default account of the settings (which also gives the base URL
+to apps that name none). What does not: asking.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from pipeline.errors import SettingsError
+from pipeline.settings import Settings, check_base_url, environment_secret
+
+_FIELDS = frozenset({"api_key", "api_secret", "api_secret_env", "base_url"})
+_UNFIT_KEY = "must be printable ASCII without blanks: it goes into a header"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Credentials for one or more apps at one base URL."""
+
+    base_url: str
+    api_key: SecretStr
+    api_secret: SecretStr
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The account of every app: named ones, and the default for apps that are not named."""
+
+    default: Account | None
+    named: dict[str, Account] = field(default_factory=dict)
+
+    def of(self, app_id: str) -> Account | None:
+        """Return the account of an app, None where there is none for it."""
+        return self.named.get(app_id, self.default)
+
+
+def load_accounts(settings: Settings) -> Accounts:
+    """Gather the accounts that the settings name.
+
+    Raises:
+        SettingsError: there is none at all, or the file of `SMS_ACCOUNTS` is not as it should be.
+    """
+    named = _named(settings.accounts, settings.api_base_url) if settings.accounts else {}
+    missing = [f"SMS_{name.upper()}" for name in ("api_key", "api_secret") if not _text(getattr(settings, name))]
+    if len(missing) == 2 and named:  # noqa: PLR2004 - both: no default account is meant
+        return Accounts(None, named)
+    if missing:
+        raise SettingsError(f"{missing[0]}: is needed to ask the API, and is not set")
+    if settings.api_key is None or settings.api_secret is None:
+        raise AssertionError("checked above")
+    if not _fits_header(_text(settings.api_key)):
+        raise SettingsError(f"SMS_API_KEY: {_UNFIT_KEY}")
+    return Accounts(Account(settings.api_base_url, settings.api_key, settings.api_secret), named)
+
+
+def _fits_header(key: str) -> bool:
+    return key.isascii() and key.isprintable() and " " not in key
+
+
+def check_inputs(settings: Settings) -> None:
+    """Check, before anything is done, that a run has logs to read and credentials to ask with.
+
+    Raises:
+        SettingsError: it has not; one line that names the setting.
+    """
+    if not settings.sent_logs:
+        raise SettingsError("SMS_SENT_LOGS: is needed to know which messages were sent, and is not set")
+    load_accounts(settings)
+
+
+def _text(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""
+
+
+def _named(path: Path, base_url: str) -> dict[str, Account]:
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"SMS_ACCOUNTS: {path} can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        # The parser's own message may quote a line that holds a secret.
+        raise SettingsError(f"SMS_ACCOUNTS: {path} is not a TOML file") from None
+    apps = content.get("apps")
+    if not isinstance(apps, dict) or content.keys() != {"apps"}:
+        raise SettingsError(f"SMS_ACCOUNTS: {path} must hold tables [apps.APPID] and nothing else")
+    return {app_id: _account(path, app_id, entry, base_url) for app_id, entry in apps.items()}
+
+
+def _account(path: Path, app_id: str, entry: Any, base_url: str) -> Account:
+    where = f"SMS_ACCOUNTS: {path}: [apps.{app_id}]"
+    if not isinstance(entry, dict):
+        raise SettingsError(f"{where} must be a table")
+    if unknown := sorted(entry.keys() - _FIELDS):
+        raise SettingsError(f"{where}: {unknown[0]} is not one of {', '.join(sorted(_FIELDS))}")
+    if not all(isinstance(value, str) and value for value in entry.values()):
+        raise SettingsError(f"{where}: every value must be text and not empty")
+    if "api_key" not in entry:
+        raise SettingsError(f"{where}: api_key is missing")
+    if not _fits_header(entry["api_key"]):
+        raise SettingsError(f"{where}: api_key {_UNFIT_KEY}")
+    try:
+        base_url = check_base_url(entry.get("base_url", base_url))
+    except ValueError as error:
+        raise SettingsError(f"{where}: base_url {error}") from None
+    return Account(base_url, SecretStr(entry["api_key"]), _secret(where, entry))
+
+
+def _secret(where: str, entry: dict[str, str]) -> SecretStr:
+    if ("api_secret" in entry) == ("api_secret_env" in entry):
+        raise SettingsError(f"{where}: give either api_secret or api_secret_env")
+    if "api_secret" in entry:
+        return SecretStr(entry["api_secret"])
+    secret = environment_secret(entry["api_secret_env"])
+    if secret is None:
+        raise SettingsError(f"{where}: the variable {entry['api_secret_env']} is not set")
+    return secret

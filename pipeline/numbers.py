@@ -1,0 +1,118 @@
+"""What `SMS_NUMBERS` does to phone numbers before anything is stored.
+
+Belongs here: reducing a number to digits, keeping, masking, hashing or dropping it, and masking
+digit runs in free text. Does not belong here: which country a number is from (`countries`), where
+numbers are found (`log_records`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute
+
+Mode = Literal["keep", "mask", "hash", "drop"]
+
+SHOWN_DIGITS = 4
+"""Digits at the end of a number that `mask` leaves readable."""
+MAX_TEXT = 500
+"""Characters of free text that are stored."""
+_pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
+_OTHER_THAN_DIGITS = re.compile(r"[^0-9]+")
+_DIGIT_RUN = re.compile(r"\d{7,}")
+
+
+@dataclass(frozen=True)
+class NumberPolicy:
+    """How phone numbers are stored.
+
+    Attributes:
+        mode: `keep`, `mask`, `hash` or `drop`.
+        key: key of the HMAC, needed by `hash`, never shown.
+
+    Raises:
+        ValueError: `hash` without a key.
+    """
+
+    mode: Mode = "keep"
+    key: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.mode == "hash" and not self.key:
+            raise ValueError("numbers are hashed with a key, and there is none")
+
+
+def digits_of(text: str) -> str | None:
+    """Return the ASCII digits of `text` in their order, None where it has none."""
+    if text.isascii() and text.isdigit():
+        return text
+    return _OTHER_THAN_DIGITS.sub("", text) or None
+
+
+def treat_number(text: str | None, policy: NumberPolicy) -> str | None:
+    """Return what is stored for the phone number `text`: None where it has no digit."""
+    digits = digits_of(text) if text is not None else None
+    if digits is None or policy.mode == "drop":
+        return None
+    if policy.mode == "mask":
+        return "*" * (len(digits) - SHOWN_DIGITS) + digits[-SHOWN_DIGITS:]
+    return _hashed(digits, policy.key) if policy.mode == "hash" else digits
+
+
+def treat_numbers(numbers: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberPolicy) -> pa.StringArray:
+    """Return what is stored for each phone number, as `treat_number` does for one.
+
+    Shape:  n texts or nulls -> n texts or nulls.
+    """
+    if policy.mode == "drop":
+        return pa.nulls(len(numbers), pa.string())
+    digits = _digit_array(numbers)
+    if policy.mode == "mask":
+        return _masked(digits)
+    if policy.mode == "hash":
+        return _hashes(digits, policy.key)
+    return digits
+
+
+def _digit_array(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
+    """Return the ASCII digits of each text, null where there are none."""
+    whole = numbers.combine_chunks() if isinstance(numbers, pa.ChunkedArray) else numbers
+    texts: pa.StringArray = _pc.cast(whole, pa.string())
+    if _pc.all(_pc.match_substring_regex(texts, "^[0-9]+$")).as_py() is not False:
+        return texts
+    digits = _pc.replace_substring_regex(texts, "[^0-9]+", "")
+    found: pa.StringArray = _pc.if_else(_pc.equal(digits, ""), None, digits)
+    return found
+
+
+def mask_text(text: str, policy: NumberPolicy) -> str:
+    """Return free text fit for storing: at most 500 characters, runs of 7 and more digits as `*`.
+
+    With `keep` the digits stay.
+    """
+    masked = text if policy.mode == "keep" else _DIGIT_RUN.sub(_stars, text)
+    return masked[:MAX_TEXT]
+
+
+def _stars(run: re.Match[str]) -> str:
+    return "*" * len(run[0])
+
+
+def _hashed(digits: str, key: bytes) -> str:
+    return hmac.digest(key, digits.encode("ascii"), "sha256").hex()
+
+
+def _masked(digits: pa.StringArray) -> pa.StringArray:
+    hidden = _pc.max_element_wise(_pc.subtract(_pc.binary_length(digits), SHOWN_DIGITS), 0, skip_nulls=False)
+    shown = _pc.utf8_slice_codeunits(digits, -SHOWN_DIGITS)
+    masked: pa.StringArray = _pc.binary_join_element_wise(_pc.binary_repeat("*", hidden), shown, "")
+    return masked
+
+
+def _hashes(digits: pa.StringArray, key: bytes) -> pa.StringArray:
+    hashes = [_hashed(each, key) if each is not None else None for each in digits.to_pylist()]
+    return pa.array(hashes, pa.string())

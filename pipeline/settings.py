@@ -1,0 +1,270 @@
+"""Settings: read from the environment and `.env`, checked once, never shown with secrets.
+
+The only module that reads the environment. Every setting is a row of the README's table.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipeline.errors import SettingsError
+from pipeline.numbers import NumberPolicy
+
+PREFIX = "SMS_"
+API_MEMORY = timedelta(days=90)
+"""How long the platform can be asked about a message (protocol: "90-120 days")."""
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+UNSAFE_LAKE_CHARACTERS = "%[]*?"
+"""delta-rs fails or panics on the first three, DuckDB reads all but `%` as glob patterns."""
+_OWNER = 0o600
+
+
+def _zone(value: object) -> ZoneInfo:
+    if isinstance(value, ZoneInfo):
+        return value
+    try:
+        return ZoneInfo(str(value))
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("must be the name of a time zone, such as UTC or Europe/Berlin") from error
+
+
+def _file_mode(value: object) -> int:
+    if isinstance(value, int):
+        return value
+    text = str(value)
+    if not re.fullmatch(r"0?o?[0-7]{3}", text) or int(text[-3:], 8) & _OWNER != _OWNER:
+        raise ValueError("must be an octal mode in which the owner may read and write, such as 0640")
+    mode = int(text[-3:], 8)
+    if mode & 0o111:
+        raise ValueError("must not make files executable; folders get their x bits from the read bits")
+    return mode
+
+
+def _memory_limit(value: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)", value.strip(), re.IGNORECASE):
+        raise ValueError("must be a size such as 400MB or 2GB")
+    return value.strip()
+
+
+def check_base_url(url: str) -> str:
+    """Return `url` without a trailing slash; refuse what would send a signature in the clear.
+
+    Raises:
+        ValueError: not a URL, has a query, or is plain http to a host that is not loopback.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be a URL such as https://api.itniotech.com/sms")
+    if parts.username or parts.password:
+        raise ValueError("must not carry a user or a password")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+        raise ValueError("must be https: plain http is allowed to a loopback host only")
+    return url.strip().rstrip("/")
+
+
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
+
+
+class Settings(BaseSettings):
+    """All settings; attribute `x_y` is the environment variable `SMS_X_Y`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
+
+    api_base_url: Annotated[str, AfterValidator(check_base_url)] = "https://api.itniotech.com/sms"
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+    app_id: str | None = None
+    sent_logs: Annotated[tuple[str, ...], NoDecode] = ()
+    sent_log_timezone: Zone = ZoneInfo("UTC")
+    lake: Path = Path("data/lake")
+    duckdb: Path = Path("data/analytics.duckdb")
+    report: Path = Path("data/report.html")
+    timezone: Zone = ZoneInfo("UTC")
+    start_date: date = date(2024, 1, 1)
+    batch_size: int = Field(200, ge=1, le=200)
+    max_concurrency: int = Field(8, ge=1, le=256)
+    max_requests_per_second: float = Field(10, ge=0, allow_inf_nan=False)
+    timeout_seconds: float = Field(30, gt=0, allow_inf_nan=False)
+    max_attempts: int = Field(5, ge=1, le=100)
+    unknown_after_hours: float = Field(72, gt=0, allow_inf_nan=False)
+    give_up_after_days: float = Field(7, gt=0, le=90)
+    accounts: Path | None = None
+    file_mode: Annotated[int, BeforeValidator(_file_mode)] = 0o640
+    snapshot_hours: float = Field(24, ge=0, allow_inf_nan=False)
+    memory_limit: Annotated[str, AfterValidator(_memory_limit)] = "400MB"
+    alert_webhook: SecretStr | None = None
+    numbers: Literal["keep", "mask", "hash", "drop"] = "keep"
+    numbers_key: SecretStr | None = None
+
+    @field_validator("sent_logs", mode="before")
+    @classmethod
+    def _split_patterns(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("lake")
+    @classmethod
+    def _plain_lake_path(cls, value: Path) -> Path:
+        text = str(value)
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
+            raise ValueError("must be a folder of this machine, not a URL")
+        if any(character in text for character in UNSAFE_LAKE_CHARACTERS):
+            raise ValueError(f"must not contain any of {' '.join(UNSAFE_LAKE_CHARACTERS)}")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over `.env`."""
+        del settings_cls, file_secret_settings
+        return init_settings, env_settings, dotenv_settings
+
+    @property
+    def unknown_after(self) -> timedelta:
+        """Silence after which a message counts as `unknown`."""
+        return timedelta(hours=self.unknown_after_hours)
+
+    @property
+    def give_up_after(self) -> timedelta:
+        """Age after which an id that was answered before is asked for no more."""
+        return timedelta(days=self.give_up_after_days)
+
+    def today(self, now: datetime) -> date:
+        """Return the partition of the instant `now`."""
+        return now.astimezone(self.timezone).date()
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where settings come from: the `.env` that is read, if any, and the folder that paths count from."""
+
+    env_file: Path | None
+    folder: Path
+
+
+def _home(start: Path) -> _Home:
+    for folder in (start, *start.parents):
+        if (folder / ".env").is_file():
+            return _Home(folder / ".env", folder)
+    return _Home(None, start)
+
+
+def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings as of now; relative paths become absolute.
+
+    `.env` is looked for in `folder` (default: the working directory) and above it, the nearest wins.
+
+    Raises:
+        SettingsError: a value is wrong; one line that names the setting and not its value.
+    """
+    home = _home((folder or Path.cwd()).resolve())
+    try:
+        settings = Settings(_env_file=home.env_file, **overrides)
+    except ValidationError as error:
+        raise SettingsError(_first_complaint(error)) from None
+    _warn_of_unknown(home)
+    if settings.numbers == "hash" and not _revealed(settings.numbers_key):
+        raise SettingsError("SMS_NUMBERS_KEY: is needed when SMS_NUMBERS=hash, and is not set")
+    return settings.model_copy(update=_absolute_paths(settings, home.folder))
+
+
+def _absolute_paths(settings: Settings, folder: Path) -> dict[str, object]:
+    paths: dict[str, object] = {
+        name: folder / Path(value).expanduser()
+        for name in ("lake", "duckdb", "report", "accounts")
+        if (value := getattr(settings, name)) is not None
+    }
+    if any(character in str(paths["lake"]) for character in UNSAFE_LAKE_CHARACTERS):
+        raise SettingsError(
+            f"SMS_LAKE: must not lie in a path with any of {' '.join(UNSAFE_LAKE_CHARACTERS)}: {paths['lake']}"
+        )
+    paths["sent_logs"] = tuple(_absolute_pattern(pattern, folder) for pattern in settings.sent_logs)
+    return paths
+
+
+def _absolute_pattern(pattern: str, folder: Path) -> str:
+    expanded = Path(pattern).expanduser()
+    return str(expanded) if expanded.is_absolute() else f"{glob.escape(str(folder))}/{pattern}"
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    name = PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
+    return f"{name}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _warn_of_unknown(home: _Home) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may
+    if home.env_file is not None:
+        names |= {name.upper() for name in _names_in(home.env_file)}
+    for name in sorted(names):
+        if name.startswith(PREFIX) and name not in known:
+            warnings.warn(f"{name}: is not a setting of sms-delivery and is ignored", stacklevel=3)
+
+
+def _names_in(env_file: Path) -> list[str]:
+    return re.findall(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", env_file.read_text("utf-8"), re.MULTILINE)
+
+
+def environment_secret(name: str) -> SecretStr | None:
+    """Return the secret in the environment variable `name`, None where it is not set or empty."""
+    value = os.environ.get(name)  # noqa: TID251 - this is the module that may
+    return SecretStr(value) if value else None
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""
+
+
+def number_policy(settings: Settings) -> NumberPolicy:
+    """Return what is done to phone numbers before anything is stored."""
+    return NumberPolicy(mode=settings.numbers, key=_revealed(settings.numbers_key).encode())
+
+
+class _GivenSettings(Settings):
+    """Settings of arguments and defaults alone."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def given_settings(folder: Path, **values: Any) -> Settings:
+    """Return settings of these values and defaults, whatever the environment says; paths count from `folder`."""
+    settings = _GivenSettings(**values)
+    return settings.model_copy(update=_absolute_paths(settings, folder.resolve()))
