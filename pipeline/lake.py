@@ -1,0 +1,393 @@
+"""The lake: Delta tables of Parquet files, one folder a table, one partition a day of sending.
+
+What belongs here: opening, listing, committing, locks, scratch space. What does not: what the rows mean
+(`tables.py`, `sql/`), DuckDB (`warehouse.py`), HTTP.
+
+Files are written first (by DuckDB's COPY or pyarrow, so that memory does not grow with a day) and become
+part of a table with one commit of its transaction log. What must not be done twice (a log's records stored,
+a partition replaced) carries a Delta application transaction: a commit that meets another one of the same
+name fails with `StaleSnapshotError`, and is worked out again from what is there now.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+from filelock import FileLock, Timeout
+
+from pipeline.errors import LakeError, SettingsError
+from pipeline.tables import LAKE_TABLES, PARTITION_KEY, SqlType, Table
+
+NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
+"""Folder name of the partition of rows without a date, as Hive, Delta and DuckDB write it."""
+COMPRESSION: Final = "zstd"
+_CHANGES_DATA: Final = True
+_COMMIT_TRIES: Final = 50
+_ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
+    "VARCHAR": pa.string(),
+    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+    "DATE": pa.date32(),
+    "BOOLEAN": pa.bool_(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+}
+
+
+class StaleSnapshotError(LakeError):
+    """Another commit did the same work in the meantime; read again and work it out anew."""
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Return the Arrow schema of a table's columns, the partition key included."""
+    return pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in table.columns])
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file that is, or is about to be, part of a table.
+
+    Attributes:
+        path: absolute path.
+        sent_date: its partition, None for rows without a date.
+        rows: rows in it.
+        size: bytes.
+        latest: greatest `observed_at` in it, UTC; None where the table has no such column or it is not known.
+    """
+
+    path: Path
+    sent_date: date | None
+    rows: int
+    size: int
+    latest: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table as of one version: what a reader may rely on, and what a commit starts from."""
+
+    table: Table
+    version: int
+    files: tuple[DataFile, ...]
+    _handle: DeltaTable = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        """Rows in all files."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def latest(self) -> datetime | None:
+        """Greatest `observed_at` of all files."""
+        return max((file.latest for file in self.files if file.latest), default=None)
+
+    def days(self) -> list[date]:
+        """Return the partitions that have files, in order, those without a date left out."""
+        return sorted({file.sent_date for file in self.files if file.sent_date})
+
+    def of(self, days: Collection[date | None]) -> list[DataFile]:
+        """Return the files of some partitions."""
+        return [file for file in self.files if file.sent_date in days]
+
+    def transaction(self, name: str) -> int | None:
+        """Return the version of an application transaction, None where there was none."""
+        version = self._handle.transaction_version(name)
+        return None if version is None else int(version)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A folder of Delta tables.
+
+    Attributes:
+        folder: absolute path.
+        mode: mode of its files.
+    """
+
+    folder: Path
+    mode: int
+
+    @classmethod
+    def open(cls, folder: Path, *, mode: int, recorded: Mapping[str, str]) -> Lake:
+        """Open the lake, make what is missing, clear what dead processes left.
+
+        Args:
+            folder: where it is, or will be.
+            mode: mode of its files; this process makes files with it from now on.
+            recorded: settings (by name) that must stay the same for the life of a lake.
+
+        Raises:
+            SettingsError: `folder` can't be used, or a recorded setting has another value there.
+        """
+        os.umask(0o777 & ~folder_mode(mode))
+        lake = cls(folder, mode)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with lake.lock("create"):
+                lake._check_recorded(recorded)
+                for table in LAKE_TABLES:
+                    lake._create(table)
+            lake._clear_scratch()
+        except OSError as error:
+            raise SettingsError(f"SMS_LAKE: {folder} can't be used: {error.strerror or error}") from error
+        return lake
+
+    @classmethod
+    def exists(cls, folder: Path) -> bool:
+        """Say whether there is a lake in a folder."""
+        return (folder / _RECORDED).is_file()
+
+    def snapshot(self, table: Table) -> Snapshot:
+        """Read the list of a table's files as of now.
+
+        Raises:
+            LakeError: the table can't be read.
+        """
+        try:
+            return _snapshot(table, DeltaTable(self._folder_of(table)), self._folder_of(table))
+        except (DeltaError, OSError, FileNotFoundError) as error:
+            raise LakeError(f"the lake's table {table.name} can't be read in {self.folder}: {error}") from error
+
+    def new_file(self, table: Table, sent_date: date | None) -> Path:
+        """Return the path for a new file of a partition; its folder is there."""
+        folder = self._folder_of(table) / f"{PARTITION_KEY}={sent_date or NO_DATE}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"part-{uuid.uuid4()}.parquet"
+
+    def write(self, table: Table, rows: pa.Table, sent_date: date | None) -> DataFile:
+        """Write rows of one partition to a new file, which no table knows yet.
+
+        Args:
+            table: the table.
+            rows: all its columns; the partition key is not written.
+            sent_date: the partition.
+        """
+        path = self.new_file(table, sent_date)
+        rows = rows.select([n for n in table.column_names if n != PARTITION_KEY])
+        pq.write_table(rows, path, compression=COMPRESSION)
+        latest = None
+        if "observed_at" in rows.column_names and rows.num_rows:
+            latest = max(moment.as_py() for moment in (pa.compute.max(rows["observed_at"]),))
+        return self.finished(path, sent_date, rows=rows.num_rows, latest=latest)
+
+    def finished(self, path: Path, sent_date: date | None, *, rows: int, latest: datetime | None = None) -> DataFile:
+        """Describe a file that was written, with its mode set."""
+        path.chmod(self.mode)
+        return DataFile(path, sent_date, rows, path.stat().st_size, latest)
+
+    def append(self, table: Table, files: Sequence[DataFile]) -> None:
+        """Add files to a table, whatever else was committed in the meantime."""
+        if files:
+            self.commit(self.snapshot(table), add=files)
+
+    def commit(
+        self,
+        snapshot: Snapshot,
+        *,
+        add: Sequence[DataFile] = (),
+        remove: Sequence[DataFile] = (),
+        transactions: Mapping[str, int] | None = None,
+    ) -> None:
+        """Add and remove files in one commit, which starts from `snapshot`.
+
+        Args:
+            snapshot: the state from which the change was worked out.
+            add: files that were written and are not part of the table.
+            remove: files of `snapshot` that go.
+            transactions: application transactions to record: name to new version. What they had in
+                `snapshot` must still stand.
+
+        Raises:
+            StaleSnapshotError: one of `transactions` was recorded, or one of `remove` went, in the meantime.
+            LakeError: it could not be committed.
+        """
+        names = dict(transactions or {})
+        expected = {name: snapshot.transaction(name) for name in names}
+        present = snapshot
+        for attempt in range(_COMMIT_TRIES):
+            try:
+                self._commit_once(present, add, remove, names)
+            except CommitFailedError:
+                time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - to part two writers
+                present = self.snapshot(snapshot.table)
+                self._check_fresh(present, expected, remove)
+            except (DeltaError, OSError) as error:
+                raise LakeError(f"{snapshot.table.name} could not be committed to {self.folder}: {error}") from error
+            else:
+                return
+        raise LakeError(f"{snapshot.table.name} met another writer at each of {_COMMIT_TRIES} tries")
+
+    def _commit_once(
+        self, base: Snapshot, add: Sequence[DataFile], remove: Sequence[DataFile], names: Mapping[str, int]
+    ) -> None:
+        root = self._folder_of(base.table)
+        base._handle.create_write_transaction(  # noqa: SLF001 - the snapshot is this module's
+            [_add_action(file, root) for file in add] + [_remove_action(file, root) for file in remove],
+            "append",
+            arrow_schema(base.table),
+            [PARTITION_KEY],
+            commit_properties=CommitProperties(
+                max_commit_retries=0,
+                app_transactions=[Transaction(name, version) for name, version in names.items()],
+            ),
+        )
+
+    @staticmethod
+    def _check_fresh(present: Snapshot, expected: Mapping[str, int | None], remove: Sequence[DataFile]) -> None:
+        moved = [name for name, version in expected.items() if present.transaction(name) != version]
+        gone = {file.path for file in remove} - {file.path for file in present.files}
+        if moved or gone:
+            raise StaleSnapshotError(f"{present.table.name} was changed by another run")
+
+    def delete_unnamed(self, table: Table) -> None:
+        """Delete every file of a table that its newest version does not name, however young."""
+        DeltaTable(self._folder_of(table)).vacuum(
+            retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True
+        )
+
+    def files_there(self, table: Table) -> list[DataFile]:
+        """Return every Parquet file in a table's folder, whether a version names it or not."""
+        files = self._folder_of(table).glob(f"{PARTITION_KEY}=*/*.parquet")
+        return [DataFile(path, None, rows=0, size=path.stat().st_size) for path in sorted(files)]
+
+    @contextmanager
+    def lock(self, name: str, *, seconds: float = -1) -> Iterator[None]:
+        """Hold a lock that other processes on this machine see; a dead process holds none.
+
+        Args:
+            name: what is locked.
+            seconds: how long to wait for it, negative for ever.
+
+        Raises:
+            LakeError: it was not to be had in that time.
+        """
+        folder = self.folder / "_locks"
+        folder.mkdir(exist_ok=True)
+        try:
+            with FileLock(folder / f"{name}.lock", timeout=seconds, mode=self.mode):
+                yield
+        except Timeout as error:
+            raise LakeError(f"another run holds {name} of the lake {self.folder}") from error
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder of this process alone (0700), gone afterwards; a dead one's goes at the next run."""
+        parent = self.folder / _SCRATCH
+        parent.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        with FileLock(f"{folder}.lock", mode=0o600):
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        Path(f"{folder}.lock").unlink(missing_ok=True)
+
+    def _clear_scratch(self) -> None:
+        for guard in (self.folder / _SCRATCH).glob("*.lock"):
+            try:
+                with FileLock(guard, timeout=0):
+                    shutil.rmtree(guard.with_suffix(""), ignore_errors=True)
+            except Timeout:
+                continue  # its process is alive
+            guard.unlink(missing_ok=True)
+
+    def _folder_of(self, table: Table) -> Path:
+        return self.folder / table.name
+
+    def _create(self, table: Table) -> None:
+        folder = self._folder_of(table)
+        try:
+            DeltaTable(folder)
+        except (TableNotFoundError, FileNotFoundError):
+            DeltaTable.create(
+                folder,
+                schema=arrow_schema(table),
+                mode="ignore",
+                partition_by=[PARTITION_KEY],
+                name=table.name,
+                description=table.row,
+            )
+
+    def _check_recorded(self, recorded: Mapping[str, str]) -> None:
+        path = self.folder / _RECORDED
+        if not path.is_file():
+            beside = path.with_suffix(".tmp")
+            beside.write_text(json.dumps(dict(recorded), indent=2) + "\n", "utf-8")
+            beside.chmod(self.mode)
+            beside.replace(path)
+            return
+        there: dict[str, str] = json.loads(path.read_text("utf-8"))
+        for name, value in recorded.items():
+            if there.get(name, value) != value:
+                raise SettingsError(
+                    f"{name}: is {value}, but the lake {self.folder} was made with {there[name]}; "
+                    f"set it back, or start another lake"
+                )
+
+
+_RECORDED: Final = "settings.json"
+_SCRATCH: Final = "_scratch"
+
+
+def folder_mode(mode: int) -> int:
+    """Return the mode of folders that goes with a mode of files: who may read may enter."""
+    return mode | (mode & 0o444) >> 2
+
+
+def _snapshot(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
+    actions = pa.table(handle.get_add_actions(flatten=True))
+    latest = actions["max.observed_at"].to_pylist() if "max.observed_at" in actions.column_names else None
+    files = tuple(
+        DataFile(folder / unquote(path), day, rows, size, latest[row] if latest else None)
+        for row, (path, day, rows, size) in enumerate(
+            zip(
+                *(actions[n].to_pylist() for n in ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes")),
+                strict=True,
+            )
+        )
+    )
+    return Snapshot(table, handle.version(), files, handle)
+
+
+def _add_action(file: DataFile, root: Path) -> AddAction:
+    stats: dict[str, object] = {"numRecords": file.rows}
+    if file.latest is not None:
+        stats["maxValues"] = {"observed_at": file.latest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    return AddAction(
+        str(file.path.relative_to(root)),
+        file.size,
+        _partition_values(file),
+        _now_ms(),
+        data_change=True,
+        stats=json.dumps(stats),
+    )
+
+
+def _remove_action(file: DataFile, root: Path) -> RemoveAction:
+    return RemoveAction(str(file.path.relative_to(root)), _CHANGES_DATA, _now_ms(), file.size, _partition_values(file))
+
+
+def _partition_values(file: DataFile) -> dict[str, str | None]:
+    return {PARTITION_KEY: file.sent_date.isoformat() if file.sent_date else None}
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,70 @@
+"""Batches: which msg_ids go into one signed call.
+
+What belongs here: the bounds of a call. What does not: when an id is due (`polling.py`), asking (`client.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+from urllib.parse import quote
+
+MAX_IDS: Final = 200
+"""Most ids of one call (protocol: "At most 200 msgIds a call")."""
+MAX_TARGET_BYTES: Final = 7_500
+"""Most bytes of path and query; servers commonly stop at 8 kB for the whole request line."""
+_SEPARATOR: Final = ","
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Ids of one app and one partition that one call asks for."""
+
+    app_id: str
+    sent_date: date
+    msg_ids: tuple[str, ...]
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Split in two, the first at most one shorter; only for batches of two ids and more."""
+        middle = len(self.msg_ids) // 2
+        return (
+            Batch(self.app_id, self.sent_date, self.msg_ids[:middle]),
+            Batch(self.app_id, self.sent_date, self.msg_ids[middle:]),
+        )
+
+
+def query_of(app_id: str, msg_ids: Sequence[str]) -> str:
+    """Return the query of a call, encoded once: ids are digits and commas and need no encoding."""
+    return f"appId={quote(app_id, safe='')}&msgIds={_SEPARATOR.join(msg_ids)}"
+
+
+def batches_of(
+    msg_ids: Iterable[str], *, app_id: str, sent_date: date, batch_size: int = MAX_IDS, path_bytes: int = 64
+) -> Iterator[Batch]:
+    """Cut ids into batches in their order; joined again they are the input.
+
+    Args:
+        msg_ids: ids of one app and one partition.
+        app_id: the app.
+        sent_date: the partition.
+        batch_size: most ids a batch, 1 to 200.
+        path_bytes: bytes of the request target before its query.
+
+    Raises:
+        ValueError: `batch_size` is out of range.
+    """
+    if not 1 <= batch_size <= MAX_IDS:
+        raise ValueError(f"a batch has 1 to {MAX_IDS} ids, not {batch_size}")
+    room = MAX_TARGET_BYTES - path_bytes - len(query_of(app_id, ()))
+    ids: list[str] = []
+    used = 0
+    for msg_id in msg_ids:
+        if ids and (len(ids) == batch_size or used + len(msg_id) + 1 > room):
+            yield Batch(app_id, sent_date, tuple(ids))
+            ids, used = [], 0
+        ids.append(msg_id)
+        used += len(msg_id) + 1
+    if ids:
+        yield Batch(app_id, sent_date, tuple(ids))

@@ -1,0 +1,1 @@
+"""Queries, one a file, named for the table that each makes."""

@@ -1,0 +1,135 @@
+"""DuckDB: connections with bounds, the queries of `sql/`, and the lake's tables as relations.
+
+What belongs here: how a query is run. What does not: what it says (`sql/`), which tables there are
+(`tables.py`), when it is run (the use cases).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipeline.lake import COMPRESSION, DataFile, Lake
+from pipeline.tables import PARTITION_KEY, Table
+
+Scalar = str | int | float | bool | datetime | None
+
+
+@contextmanager
+def connect(*, memory_limit: str, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database of this process alone, in a file of `scratch`, and close it; its zone is UTC.
+
+    Args:
+        memory_limit: DuckDB's limit; beyond it tables and joins go to `scratch`.
+        scratch: folder of this process alone.
+    """
+    connection = duckdb.connect(
+        scratch / "work.duckdb",
+        config={
+            "memory_limit": memory_limit,
+            "temp_directory": str(scratch / "spill"),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+        },
+    )
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+def query(name: str, *, folder: str = "") -> str:
+    """Return the text of a query of `sql/` or a folder in it, without its semicolon."""
+    place = files("pipeline.sql")
+    path = place.joinpath(folder, f"{name}.sql") if folder else place.joinpath(f"{name}.sql")
+    return path.read_text("utf-8").strip().removesuffix(";")
+
+
+def literal(text: str) -> str:
+    """Return text as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def relation(table: Table, data_files: Sequence[DataFile]) -> str:
+    """Return a SELECT of all a table's columns from files named one by one; without files it is typed and empty."""
+    if not data_files:
+        columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
+        return f"SELECT {columns} WHERE false"
+    names = ", ".join(literal(str(file.path)) for file in data_files)
+    columns = ", ".join(table.column_names)
+    return (
+        f"SELECT {columns} FROM read_parquet([{names}], hive_partitioning = true, "
+        f"hive_types = {{'{PARTITION_KEY}': DATE}})"
+    )
+
+
+def show_files(connection: duckdb.DuckDBPyConnection, table: Table, data_files: Sequence[DataFile]) -> None:
+    """Make files of a table readable under the table's name, for this connection."""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {table.name} AS {relation(table, data_files)}")
+
+
+def rows_of(
+    connection: duckdb.DuckDBPyConnection, select: str, parameters: Mapping[str, Scalar] | None = None
+) -> list[tuple[Any, ...]]:
+    """Return all rows of a query; for small answers only. Parameters that the query does not name are left out."""
+    used = {name: value for name, value in (parameters or {}).items() if f"${name}" in select}
+    return connection.execute(select, used).fetchall()
+
+
+def write_partition(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    table: Table,
+    *,
+    select: str,
+    day: date | None,
+    parameters: Mapping[str, Scalar] | None = None,
+) -> DataFile | None:
+    """Write the result of a query as a new file of a partition, streaming; None where it has no row.
+
+    The query may give the columns in any order; the partition key is not written.
+    """
+    path = lake.new_file(table, day)
+    columns = ", ".join(
+        f"CAST({column.name} AS {column.type}) AS {column.name}"
+        for column in table.columns
+        if column.name != PARTITION_KEY
+    )
+    (rows,) = connection.execute(
+        f"COPY (SELECT {columns} FROM ({select})) TO {literal(str(path))} (FORMAT parquet, COMPRESSION {COMPRESSION})",
+        dict(parameters or {}),
+    ).fetchall()[0]
+    if not rows:
+        path.unlink()
+        return None
+    return lake.finished(path, day, rows=rows)
+
+
+def same_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, one: Sequence[DataFile], two: Sequence[DataFile]
+) -> bool:
+    """Say whether two sets of files hold the same rows, in whatever order."""
+    return _fingerprint(connection, table, one) == _fingerprint(connection, table, two)
+
+
+def _fingerprint(
+    connection: duckdb.DuckDBPyConnection, table: Table, data_files: Sequence[DataFile]
+) -> tuple[object, ...]:
+    columns = ", ".join(table.column_names)
+    row: tuple[object, ...] = connection.execute(
+        f"SELECT count(*), sum(hash({columns})::HUGEINT) FROM ({relation(table, data_files)})"
+    ).fetchall()[0]
+    return row

@@ -1,0 +1,93 @@
+"""Batching: ids are cut into calls, none is lost, none repeated, none encoded twice."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import chain
+from urllib.parse import parse_qs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.protocol.batching import MAX_IDS, Batch, batches_of, query_of
+
+DAY = date(2026, 3, 2)
+LINE_BYTES = 8_192
+PATH = "/sms/getReport"
+
+ids = st.text("0123456789", min_size=1, max_size=32)
+app_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+@given(st.lists(ids, max_size=900), app_ids, st.integers(1, MAX_IDS))
+def test_batches_joined_again_are_the_input(msg_ids: list[str], app_id: str, size: int) -> None:
+    batches = list(batches_of(msg_ids, app_id=app_id, sent_date=DAY, batch_size=size))
+
+    assert list(chain.from_iterable(batch.msg_ids for batch in batches)) == msg_ids
+    assert {(batch.app_id, batch.sent_date) for batch in batches} <= {(app_id, DAY)}
+
+
+@given(
+    st.lists(st.text("0123456789", min_size=1, max_size=60), max_size=900),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300),
+    st.integers(1, MAX_IDS),
+    st.integers(0, 500),
+)
+def test_a_batch_is_never_over_its_size_nor_its_target_over_8_kb(
+    msg_ids: list[str], app_id: str, size: int, path_bytes: int
+) -> None:
+    for batch in batches_of(msg_ids, app_id=app_id, sent_date=DAY, batch_size=size, path_bytes=path_bytes):
+        target = "/" * path_bytes + query_of(batch.app_id, batch.msg_ids)
+
+        assert 1 <= len(batch.msg_ids) <= size
+        assert len(f"GET {target} HTTP/1.1\r\n".encode()) <= LINE_BYTES
+
+
+@given(st.integers(0, 1_000))
+def test_ids_of_the_usual_length_fill_every_batch_but_the_last(count: int) -> None:
+    sizes = [
+        len(batch.msg_ids)
+        for batch in batches_of((f"{n:019d}" for n in range(count)), app_id="4luaKsL2", sent_date=DAY)
+    ]
+
+    assert len(sizes) == -(-count // MAX_IDS)
+    assert set(sizes[:-1]) <= {MAX_IDS}
+
+
+def test_ids_of_the_greatest_length_still_fill_a_batch() -> None:
+    batches = list(batches_of(["9" * 32] * 400, app_id="4luaKsL2", sent_date=DAY))
+
+    assert [len(batch.msg_ids) for batch in batches] == [200, 200]
+
+
+@pytest.mark.parametrize("size", [-1, 0, 201])
+def test_a_size_out_of_range_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="1 to 200"):
+        list(batches_of(["1"], app_id="a", sent_date=DAY, batch_size=size))
+
+
+@given(st.lists(ids, min_size=2, max_size=MAX_IDS))
+def test_halves_joined_are_the_batch_and_neither_is_empty(msg_ids: list[str]) -> None:
+    batch = Batch("a", DAY, tuple(msg_ids))
+    first, second = batch.halves()
+
+    assert first.msg_ids + second.msg_ids == batch.msg_ids
+    assert 0 <= len(second.msg_ids) - len(first.msg_ids) <= 1
+    assert first.msg_ids
+
+
+@given(app_ids, st.lists(ids, min_size=1, max_size=5))
+def test_mistake_4_whatever_the_app_is_called_it_is_encoded_once(app_id: str, msg_ids: list[str]) -> None:
+    """Read as a server reads it, the query gives back what was asked, percent signs in the app_id included."""
+    query = query_of(app_id, msg_ids)
+
+    assert parse_qs(query, strict_parsing=True) == {"appId": [app_id], "msgIds": [",".join(msg_ids)]}
+    assert query.isascii()
+
+
+def test_mistake_4_ids_and_their_commas_go_on_the_wire_as_they_are() -> None:
+    assert query_of("4luaKsL2", ["2108021054011000095", "2108021059531000096"]) == (
+        "appId=4luaKsL2&msgIds=2108021054011000095,2108021059531000096"
+    )
+    assert query_of("a%2Cb", ["1"]) == "appId=a%252Cb&msgIds=1"

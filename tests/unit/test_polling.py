@@ -1,0 +1,194 @@
+"""When an id is due: the rule's properties, its cost, and that the query says the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL, is_due, next_due_at
+from pipeline.warehouse import query
+
+SENT_AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
+WEEK = timedelta(days=7)
+MICROSECOND = timedelta(microseconds=1)
+
+ages = st.timedeltas(timedelta(0), timedelta(days=100))
+give_ups = st.timedeltas(timedelta(hours=1), timedelta(days=90))
+
+
+@given(ages, ages)
+def test_a_message_waits_half_its_age_but_never_less_than_a_minute(age: timedelta, later: timedelta) -> None:
+    first, second = sorted((SENT_AT + age, SENT_AT + later))
+    waits = [next_due_at(sent_at=SENT_AT, last_answer_at=at) - at for at in (first, second)]
+
+    assert waits[0] >= MIN_INTERVAL
+    assert waits[0] <= waits[1]
+    assert waits[0] == max(MIN_INTERVAL, (first - SENT_AT) / 2)
+
+
+@given(ages)
+def test_a_message_never_asked_is_due_until_the_platform_has_forgotten_it(age: timedelta) -> None:
+    due = is_due(now=SENT_AT + age, sent_at=SENT_AT, last_answer_at=None, give_up_after=timedelta(hours=1))
+
+    assert due is (age <= API_MEMORY)
+
+
+@given(ages, ages, give_ups)
+def test_an_answered_message_is_due_from_its_moment_until_it_is_given_up(
+    answered: timedelta, waited: timedelta, give_up_after: timedelta
+) -> None:
+    last, now = SENT_AT + answered, SENT_AT + answered + waited
+    due = is_due(now=now, sent_at=SENT_AT, last_answer_at=last, give_up_after=give_up_after)
+
+    assert due is (answered + waited <= give_up_after and now >= next_due_at(sent_at=SENT_AT, last_answer_at=last))
+
+
+@given(ages, ages, give_ups)
+def test_force_asks_early_but_never_beyond_the_age_limits(
+    answered: timedelta, waited: timedelta, give_up_after: timedelta
+) -> None:
+    now = SENT_AT + answered + waited
+    last = SENT_AT + answered
+
+    assert is_due(now=now, sent_at=SENT_AT, last_answer_at=last, give_up_after=give_up_after, force=True) is (
+        answered + waited <= give_up_after
+    )
+    assert is_due(now=now, sent_at=SENT_AT, last_answer_at=None, give_up_after=give_up_after, force=True) is (
+        answered + waited <= API_MEMORY
+    )
+
+
+def test_a_minute_is_the_shortest_wait_to_the_microsecond() -> None:
+    last = SENT_AT + timedelta(seconds=10)
+    at = last + MIN_INTERVAL
+
+    assert is_due(now=at, sent_at=SENT_AT, last_answer_at=last, give_up_after=WEEK)
+    assert not is_due(now=at - MICROSECOND, sent_at=SENT_AT, last_answer_at=last, give_up_after=WEEK)
+
+
+def questions(every: timedelta, *, first: timedelta) -> int:
+    """Count the questions for a message that is never answered finally, looked at in steps of `every`."""
+    now, last, asked = SENT_AT + first, None, 0
+    while now <= SENT_AT + API_MEMORY:
+        if is_due(now=now, sent_at=SENT_AT, last_answer_at=last, give_up_after=WEEK):
+            last, asked = now, asked + 1
+        now += every
+    return asked
+
+
+def test_a_message_without_a_final_answer_costs_eighteen_calls() -> None:
+    """The figure of the module's docstring: first asked at ten minutes, given up after seven days."""
+    now, asked = SENT_AT + timedelta(minutes=10), 0
+    while now <= SENT_AT + WEEK:
+        asked += 1
+        now = next_due_at(sent_at=SENT_AT, last_answer_at=now)
+
+    assert asked == 18
+
+
+def test_a_schedule_of_15_minutes_asks_no_more_often_than_that() -> None:
+    assert questions(timedelta(minutes=15), first=timedelta(minutes=10)) <= 18
+
+
+cases = st.tuples(
+    st.integers(0, 92 * 86_400),  # age at the answer, in seconds
+    st.none() | st.integers(0, 92 * 86_400),  # since the answer; None: never asked
+    st.sampled_from(["delivered", "failed", "invalid_id", "sending", "not_found"]),
+)
+near_boundaries = st.integers(0, 40 * 86_400).flatmap(
+    lambda age: st.tuples(
+        st.just(age), st.integers(-2, 2).map(lambda off: max(0, max(60, age // 2) + off)), st.just("sending")
+    )
+)
+
+
+def due_by_query(
+    rows: list[tuple[int, int | None, str]], *, now: datetime, give_up_after: timedelta, force: bool
+) -> set[str]:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("CREATE TABLE sent_messages (app_id VARCHAR, msg_id VARCHAR, sent_at TIMESTAMPTZ)")
+        connection.execute(
+            "CREATE TABLE delivery_reports (app_id VARCHAR, msg_id VARCHAR, status VARCHAR, observed_at TIMESTAMPTZ)"
+        )
+        for number, (age, waited, status) in enumerate(rows):
+            answered_at = now - timedelta(seconds=waited or 0)
+            sent_at = answered_at - timedelta(seconds=age)
+            connection.execute("INSERT INTO sent_messages VALUES ('a', ?, ?)", [str(number), sent_at])
+            if waited is not None:
+                # An older answer, which must not count, comes after the latest one.
+                reports = [(status, answered_at), ("not_found", sent_at)]
+                connection.executemany(
+                    "INSERT INTO delivery_reports VALUES ('a', ?, ?, ?)", [(str(number), *each) for each in reports]
+                )
+        parameters = {
+            "now": now,
+            "force": force,
+            "give_up_seconds": give_up_after.total_seconds(),
+            "memory_seconds": API_MEMORY.total_seconds(),
+            "min_interval_seconds": MIN_INTERVAL.total_seconds(),
+            "age_share": AGE_SHARE,
+        }
+        found = connection.execute(query("due_ids"), parameters).fetchall()
+    assert len(found) == len(set(found))
+    return {msg_id for _, msg_id in found}
+
+
+def due_by_rule(
+    rows: list[tuple[int, int | None, str]], *, now: datetime, give_up_after: timedelta, force: bool
+) -> set[str]:
+    due = set()
+    for number, (age, waited, status) in enumerate(rows):
+        last = None if waited is None else now - timedelta(seconds=waited)
+        sent_at = (last or now) - timedelta(seconds=age)
+        is_final = last is not None and status in {"delivered", "failed", "invalid_id"}
+        if not is_final and is_due(
+            now=now, sent_at=sent_at, last_answer_at=last, give_up_after=give_up_after, force=force
+        ):
+            due.add(str(number))
+    return due
+
+
+@given(
+    st.lists(cases | near_boundaries, min_size=1, max_size=60),
+    st.integers(3_600, 90 * 86_400).map(lambda seconds: timedelta(seconds=seconds)),
+    st.booleans(),
+)
+def test_the_query_asks_for_the_ids_that_the_rule_names(
+    rows: list[tuple[int, int | None, str]], give_up_after: timedelta, force: bool
+) -> None:
+    now = SENT_AT + timedelta(microseconds=123_456)
+
+    by_query = due_by_query(rows, now=now, give_up_after=give_up_after, force=force)
+    assert by_query == due_by_rule(rows, now=now, give_up_after=give_up_after, force=force)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_final_message_is_never_asked_again_even_if_a_later_answer_was_not_final(force: bool) -> None:
+    """Mistake 7 seen from asking: an answer after the final one does not reopen a message."""
+    now = SENT_AT + timedelta(hours=2)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("CREATE TABLE sent_messages AS SELECT 'a' AS app_id, '1' AS msg_id, ? AS sent_at", [SENT_AT])
+        connection.execute(
+            "CREATE TABLE delivery_reports AS SELECT 'a' AS app_id, '1' AS msg_id, unnest(['delivered', 'sending']) "
+            "AS status, unnest([?, ?]) AS observed_at",
+            [SENT_AT + timedelta(minutes=1), SENT_AT + timedelta(minutes=2)],
+        )
+        due = connection.execute(
+            query("due_ids"),
+            {
+                "now": now,
+                "force": force,
+                "give_up_seconds": WEEK.total_seconds(),
+                "memory_seconds": API_MEMORY.total_seconds(),
+                "min_interval_seconds": 60.0,
+                "age_share": AGE_SHARE,
+            },
+        ).fetchall()
+
+    assert due == []
