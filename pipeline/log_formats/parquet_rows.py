@@ -1,0 +1,92 @@
+"""Parquet rows to records.
+
+Belongs here: reading recognised columns batch by batch. Does not belong here: what fields mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import nan
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.logs.fields import fields_among, recognised
+from pipeline.logs.reasons import Reject, reason_of
+
+BATCH_ROWS = 8192
+ANSWER_BATCH_ROWS = 256
+"""Rows at once where each may hold the answer to a call with hundreds of numbers."""
+_BUFFER_BYTES = 1 << 20
+_UNREADABLE = object()
+_BAD_ENCODING = Reject(None, reason_of("bad_encoding"))
+
+
+def parquet_records(stream: IO[bytes]) -> Iterator[tuple[int, object, int]]:
+    """Yield row number from 1, record or `Reject`, and bytes of a row, for each row.
+
+    Records hold recognised columns alone. Where the file can't be read (further), one reject stands
+    for the rest.
+    """
+    number = 0
+    try:
+        for batch in _batches(pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES)):
+            size = batch.nbytes // max(batch.num_rows, 1)
+            for record in _records_of(batch):
+                number += 1
+                yield number, record, size
+    except (pa.ArrowException, OSError, ValueError):
+        yield number + 1, Reject(None, reason_of("broken_file")), 0
+
+
+def _batches(source: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    names = recognised(tuple(source.schema_arrow.names))
+    has_answers = fields_among(tuple(names)).response is not None
+    rows = ANSWER_BATCH_ROWS if has_answers else BATCH_ROWS
+    for group in range(source.num_row_groups):  # one by one, so that a broken one takes no other with it
+        yield from source.iter_batches(batch_size=rows, row_groups=[group], columns=names)
+
+
+def _records_of(batch: pa.RecordBatch) -> Iterator[dict[str, object] | Reject]:
+    names = batch.schema.names
+    if not names:
+        yield from ({} for _ in range(batch.num_rows))
+        return
+    for row in zip(*(_values_of(column) for column in batch.columns), strict=True):
+        yield _BAD_ENCODING if _UNREADABLE in row else dict(zip(names, row, strict=True))
+
+
+def _values_of(column: pa.Array[Any]) -> list[object]:
+    """Return a column's values: times in microseconds, integers exact, bytes as text."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us", "UTC" if kind.tz is not None else None), safe=False)
+    try:
+        values: list[object] = column.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException):
+        values = [_value_of(scalar) for scalar in column]
+    return [_text_of(value) for value in values] if _is_binary(kind) else values
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+
+
+def _value_of(scalar: pa.Scalar[Any]) -> object:
+    try:
+        value: object = scalar.as_py()
+    except UnicodeDecodeError:
+        return _UNREADABLE
+    except (ValueError, OverflowError, pa.ArrowException):
+        return nan  # a time beyond the years 1 to 9999
+    return value
+
+
+def _text_of(value: object) -> object:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return _UNREADABLE
