@@ -1,0 +1,227 @@
+"""Use case: from sent messages and answers to `messages`, and from these to the rate tables. No call is made.
+
+A partition is replaced as a whole, in one commit, and only if a row of it changed. The target is opened
+before its inputs are read: a commit that met another one is worked out again (see `lake.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final, TypeVar
+
+import duckdb
+
+from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.settings import Settings
+from pipeline.tables import (
+    DELIVERY_REPORTS,
+    DELIVERY_ROLLUPS_DAILY,
+    MESSAGES,
+    RATE_TABLES,
+    SENT_MESSAGES,
+    Table,
+)
+from pipeline.warehouse import Scalar, connect, query, rows_of, same_rows, show_files, write_partition
+
+_TRIES: Final = 20
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class DeriveTally:
+    """What deriving did.
+
+    Attributes:
+        days: partitions looked at.
+        replaced: partitions whose rows changed.
+    """
+
+    days: tuple[date, ...]
+    replaced: tuple[date, ...]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A partition's new files in place of its old ones, and the inputs they were made from."""
+
+    transaction: str
+    inputs: int
+    add: tuple[DataFile, ...] = ()
+    remove: tuple[DataFile, ...] = ()
+
+
+def derive_messages(
+    days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, anew: bool = False
+) -> DeriveTally:
+    """Derive `messages` of some partitions, and of every other one that has messages not derived yet.
+
+    Args:
+        days: partitions asked for.
+        lake: where inputs and result are.
+        settings: `SMS_UNKNOWN_AFTER_HOURS` and memory.
+        now: the instant at which silence is judged: the run's start.
+        anew: derive even where no input changed.
+    """
+    wanted = sorted(set(days) | _not_derived(lake))
+    with _database(lake, settings) as connection:
+        deriving = _Deriving(connection, lake, _as_of(settings, now), anew=anew)
+        replaced = [day for day in wanted if _retried(lambda day=day: deriving.messages(day))]  # type: ignore[misc] # mypy can't type a lambda's default
+    return DeriveTally(tuple(wanted), tuple(replaced))
+
+
+def derive_rates(
+    days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, anew: bool = False
+) -> DeriveTally:
+    """Derive the four rate tables of some partitions, and of every other one whose messages are not counted yet.
+
+    Arguments as for `derive_messages`; hours are cut in `SMS_TIMEZONE`.
+    """
+    replaced: set[date] = set()
+    with _database(lake, settings) as connection:
+        wanted = sorted(set(days) | _not_counted(connection, lake))
+        parameters = _as_of(settings, now) | {"zone": settings.timezone.key}
+        deriving = _Deriving(connection, lake, parameters, anew=anew)
+        for table in RATE_TABLES:
+            replaced |= _retried(lambda table=table: deriving.rates(table, wanted))  # type: ignore[misc] # as above
+    return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
+
+
+@contextmanager
+def _database(lake: Lake, settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        yield connection
+
+
+def _as_of(settings: Settings, now: datetime) -> dict[str, Scalar]:
+    return {"now": now, "unknown_after_seconds": settings.unknown_after.total_seconds()}
+
+
+def _retried(work: Callable[[], _T]) -> _T:
+    for _ in range(_TRIES - 1):
+        try:
+            return work()
+        except StaleSnapshotError:
+            continue
+    return work()
+
+
+def _not_derived(lake: Lake) -> set[date]:
+    """Days whose `messages` don't hold each sent message: logs of a neighbouring day, or a run that died."""
+    sent = _rows_by_day(lake.snapshot(SENT_MESSAGES).files)
+    derived = _rows_by_day(lake.snapshot(MESSAGES).files)
+    return {day for day in sent.keys() | derived.keys() if sent[day] != derived[day]}
+
+
+def _not_counted(connection: duckdb.DuckDBPyConnection, lake: Lake) -> set[date]:
+    """Days whose rates don't count each message."""
+    derived = _rows_by_day(lake.snapshot(MESSAGES).files)
+    show_files(connection, DELIVERY_ROLLUPS_DAILY, lake.snapshot(DELIVERY_ROLLUPS_DAILY).files)
+    counted = Counter(dict(rows_of(connection, query("counted_days"))))
+    return {day for day in derived.keys() | counted.keys() if derived[day] != counted[day]}
+
+
+def _rows_by_day(data_files: Iterable[DataFile]) -> Counter[date]:
+    rows: Counter[date] = Counter()
+    for file in data_files:
+        if file.sent_date is not None:
+            rows[file.sent_date] += file.rows
+    return rows
+
+
+@dataclass(frozen=True)
+class _Deriving:
+    connection: duckdb.DuckDBPyConnection
+    lake: Lake
+    parameters: Mapping[str, Scalar]
+    anew: bool
+
+    def messages(self, day: date) -> bool:
+        """Replace one partition of `messages`; say whether a row changed."""
+        target = self.lake.snapshot(MESSAGES)
+        sent, reports = self.lake.snapshot(SENT_MESSAGES), self.lake.snapshot(DELIVERY_REPORTS)
+        inputs = (*sent.of([day]), *reports.of([day]))
+        present = target.of([day])
+        transaction, state = f"messages/{day}", _hash_of(inputs)
+        if not inputs and not present:
+            return False
+        if not self.anew and target.transaction(transaction) == state and not self._has_new_verdicts(present):
+            return False
+        show_files(self.connection, SENT_MESSAGES, sent.of([day]))
+        show_files(self.connection, DELIVERY_REPORTS, reports.of([day]))
+        return bool(self._commit(target, [self._replace(MESSAGES, day, transaction, state, present)]))
+
+    def rates(self, table: Table, days: Sequence[date]) -> set[date]:
+        """Replace partitions of a rate table; return the days of which a row changed."""
+        target = self.lake.snapshot(table)
+        messages = self.lake.snapshot(MESSAGES)
+        changes = []
+        for day in days:
+            inputs, present = messages.of([day]), target.of([day])
+            transaction, state = f"{table.name}/{day}", _hash_of(inputs)
+            if not inputs and not present:
+                continue
+            if not self.anew and target.transaction(transaction) == state and self._is_mature(table, present):
+                continue
+            show_files(self.connection, MESSAGES, inputs)
+            changes.append(self._replace(table, day, transaction, state, present))
+        return self._commit(target, changes)
+
+    def _has_new_verdicts(self, present: Sequence[DataFile]) -> bool:
+        """Say whether time alone has made a message `unknown` since the partition was derived."""
+        show_files(self.connection, MESSAGES, present)
+        return bool(rows_of(self.connection, query("new_verdicts"), self.parameters))
+
+    def _is_mature(self, table: Table, present: Sequence[DataFile]) -> bool:
+        """Say whether no bucket's `is_mature` can change by time alone."""
+        show_files(self.connection, table, present)
+        return not rows_of(self.connection, f"SELECT 1 FROM {table.name} WHERE NOT is_mature LIMIT 1")
+
+    def _replace(self, table: Table, day: date, transaction: str, inputs: int, present: Sequence[DataFile]) -> _Change:
+        select = _with_fragments(query(table.name))
+        used = {name: value for name, value in self.parameters.items() if f"${name}" in select}
+        new = write_partition(self.connection, self.lake, table, select=select, day=day, parameters=used)
+        add = (new,) if new else ()
+        if same_rows(self.connection, table, add, present):
+            _discard(add)
+            return _Change(transaction, inputs)
+        return _Change(transaction, inputs, add, tuple(present))
+
+    def _commit(self, target: Snapshot, changes: Sequence[_Change]) -> set[date]:
+        """Commit partitions that changed; where none did, the inputs are recorded only if they differ."""
+        noted = [c for c in changes if c.add or c.remove or target.transaction(c.transaction) != c.inputs]
+        add = [file for change in noted for file in change.add]
+        if not noted:
+            return set()
+        try:
+            self.lake.commit(
+                target,
+                add=add,
+                remove=[file for change in noted for file in change.remove],
+                transactions={change.transaction: change.inputs for change in noted},
+            )
+        except StaleSnapshotError:
+            _discard(add)
+            raise
+        return {file.sent_date for c in noted for file in (*c.add, *c.remove) if file.sent_date}
+
+
+def _with_fragments(select: str) -> str:
+    for name in ("sent_hour", "rate_measures"):
+        select = select.replace(f"/* {name} */", query(name))
+    return select
+
+
+def _hash_of(inputs: Iterable[DataFile]) -> int:
+    """Return a number of 63 bits that stands for a set of immutable files."""
+    names = "\n".join(sorted(file.path.name for file in inputs))
+    return int.from_bytes(hashlib.blake2b(names.encode(), digest_size=8).digest()) >> 1
+
+
+def _discard(data_files: Iterable[DataFile]) -> None:
+    for file in data_files:
+        file.path.unlink(missing_ok=True)

@@ -1,0 +1,427 @@
+"""Use case: ask for every message of some days that is due, and record what the API says.
+
+What belongs here: whom to ask, splitting refused batches, stopping. What does not: one exchange
+(`client.py`), storing (`recording.py`), what an answer makes of a message (`derive.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import duckdb
+import httpx
+
+from pipeline.accounts import Account, Accounts
+from pipeline.client import Clock, Gateway, Ledger, Reply
+from pipeline.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, Interrupted
+from pipeline.lake import Lake
+from pipeline.numbers import mask_text
+from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
+from pipeline.protocol.batching import Batch, batches_of
+from pipeline.protocol.flattening import Answer
+from pipeline.protocol.status import EnvelopeCode
+from pipeline.recording import Recorder, RecordTally
+from pipeline.settings import Settings, number_policy
+from pipeline.tables import DELIVERY_REPORTS, SENT_MESSAGES
+from pipeline.warehouse import connect, query, show_files
+
+logger = logging.getLogger(__name__)
+
+REFUSED_BATCHES: Final = 4
+"""Batches refused whole, beside the one that was split to its single ids, after which an app is stopped."""
+_CHUNK_IDS: Final = 20_000
+"""Due ids read at a time: 100 batches."""
+
+
+@dataclass
+class FollowTally:
+    """What following did.
+
+    Attributes:
+        requests: HTTP requests made.
+        batches: rows of `api_calls`.
+        retries: requests beyond the first of their batch.
+        record: what was recorded.
+        failures: what the run did not get, one line each, for a person.
+        clock_offsets: seconds by which the platform's clock is ahead, by base URL, where it was learnt.
+        calls_by_day: batches by partition.
+        retries_by_day: retries by partition.
+    """
+
+    requests: int = 0
+    batches: int = 0
+    retries: int = 0
+    record: RecordTally = field(default_factory=RecordTally)
+    failures: list[str] = field(default_factory=list)
+    clock_offsets: dict[str, float] = field(default_factory=dict)
+    calls_by_day: dict[date, int] = field(default_factory=dict)
+    retries_by_day: dict[date, int] = field(default_factory=dict)
+
+
+Progress = Callable[[int, int], None]
+"""Told after each commit: messages answered in this run, and how many of the answers were final."""
+
+
+def follow(
+    days: Collection[date],
+    *,
+    lake: Lake,
+    accounts: Accounts,
+    settings: Settings,
+    now: datetime,
+    force: bool = False,
+    on_progress: Progress | None = None,
+    clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> FollowTally:
+    """Ask for every message of some partitions that is due.
+
+    What the platform refuses or does not answer is in `failures`; all that arrived is committed.
+
+    Args:
+        days: partitions asked for.
+        lake: where sent messages are and answers go.
+        accounts: credentials by app.
+        settings: bounds of asking, treatment of numbers, memory.
+        now: the instant at which ids are due: the run's start.
+        force: ask for messages that are not final and not due yet, too.
+        on_progress: told after each commit.
+        clock: time, for tests.
+        transport: what carries requests instead of a socket, for tests.
+
+    Raises:
+        Interrupted: a signal asked for the end; what had arrived is committed.
+        LakeError: the lake can't be read or written.
+    """
+    clock = clock or Clock()
+    recorder = Recorder(
+        lake,
+        number_policy(settings),
+        lambda tally: on_progress(sum(tally.answers.values()), tally.final) if on_progress else None,
+        tick=clock.tick,
+    )
+    with due_batches(days, lake=lake, settings=settings, now=now, force=force) as batches:
+        follower = _Follower(recorder, accounts, settings, clock, transport)
+        try:
+            asyncio.run(follower.run(batches))
+        finally:
+            recorder.close()
+    follower.tally.record = recorder.tally
+    return follower.tally
+
+
+@contextlib.contextmanager
+def due_batches(
+    days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, force: bool
+) -> Iterator[Iterator[list[Batch]]]:
+    """Give the batches to ask for, some at a time, in the order of their days; memory does not grow with them."""
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        sent, reports = lake.snapshot(SENT_MESSAGES), lake.snapshot(DELIVERY_REPORTS)
+
+        def batches() -> Iterator[list[Batch]]:
+            for day in sorted(days):
+                show_files(connection, SENT_MESSAGES, sent.of([day]))
+                show_files(connection, DELIVERY_REPORTS, reports.of([day]))
+                if sent.of([day]):
+                    yield from _batches_of_day(connection, day, settings, now, force=force)
+
+        yield batches()
+
+
+def _batches_of_day(
+    connection: duckdb.DuckDBPyConnection, day: date, settings: Settings, now: datetime, *, force: bool
+) -> Iterator[list[Batch]]:
+    """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
+    parameters = {
+        "now": now,
+        "force": force,
+        "give_up_seconds": settings.give_up_after.total_seconds(),
+        "memory_seconds": API_MEMORY.total_seconds(),
+        "min_interval_seconds": MIN_INTERVAL.total_seconds(),
+        "age_share": AGE_SHARE,
+    }
+    waiting: dict[str, list[str]] = {}
+    for chunk in connection.sql(query("due_ids"), params=parameters).to_arrow_reader(_CHUNK_IDS):
+        for app_id, msg_id in zip(chunk["app_id"].to_pylist(), chunk["msg_id"].to_pylist(), strict=True):
+            waiting.setdefault(app_id, []).append(msg_id)
+        yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=True)]
+    yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=False)]
+
+
+def _cut(waiting: dict[str, list[str]], app_id: str, day: date, settings: Settings, *, keep_short: bool) -> list[Batch]:
+    path_bytes = len(urlsplit(settings.api_base_url).path) + len("/getReport?")
+    batches = list(
+        batches_of(waiting[app_id], app_id=app_id, sent_date=day, batch_size=settings.batch_size, path_bytes=path_bytes)
+    )
+    waiting[app_id] = list(batches.pop().msg_ids) if keep_short and batches else []
+    return batches
+
+
+class _Outcome(Enum):
+    DONE = "answered, given up, or refused for another reason than its ids"
+    REFUSED_IDS = "refused with -14"
+
+
+@dataclass
+class _App:
+    """What this run knows of an app.
+
+    Attributes:
+        account: its credentials, None where there are none.
+        proven: the API has given a status-0 answer for it.
+        stopped: why it is asked for no more.
+        probed: a refused batch was split although the app was not proven.
+        suspects: single ids refused, and when; bad ids once the app is proven.
+        deferred: batches refused that are split once it is.
+        refusal: call_id of the refusal, by ids.
+    """
+
+    account: Account | None
+    proven: bool = False
+    stopped: str | None = None
+    probed: bool = False
+    probing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    suspects: list[tuple[Batch, datetime]] = field(default_factory=list)
+    deferred: list[Batch] = field(default_factory=list)
+    refusal: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+
+class _Follower:
+    """Workers that settle batches: each ends answered, split, given up or refused, with a row in `api_calls`."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        accounts: Accounts,
+        settings: Settings,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        self.tally = FollowTally()
+        self._recorder = recorder
+        self._accounts = accounts
+        self._settings = settings
+        self._clock = clock
+        self._transport = transport
+        self._numbers = number_policy(settings)
+        self._apps: dict[str, _App] = {}
+        self._stopped_bases: dict[str, str] = {}
+        self._gave_up: list[str] = []
+
+    async def run(self, batches: Iterator[list[Batch]]) -> None:
+        """Settle all batches; end early, but in order, at a signal."""
+        with _signals_caught() as interrupted:
+            async with self._gateway() as gateway:
+                work = asyncio.ensure_future(self._settle_all(gateway, batches))
+                stop = asyncio.ensure_future(interrupted.wait())
+                await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+                stop.cancel()
+                if not work.done():
+                    work.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await work
+                    raise Interrupted("stopped by a signal; what had arrived is committed, run again for the rest")
+                try:
+                    await work
+                except BaseExceptionGroup as errors:  # the first is why; the rest were cancelled for it
+                    raise errors.exceptions[0] from errors
+                self.tally.clock_offsets = gateway.clock_offsets()
+        self._close()
+
+    def _gateway(self) -> Gateway:
+        return Gateway(
+            timeout_seconds=self._settings.timeout_seconds,
+            max_attempts=self._settings.max_attempts,
+            max_concurrency=self._settings.max_concurrency,
+            requests_per_second=self._settings.max_requests_per_second,
+            clock=self._clock,
+            transport=self._transport,
+        )
+
+    async def _settle_all(self, gateway: Gateway, batches: Iterator[list[Batch]]) -> None:
+        queue: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=self._settings.max_concurrency)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._settings.max_concurrency):
+                group.create_task(self._work(gateway, queue))
+            async for batch in _in_thread(batches):
+                await queue.put(batch)
+            for _ in range(self._settings.max_concurrency):
+                await queue.put(None)
+
+    async def _work(self, gateway: Gateway, queue: asyncio.Queue[Batch | None]) -> None:
+        while (batch := await queue.get()) is not None:
+            await self._settle(gateway, batch, self._app(batch.app_id))
+            await self._recorder.commit_if_full()
+
+    def _app(self, app_id: str) -> _App:
+        if app_id not in self._apps:
+            app = self._apps[app_id] = _App(self._accounts.of(app_id))
+            if app.account is None:
+                mend = "set SMS_API_KEY and SMS_API_SECRET, or name it in SMS_ACCOUNTS"
+                self._stop_app(app_id, app, f"no credentials: {mend}")
+        return self._apps[app_id]
+
+    async def _settle(self, gateway: Gateway, batch: Batch, app: _App) -> None:
+        """See a batch to its end: answered, given up, refused, or split until its bad ids stand alone."""
+        if await self._ask(gateway, batch, app) is _Outcome.REFUSED_IDS:
+            await self._settle_refused(gateway, batch, app)
+        while app.proven and app.deferred:
+            await self._bisect(gateway, app.deferred.pop(), app)
+
+    async def _settle_refused(self, gateway: Gateway, batch: Batch, app: _App) -> None:
+        """Split a refused batch; before the API has answered for the app, only one, to learn whether it ever does."""
+        if not app.proven:
+            async with app.probing:
+                if app.probed and not app.proven:
+                    app.deferred.append(batch)
+                    if len(app.deferred) >= REFUSED_BATCHES:
+                        self._stop_unproven(batch.app_id, app)
+                    return
+                app.probed = True
+                await self._bisect(gateway, batch, app)
+            return
+        await self._bisect(gateway, batch, app)
+
+    async def _bisect(self, gateway: Gateway, batch: Batch, app: _App) -> None:
+        if len(batch.msg_ids) == 1:
+            app.suspects.append((batch, self._clock.now()))
+            self._judge_suspects(app)
+            return
+        for half in batch.halves():
+            if await self._ask(gateway, half, app) is _Outcome.REFUSED_IDS:
+                await self._bisect(gateway, half, app)
+
+    async def _ask(self, gateway: Gateway, batch: Batch, app: _App) -> _Outcome:
+        """Ask for a batch as it is, and record what came of it."""
+        account = app.account
+        if account is None or app.stopped or account.base_url in self._stopped_bases:
+            return _Outcome.DONE
+        call_id, ledger = uuid.uuid4().hex, Ledger()
+        try:
+            reply = await gateway.ask(batch, account, ledger)
+        except BatchRefused as error:
+            app.refusal[batch.msg_ids] = call_id
+            self._note(batch, call_id, ledger, "split" if len(batch.msg_ids) > 1 else "refused", error)
+            return _Outcome.REFUSED_IDS
+        except BatchFailed as error:
+            self._note(batch, call_id, ledger, "gave_up", error)
+            self._gave_up.append(str(error))
+        except AppRefused as error:
+            self._note(batch, call_id, ledger, "refused", error)
+            self._stop_app(batch.app_id, app, str(error))
+        except ApiRefused as error:
+            self._note(batch, call_id, ledger, "refused", error)
+            self._stopped_bases.setdefault(account.base_url, str(error))
+        else:
+            self._record(batch, call_id, ledger, reply)
+            app.proven = True
+            self._judge_suspects(app)
+        return _Outcome.DONE
+
+    def _record(self, batch: Batch, call_id: str, ledger: Ledger, reply: Reply) -> None:
+        envelope = reply.envelope
+        answer = Answer(call_id, batch.app_id, batch.sent_date, reply.observed_at, batch.msg_ids, envelope)
+        row = self._row(batch, call_id, ledger) | {
+            "status": envelope.status,
+            "reason": mask_text(envelope.reason, self._numbers),
+            "success": envelope.success,
+            "fail": envelope.fail,
+            "sending": envelope.sending,
+            "not_found": envelope.not_found,
+            "outcome": "ok",
+        }
+        self._recorder.answer(answer, row)
+
+    def _note(self, batch: Batch, call_id: str, ledger: Ledger, outcome: str, error: CallError) -> None:
+        row = self._row(batch, call_id, ledger) | {
+            "status": error.status,
+            "reason": mask_text(error.reason, self._numbers) if error.reason is not None else None,
+            "outcome": outcome,
+            "error": mask_text(str(error), self._numbers),
+        }
+        logger.warning("call %s of app %s, %s ids: %s: %s", call_id, batch.app_id, len(batch.msg_ids), outcome, error)
+        self._recorder.call(row)
+
+    def _row(self, batch: Batch, call_id: str, ledger: Ledger) -> dict[str, Any]:
+        tally, day, retries = self.tally, batch.sent_date, max(0, ledger.requests - 1)
+        tally.requests += ledger.requests
+        tally.batches += 1
+        tally.retries += retries
+        tally.calls_by_day[day] = tally.calls_by_day.get(day, 0) + 1
+        tally.retries_by_day[day] = tally.retries_by_day.get(day, 0) + retries
+        return {
+            "call_id": call_id,
+            "app_id": batch.app_id,
+            "sent_date": day,
+            "requested_at": ledger.started_at or self._clock.now(),
+            "ids": len(batch.msg_ids),
+            "http_status": ledger.http_status,
+            "attempts": ledger.requests,
+            "elapsed_ms": ledger.elapsed_ms,
+        }
+
+    def _judge_suspects(self, app: _App) -> None:
+        """Once the API has answered for the app, an id that it refuses alone is a bad id."""
+        while app.proven and app.suspects:
+            batch, observed_at = app.suspects.pop()
+            self._recorder.invalid_id(batch, app.refusal[batch.msg_ids], observed_at)
+
+    def _stop_app(self, app_id: str, app: _App, why: str) -> None:
+        if app.stopped is None:
+            app.stopped = why
+            self.tally.failures.append(f"app {app_id} was stopped: {why}")
+
+    def _stop_unproven(self, app_id: str, app: _App) -> None:
+        code = EnvelopeCode.ABNORMAL_ID
+        self._stop_app(
+            app_id,
+            app,
+            f"the platform refuses every id of it ({code.code}, {code.meaning}): it is not the ids; "
+            f"mend {code.mend} or the app_id in the sent logs",
+        )
+
+    def _close(self) -> None:
+        """Say what was not got, once every batch is settled."""
+        for app_id, app in self._apps.items():
+            if not app.proven and (app.suspects or app.deferred):
+                self._stop_unproven(app_id, app)
+        self.tally.failures += [f"{url}: asking was stopped: {why}" for url, why in self._stopped_bases.items()]
+        if self._gave_up:
+            self.tally.failures.append(f"{len(self._gave_up)} batches were given up, the last: {self._gave_up[-1]}")
+
+
+async def _in_thread(chunks: Iterator[list[Batch]]) -> AsyncIterator[Batch]:
+    """Read the next batches outside the event loop, which goes on meanwhile."""
+    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        for batch in chunk:
+            yield batch
+
+
+@contextlib.contextmanager
+def _signals_caught() -> Iterator[asyncio.Event]:
+    """Give an event that SIGINT and SIGTERM set, where this is the main thread; handlers are put back after."""
+    interrupted = asyncio.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        loop.add_signal_handler(number, interrupted.set)
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)

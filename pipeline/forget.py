@@ -1,0 +1,152 @@
+"""Use case: erase a phone number from every table, old files included.
+
+Messages stay and are counted as before; what names the person goes. The ids of the messages concerned are kept
+(they name nobody by themselves), so that later answers for them are stored without a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import duckdb
+
+from pipeline.errors import SettingsError
+from pipeline.forgotten import note_forgotten
+from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.numbers import digits_of, treat_number
+from pipeline.settings import Settings, number_policy
+from pipeline.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, SENT_MESSAGES, Table
+from pipeline.warehouse import connect, literal, relation, rows_of, show_files, write_partition
+
+SHORTEST: Final = 7
+"""Digits below which a text is no phone number, and erasing it would hit others."""
+_TABLES: Final = (SENT_MESSAGES, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, API_CALLS)
+_FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id")
+_TRIES: Final = 20
+
+
+@dataclass
+class ForgetTally:
+    """What was erased: rows by table, and the rows that still hold the number afterwards (none)."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A number as it may stand in a lake: stored form of the column, and a pattern for free text."""
+
+    stored: str | None
+    pattern: str
+
+    def condition(self, table: Table) -> str:
+        """Return the SQL that says whether a row holds the number."""
+        parts = [f"regexp_matches({name}, {literal(self.pattern)})" for name in _free_text_of(table)]
+        if "number" in table.column_names and self.stored is not None:
+            parts.append(f"number = {literal(self.stored)}")
+        return " OR ".join(f"coalesce({part}, false)" for part in parts) or "false"
+
+    def erased(self, table: Table) -> str:
+        """Return the SELECT of all a table's rows without the number."""
+        parts = [f"regexp_replace({name}, {literal(self.pattern)}, '', 'g') AS {name}" for name in _free_text_of(table)]
+        if "number" in table.column_names and self.stored is not None:
+            parts.append(f"CASE WHEN number = {literal(self.stored)} THEN NULL ELSE number END AS number")
+        return f"SELECT * REPLACE ({', '.join(parts)}) FROM {table.name}"
+
+
+def forget(number: str, *, lake: Lake, settings: Settings) -> ForgetTally:
+    """Rewrite every file that holds the number; the old ones go with `remove_old_files`, after a publication.
+
+    With `SMS_NUMBERS=mask` every number that is masked to the same text is erased: they can't be told apart.
+
+    Raises:
+        SettingsError: the text is no phone number.
+        LakeError: the lake can't be read or written.
+    """
+    wanted = _number(number, settings)
+    tally = ForgetTally()
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        _note_messages(connection, lake, wanted)
+        for table in _TABLES:
+            tally.rows[table.name] = _erase(connection, lake, table, wanted)
+    return tally
+
+
+def remove_old_files(number: str, *, lake: Lake, settings: Settings, tally: ForgetTally) -> None:
+    """Delete every file that no table names, and count the rows of all that are left for the number."""
+    wanted = _number(number, settings)
+    for table in _TABLES:
+        lake.delete_unnamed(table)
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        for table in _TABLES:
+            show_files(connection, table, lake.files_there(table))
+            ((rows,),) = rows_of(connection, f"SELECT count(*) FROM {table.name} WHERE {wanted.condition(table)}")
+            tally.left += rows
+
+
+def _number(text: str, settings: Settings) -> _Number:
+    digits = digits_of(text) or ""
+    if len(digits) < SHORTEST:
+        raise SettingsError(f"NUMBER: has fewer than {SHORTEST} digits, and is no phone number")
+    return _Number(treat_number(digits, number_policy(settings)), r"\+?" + r"[\s().-]*".join(digits))
+
+
+def _free_text_of(table: Table) -> list[str]:
+    return [name for name in _FREE_TEXT if name in table.column_names]
+
+
+def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _Number) -> None:
+    """Keep the ids of the messages concerned: answers that come later are stored without a number."""
+    found: set[tuple[str, str]] = set()
+    for table in (SENT_MESSAGES, DELIVERY_REPORTS):
+        show_files(connection, table, lake.snapshot(table).files)
+        found |= set(
+            rows_of(connection, f"SELECT DISTINCT app_id, msg_id FROM {table.name} WHERE {wanted.condition(table)}")
+        )
+    if found:
+        note_forgotten(lake, found)
+
+
+def _erase(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, wanted: _Number) -> int:
+    for tries_left in reversed(range(_TRIES)):
+        present = lake.snapshot(table)
+        try:
+            return _erase_once(connection, lake, present, wanted)
+        except StaleSnapshotError:
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _erase_once(connection: duckdb.DuckDBPyConnection, lake: Lake, present: Snapshot, wanted: _Number) -> int:
+    table, rows = present.table, 0
+    add: list[DataFile] = []
+    remove: list[DataFile] = []
+    for file, hits in _files_with(connection, present, wanted):
+        show_files(connection, table, [file])
+        new = write_partition(connection, lake, table, select=wanted.erased(table), day=file.sent_date)
+        add += [replace(new, latest=file.latest)] if new else []
+        remove.append(file)
+        rows += hits
+    if remove:
+        lake.commit(present, add=add, remove=remove, transactions=_marks(present, remove))
+    return rows
+
+
+def _files_with(
+    connection: duckdb.DuckDBPyConnection, present: Snapshot, wanted: _Number
+) -> Iterable[tuple[DataFile, int]]:
+    for file in present.files:
+        source = relation(present.table, [file])
+        ((hits,),) = rows_of(connection, f"SELECT count(*) FROM ({source}) WHERE {wanted.condition(present.table)}")
+        if hits:
+            yield file, hits
+
+
+def _marks(present: Snapshot, remove: Sequence[DataFile]) -> dict[str, int]:
+    """Bump what deriving a partition records, so that one under way works it out again from what is there now."""
+    names = {f"{present.table.name}/{file.sent_date}" for file in remove}
+    return {name: (present.transaction(name) or 0) ^ 1 for name in sorted(names)}

@@ -1,0 +1,40 @@
+"""Use case: which days still want a run: a message is due, was never derived, or time has changed a verdict."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pipeline.lake import Lake
+from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
+from pipeline.settings import Settings
+from pipeline.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
+from pipeline.warehouse import Scalar, connect, query, rows_of, show_files
+
+
+def open_days(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
+    """Return the days of the lake that a run has something to do for.
+
+    The rate tables say which days have a message that is not final; only these are looked at closely.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    sent, derived = lake.snapshot(SENT_MESSAGES), lake.snapshot(MESSAGES)
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        show_files(connection, DELIVERY_ROLLUPS_DAILY, lake.snapshot(DELIVERY_ROLLUPS_DAILY).files)
+        counted = dict(rows_of(connection, query("closed_days")))
+        candidates = [day for day in derived.days() if not counted.get(day, False)]
+        show_files(connection, MESSAGES, derived.of(candidates))
+        days = {day for (day,) in rows_of(connection, query("open_days"), _parameters(settings, now))}
+    return days | (set(sent.days()) - counted.keys())
+
+
+def _parameters(settings: Settings, now: datetime) -> dict[str, Scalar]:
+    return {
+        "now": now,
+        "unknown_after_seconds": settings.unknown_after.total_seconds(),
+        "give_up_seconds": settings.give_up_after.total_seconds(),
+        "memory_seconds": API_MEMORY.total_seconds(),
+        "min_interval_seconds": MIN_INTERVAL.total_seconds(),
+        "age_share": AGE_SHARE,
+    }

@@ -1,0 +1,9 @@
+-- Grain: one row an app, country and sender of one day of sending (the partition in messages).
+-- Parameters: now, unknown_after_seconds.
+SELECT
+  app_id,
+  country,
+  sender_id,
+  /* rate_measures */
+FROM messages
+GROUP BY app_id, country, sender_id;

@@ -1,0 +1,57 @@
+-- Grain: one row a sent message of one partition, in its state as of $now.
+-- A final state is never undone: among delivered and failed the first seen stands, both beat invalid_id, all three
+-- beat the rest. Of non-final answers the latest counts; silence beyond $unknown_after_seconds makes it unknown.
+-- Parameters: now, unknown_after_seconds.
+WITH ranked AS (
+  SELECT
+    *,
+    CASE WHEN status IN ('delivered', 'failed') THEN 0 WHEN status = 'invalid_id' THEN 1 ELSE 2 END AS class
+  FROM delivery_reports
+),
+states AS (
+  SELECT
+    app_id,
+    msg_id,
+    min(class) AS class,
+    arg_min(
+      {'status': status, 'receive_time': receive_time},
+      -- Within the best class: the first answer if it is final, else the latest.
+      {'class': class, 'age': CASE WHEN class < 2 THEN 1 ELSE -1 END * epoch_us(observed_at), 'call': call_id}
+    ) AS decided,
+    arg_max(number, observed_at) FILTER (WHERE number IS NOT NULL) AS number,
+    arg_max(country, observed_at) FILTER (WHERE country IS NOT NULL) AS country,
+    count(*) AS poll_count,
+    min(observed_at) AS first_polled_at,
+    max(observed_at) AS last_polled_at
+  FROM ranked
+  GROUP BY app_id, msg_id
+),
+judged AS (
+  SELECT
+    sent.app_id,
+    sent.msg_id,
+    coalesce(sent.number, states.number) AS number,
+    coalesce(sent.country, states.country) AS country,
+    sent.sender_id,
+    sent.order_id,
+    sent.sent_at,
+    sent.sent_date,
+    CASE
+      WHEN states.class IS NULL THEN 'pending'
+      WHEN states.class < 2 THEN states.decided.status
+      WHEN epoch_us($now::TIMESTAMPTZ) - epoch_us(sent.sent_at) > $unknown_after_seconds * 1e6 THEN 'unknown'
+      ELSE states.decided.status
+    END AS delivery_status,
+    coalesce(states.class < 2, false) AS is_final,
+    states.decided.receive_time AS decided_time,
+    coalesce(states.poll_count, 0) AS poll_count,
+    states.first_polled_at,
+    states.last_polled_at
+  FROM sent_messages AS sent
+  LEFT JOIN states USING (app_id, msg_id)
+)
+SELECT
+  * EXCLUDE (decided_time),
+  CASE WHEN delivery_status <> 'unknown' THEN decided_time END AS receive_time,
+  (epoch_us(CASE WHEN delivery_status <> 'unknown' THEN decided_time END) - epoch_us(sent_at)) / 1e6 AS latency_seconds
+FROM judged;

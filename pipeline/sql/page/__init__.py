@@ -1,0 +1,1 @@
+"""Queries of the page and of what the demo prints."""

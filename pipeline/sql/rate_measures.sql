@@ -1,0 +1,19 @@
+-- Measures of a bucket of messages; the same for every rate table.
+-- Numerators and denominators: see each line. Percentiles are exact (quantile_cont), of delivered messages.
+count(*) AS sent,
+count(*) FILTER (WHERE delivery_status = 'delivered') AS delivered,
+count(*) FILTER (WHERE delivery_status = 'failed') AS failed,
+count(*) FILTER (WHERE delivery_status = 'sending') AS sending,
+count(*) FILTER (WHERE delivery_status = 'not_found') AS not_found,
+count(*) FILTER (WHERE delivery_status = 'pending') AS pending,
+count(*) FILTER (WHERE delivery_status = 'unknown') AS unknown,
+count(*) FILTER (WHERE delivery_status = 'invalid_id') AS invalid_id,
+delivered / nullif(sent, 0) AS delivery_rate,
+delivered / nullif(delivered + failed, 0) AS delivery_rate_final,
+(delivered + failed) / nullif(sent, 0) AS dlr_coverage,
+quantile_cont(latency_seconds, 0.50) FILTER (WHERE delivery_status = 'delivered') AS latency_p50_seconds,
+quantile_cont(latency_seconds, 0.95) FILTER (WHERE delivery_status = 'delivered') AS latency_p95_seconds,
+quantile_cont(latency_seconds, 0.99) FILTER (WHERE delivery_status = 'delivered') AS latency_p99_seconds,
+bool_and(
+  is_final OR epoch_us($now::TIMESTAMPTZ) - epoch_us(sent_at) > $unknown_after_seconds * 1e6
+) AS is_mature

@@ -1,0 +1,18 @@
+-- Grain: one row an app and hour of asking.
+SELECT
+  to_timestamp(epoch(requested_at)::BIGINT // 3600 * 3600) AS hour,
+  app_id,
+  count(*) AS batches,
+  sum(attempts)::BIGINT AS requests,
+  sum(ids)::BIGINT AS ids,
+  count(*) FILTER (WHERE outcome = 'ok') AS ok,
+  count(*) FILTER (WHERE outcome = 'mismatch') AS mismatch,
+  count(*) FILTER (WHERE outcome = 'split') AS split,
+  count(*) FILTER (WHERE outcome = 'gave_up') AS gave_up,
+  count(*) FILTER (WHERE outcome = 'refused') AS refused,
+  sum(attempts) / count(*) AS requests_per_batch,
+  quantile_cont(elapsed_ms, 0.50) AS elapsed_p50_ms,
+  quantile_cont(elapsed_ms, 0.95) AS elapsed_p95_ms
+FROM api_calls
+GROUP BY ALL
+ORDER BY hour, app_id;

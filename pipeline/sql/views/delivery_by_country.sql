@@ -1,0 +1,28 @@
+-- Grain: one row a country and span of days; rates are of summed counts.
+WITH spans AS (
+  SELECT
+    unnest([1, 7, 28, NULL])::INTEGER AS days
+),
+latest AS (
+  SELECT max(sent_date) AS day
+  FROM delivery_rollups_daily
+)
+SELECT
+  spans.days,
+  rollups.value AS country,
+  sum(sent)::BIGINT AS sent,
+  sum(delivered)::BIGINT AS delivered,
+  sum(failed)::BIGINT AS failed,
+  sum(sending + not_found + pending)::BIGINT AS outstanding,
+  sum(unknown)::BIGINT AS unknown,
+  sum(invalid_id)::BIGINT AS invalid_id,
+  sum(delivered) / nullif(sum(sent), 0) AS delivery_rate,
+  sum(delivered) / nullif(sum(delivered + failed), 0) AS delivery_rate_final,
+  sum(delivered + failed) / nullif(sum(sent), 0) AS dlr_coverage,
+  bool_and(is_mature) AS is_mature
+FROM delivery_rollups_daily AS rollups, spans, latest
+WHERE
+  rollups.dimension = 'country'
+  AND (spans.days IS NULL OR rollups.sent_date > latest.day - spans.days)
+GROUP BY spans.days, rollups.value
+ORDER BY spans.days, sum(sent) DESC, rollups.value;

@@ -1,0 +1,27 @@
+-- Grain: one row a local hour of the day, over 28 days; rates are of summed counts.
+WITH zone AS (
+  SELECT any_value(time_zone) AS name
+  FROM snapshot_info
+),
+latest AS (
+  SELECT max(sent_date) AS day
+  FROM delivery_rollups_hourly
+)
+SELECT
+  hour(rollups.sent_hour AT TIME ZONE zone.name)::INTEGER AS hour_of_day,
+  sum(sent)::BIGINT AS sent,
+  sum(delivered)::BIGINT AS delivered,
+  sum(failed)::BIGINT AS failed,
+  sum(sending + not_found + pending)::BIGINT AS outstanding,
+  sum(unknown)::BIGINT AS unknown,
+  sum(invalid_id)::BIGINT AS invalid_id,
+  sum(delivered) / nullif(sum(sent), 0) AS delivery_rate,
+  sum(delivered) / nullif(sum(delivered + failed), 0) AS delivery_rate_final,
+  sum(delivered + failed) / nullif(sum(sent), 0) AS dlr_coverage,
+  bool_and(is_mature) AS is_mature
+FROM delivery_rollups_hourly AS rollups, zone, latest
+WHERE
+  rollups.dimension = 'all'
+  AND rollups.sent_date > latest.day - 28
+GROUP BY hour_of_day
+ORDER BY hour_of_day;

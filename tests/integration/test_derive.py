@@ -1,0 +1,224 @@
+"""`messages` and the rates against a plain-Python model, on a real lake and through the published file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.derive import derive_messages, derive_rates
+from pipeline.lake import Lake
+from pipeline.publish import publish
+from pipeline.settings import Settings, given_settings
+from pipeline.tables import MESSAGES, RATE_TABLES
+from tests.worlds.lakes import Said, Sent, day_of, store_answers, store_sent
+from tests.worlds.model import Expected, expected_bucket, expected_state, local_hour
+
+NOW = datetime(2026, 10, 27, 12, 0, tzinfo=UTC)
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe")
+MEASURES = (
+    "sent", "delivered", "failed", "sending", "not_found", "pending", "unknown", "invalid_id",
+    "delivery_rate", "delivery_rate_final", "dlr_coverage",
+    "latency_p50_seconds", "latency_p95_seconds", "latency_p99_seconds", "is_mature",
+)  # fmt: skip
+World = tuple[list[Sent], list[Said]]
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Some messages of a few days around a change of clocks, and answers for some of them in any order."""
+    some = st.sampled_from
+    seconds = st.integers(0, 5 * 86_400)
+    sent = [
+        Sent(
+            msg_id=str(2_610_000_000_000_000_000 + number),
+            sent_at=NOW - timedelta(seconds=draw(seconds)),
+            app_id=draw(some(["app", "other"])),
+            country=draw(some([None, "IN", "DE"])),
+            sender_id=draw(some([None, "ACME", "'; DROP"])),
+        )
+        for number in range(draw(st.integers(1, 25)))
+    ]
+    answers = [
+        Said(
+            msg_id=message.msg_id,
+            app_id=message.app_id,
+            status=draw(some(["delivered", "failed", "sending", "not_found", "invalid_id"])),
+            observed_at=message.sent_at + timedelta(seconds=draw(st.integers(1, 10**6)), microseconds=order),
+            receive_time=draw(some([None, message.sent_at + timedelta(seconds=draw(st.integers(-2, 9000)))])),
+            country=draw(some([None, "BR"])),
+        )
+        for order, message in enumerate(draw(st.lists(some(sent), max_size=60)))
+    ]
+    return sent, answers
+
+
+@contextmanager
+def small_lake(**values: object) -> Iterator[tuple[Lake, Settings]]:
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = given_settings(Path(folder), **values)
+        yield Lake.open(chosen.lake, mode=chosen.file_mode, recorded={}), chosen
+
+
+def fill(lake: Lake, world: World, zone: ZoneInfo) -> list[date]:
+    sent, answers = world
+    days = {message.msg_id: day_of(message.sent_at, zone) for message in sent}
+    store_sent(lake, sent, zone=zone)
+    store_answers(lake, [(said, days[said.msg_id]) for said in answers])
+    return sorted(set(days.values()))
+
+
+def expected_states(world: World, unknown_after: timedelta) -> list[tuple[Sent, Expected]]:
+    sent, answers = world
+    said_of: dict[str, list[Said]] = defaultdict(list)
+    for said in answers:
+        said_of[said.msg_id].append(said)
+    return [
+        (message, expected_state(message, said_of[message.msg_id], now=NOW, unknown_after=unknown_after))
+        for message in sent
+    ]
+
+
+def published(lake: Lake, chosen: Settings, days: list[date]) -> duckdb.DuckDBPyConnection:
+    derive_messages(days, lake=lake, settings=chosen, now=NOW)
+    derive_rates(days, lake=lake, settings=chosen, now=NOW)
+    publish(lake=lake, settings=chosen, now=NOW)
+    return duckdb.connect(chosen.duckdb, read_only=True)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(world=worlds(), zone_name=st.sampled_from(ZONES))
+def test_every_cell_of_messages_and_rates_agrees_with_a_recomputation_in_plain_python(
+    world: World, zone_name: str
+) -> None:
+    with small_lake(timezone=zone_name, unknown_after_hours=48) as (lake, chosen):
+        days = fill(lake, world, chosen.timezone)
+        expected = expected_states(world, chosen.unknown_after)
+        with published(lake, chosen, days) as connection:
+            assert states_in(connection) == {
+                (s.app_id, s.msg_id): (e.status, e.is_final, e.receive_time, e.polls, e.latency) for s, e in expected
+            }
+            country_of = dict(connection.execute("SELECT msg_id, country FROM messages").fetchall())
+            for table, key_of in bucket_keys(chosen.timezone, country_of).items():
+                assert_buckets(connection, table, key_of, expected, chosen.unknown_after)
+
+
+def states_in(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], tuple[object, ...]]:
+    rows = connection.execute(
+        "SELECT app_id, msg_id, delivery_status, is_final, receive_time, poll_count, latency_seconds FROM messages"
+    ).fetchall()
+    assert len(rows) == len({row[:2] for row in rows})
+    return {row[:2]: row[2:] for row in rows}
+
+
+KeyOf = Callable[[Sent], list[tuple[object, ...]]]
+
+
+def bucket_keys(zone: ZoneInfo, country_of: dict[str, str | None]) -> dict[str, KeyOf]:
+    def dimensions(sent: Sent) -> list[tuple[object, ...]]:
+        country = country_of[sent.msg_id]
+        return [("all", None), ("app_id", sent.app_id), ("country", country), ("sender_id", sent.sender_id)]
+
+    def day(sent: Sent) -> tuple[object, ...]:
+        return (day_of(sent.sent_at, zone),)
+
+    def hour(sent: Sent) -> tuple[object, ...]:
+        return (*day(sent), local_hour(sent.sent_at, zone))
+
+    return {
+        "delivery_rates_daily": lambda s: [(*day(s), s.app_id, country_of[s.msg_id], s.sender_id)],
+        "delivery_rates_hourly": lambda s: [(*hour(s), s.app_id, country_of[s.msg_id], s.sender_id)],
+        "delivery_rollups_daily": lambda s: [(*day(s), *cut) for cut in dimensions(s)],
+        "delivery_rollups_hourly": lambda s: [(*hour(s), *cut) for cut in dimensions(s)],
+    }
+
+
+def assert_buckets(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    key_of: KeyOf,
+    expected: list[tuple[Sent, Expected]],
+    unknown_after: timedelta,
+) -> None:
+    members: dict[tuple[object, ...], list[tuple[Sent, Expected]]] = defaultdict(list)
+    for sent, state in expected:
+        for key in key_of(sent):
+            members[key].append((sent, state))
+    names = next(t for t in RATE_TABLES if t.name == table).column_names
+    keys = [name for name in names if name not in MEASURES]
+    rows = connection.execute(f"SELECT {', '.join((*keys, *MEASURES))} FROM {table}").fetchall()
+    assert len(rows) == len(members), table
+    for row in rows:
+        key, got = row[: len(keys)], dict(zip(MEASURES, row[len(keys) :], strict=True))
+        want = expected_bucket(members[key], now=NOW, unknown_after=unknown_after)
+        assert got == pytest.approx(want), (table, key)
+        assert got["sent"] == sum(got[name] for name in MEASURES[1:8]), (table, key)
+
+
+def test_a_final_state_is_not_undone_by_a_later_answer() -> None:
+    sent = Sent("1", NOW - timedelta(hours=3))
+    story = [("sending", 1), ("delivered", 2), ("failed", 3), ("sending", 4), ("not_found", 5)]
+    said = [Said("1", status, sent.sent_at + timedelta(minutes=at)) for status, at in story]
+    with small_lake() as (lake, chosen):
+        days = fill(lake, ([sent], said), chosen.timezone)
+        with published(lake, chosen, days) as connection:
+            assert connection.execute("SELECT delivery_status, poll_count FROM messages").fetchall() == [
+                ("delivered", 5)
+            ]
+
+
+def test_unknown_gives_way_to_a_late_answer() -> None:
+    sent = Sent("1", NOW - timedelta(days=5))
+    day = sent.sent_at.date()
+    with small_lake() as (lake, chosen):
+        fill(lake, ([sent], [Said("1", "not_found", sent.sent_at + timedelta(hours=1))]), chosen.timezone)
+        with published(lake, chosen, [day]) as connection:
+            assert connection.execute("SELECT delivery_status FROM messages").fetchall() == [("unknown",)]
+        store_answers(lake, [(Said("1", "delivered", NOW), day)])
+        with published(lake, chosen, [day]) as connection:
+            assert connection.execute("SELECT delivery_status FROM messages").fetchall() == [("delivered",)]
+
+
+def test_silence_alone_makes_a_message_unknown_without_a_new_answer() -> None:
+    sent = Sent("1", NOW - timedelta(hours=71))
+    with small_lake() as (lake, chosen):
+        days = fill(lake, ([sent], [Said("1", "sending", NOW - timedelta(hours=70))]), chosen.timezone)
+        for later, status in ((0, "sending"), (2, "unknown")):
+            now = NOW + timedelta(hours=later)
+            derive_messages(days, lake=lake, settings=chosen, now=now)
+            derive_rates(days, lake=lake, settings=chosen, now=now)
+            publish(lake=lake, settings=chosen, now=now)
+            with duckdb.connect(chosen.duckdb, read_only=True) as connection:
+                row = connection.execute(f"SELECT {status}, is_mature FROM delivery_rates_daily").fetchone()
+            assert row == (1, later > 0)
+
+
+def test_a_partition_is_rewritten_only_if_a_row_of_it_changed() -> None:
+    messages = [Sent(str(number), NOW - timedelta(days=number)) for number in (1, 2)]
+    with small_lake() as (lake, chosen):
+        days = fill(lake, (messages, []), chosen.timezone)
+        assert derive_messages(days, lake=lake, settings=chosen, now=NOW).replaced == tuple(days)
+        before = lake.snapshot(MESSAGES)
+        assert derive_messages(days, lake=lake, settings=chosen, now=NOW).replaced == ()
+        assert derive_messages(days, lake=lake, settings=chosen, now=NOW, anew=True).replaced == ()
+        assert lake.snapshot(MESSAGES).version == before.version
+        store_answers(lake, [(Said("2", "delivered", NOW), days[0])])
+        assert derive_messages(days, lake=lake, settings=chosen, now=NOW).replaced == (days[0],)
+        assert {f.path for f in before.of([days[1]])} == {f.path for f in lake.snapshot(MESSAGES).of([days[1]])}
+
+
+def test_messages_of_days_that_were_not_asked_for_are_derived_where_they_are_missing() -> None:
+    messages = [Sent(str(number), NOW - timedelta(days=number)) for number in (1, 2)]
+    with small_lake() as (lake, chosen):
+        days = fill(lake, (messages, []), chosen.timezone)
+        assert derive_messages(days[1:], lake=lake, settings=chosen, now=NOW).days == tuple(days)
+        assert derive_rates([], lake=lake, settings=chosen, now=NOW).days == tuple(days)

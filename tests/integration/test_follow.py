@@ -1,0 +1,635 @@
+"""Following on a real lake, against the simulator: whom it asks, what it records, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import SecretStr
+
+from pipeline.accounts import Account, Accounts, load_accounts
+from pipeline.client import FAILURES_IN_A_ROW, Clock
+from pipeline.follow import FollowTally, follow
+from pipeline.lake import Lake, arrow_schema
+from pipeline.numbers import Mode, NumberPolicy
+from pipeline.protocol.decoding import decode_envelope
+from pipeline.protocol.flattening import Answer
+from pipeline.recording import Recorder
+from pipeline.settings import Settings
+from pipeline.simulator.calls import Call
+from pipeline.simulator.faults import Faults
+from pipeline.simulator.rules import fate_of, make_msg_id, report_at
+from pipeline.simulator.server import Running, utc_now
+from pipeline.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, REJECTED_RECORDS, SENT_MESSAGES, Table
+
+DAY = date(2026, 3, 2)
+YESTERDAY = DAY - timedelta(days=1)
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+"""When `clock` begins."""
+KEY, SECRET = "bDqJFiq9", "s3cret-of-nobody"
+ABNORMAL_ID = "9" * 35
+FINAL = ("delivered", "failed", "invalid_id")
+Simulate = Callable[..., Running]
+Follow = Callable[..., FollowTally]
+
+
+def ids_sent(sent_at: datetime, count: int, *, first: int = 0) -> list[str]:
+    return [make_msg_id(sent_at, first + number) for number in range(count)]
+
+
+def send(
+    lake: Lake, msg_ids: Iterable[str], *, sent_at: datetime = NOON - timedelta(hours=3), app_id: str = "app"
+) -> None:
+    """Store sent messages, as collecting would."""
+    rows = [
+        {"app_id": app_id, "msg_id": msg_id, "sent_at": sent_at, "sent_date": sent_at.date(), "file": "log", "line": 1}
+        for msg_id in msg_ids
+    ]
+    table = pa.Table.from_pylist(rows, schema=arrow_schema(SENT_MESSAGES))
+    lake.append(SENT_MESSAGES, [lake.write(SENT_MESSAGES, table, sent_at.date())])
+
+
+def stored(lake: Lake, table: Table) -> list[dict[str, Any]]:
+    """Return all rows of a table of the lake."""
+    rows = []
+    for file in lake.snapshot(table).files:
+        rows += [row | {"sent_date": file.sent_date} for row in pq.ParquetFile(file.path).read().to_pylist()]
+    return rows
+
+
+def statuses(lake: Lake) -> dict[str, str]:
+    """Return the status of each id, of which there is one answer."""
+    rows = stored(lake, DELIVERY_REPORTS)
+    assert len({(row["app_id"], row["msg_id"]) for row in rows}) == len(rows)
+    return {row["msg_id"]: row["status"] for row in rows}
+
+
+def asked_ids(calls: Iterable[Call]) -> list[str]:
+    return [msg_id for call in calls for msg_id in call.msg_ids]
+
+
+@pytest.fixture
+def go(lake: Lake, clock: Clock, settings: Callable[..., Settings]) -> Follow:
+    """Follow the day at noon, unless told otherwise."""
+
+    def run(
+        server: Running,
+        *days: date,
+        now: datetime = NOON,
+        force: bool = False,
+        accounts: Accounts | None = None,
+        **values: Any,
+    ) -> FollowTally:
+        chosen = settings(**({"api_base_url": server.base_url, "max_requests_per_second": 0} | values))
+        return follow(
+            days or [DAY],
+            lake=lake,
+            accounts=accounts or load_accounts(chosen),
+            settings=chosen,
+            now=now,
+            force=force,
+            clock=clock,
+        )
+
+    return run
+
+
+# Whom it asks
+
+
+def test_the_first_pass_asks_for_each_id_once_in_as_few_calls_as_can_be(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    sent = {
+        (app_id, day): ids_sent(datetime(day.year, day.month, day.day, 9, tzinfo=UTC), count, first=first)
+        for app_id, day, count, first in [
+            ("app", DAY, 450, 0),
+            ("app", YESTERDAY, 200, 0),
+            ("other", DAY, 1, 1_000),
+            ("other", YESTERDAY, 201, 1_000),
+        ]
+    }
+    for (app_id, day), ids in sent.items():
+        send(lake, ids, sent_at=datetime(day.year, day.month, day.day, 9, tzinfo=UTC), app_id=app_id)
+    server = simulator()
+    tally = go(server, DAY, YESTERDAY)
+
+    assert len(server.calls) == sum(math.ceil(len(ids) / 200) for ids in sent.values())
+    assert sorted(asked_ids(server.calls)) == sorted(msg_id for ids in sent.values() for msg_id in ids)
+    assert (tally.requests, tally.batches, tally.retries, tally.failures) == (7, 7, 0, [])
+    assert tally.record.answers_by_day == {DAY: 451, YESTERDAY: 401}
+    assert Counter((row["app_id"], row["sent_date"]) for row in stored(lake, DELIVERY_REPORTS)) == {
+        key: len(ids) for key, ids in sent.items()
+    }
+
+
+def test_what_is_recorded_is_what_the_platform_said(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    """Mistake 3: ids that were not returned are recorded, and asked again later."""
+    sent_at = NOON - timedelta(seconds=10)
+    ids = ids_sent(sent_at, 400)
+    send(lake, ids, sent_at=sent_at)
+    server = simulator(now=lambda: NOON)
+    tally = go(server)
+
+    expected: dict[str, tuple[str, str | None]] = {}
+    for msg_id in ids:
+        report = report_at(msg_id, NOON)
+        words = {"0": "delivered", "1": "failed", "-1": "sending"}
+        expected[msg_id] = (words[report.status], report.number) if report else ("not_found", None)
+    assert {row["msg_id"]: (row["status"], row["number"]) for row in stored(lake, DELIVERY_REPORTS)} == expected
+    assert {"delivered", "sending", "not_found"} <= {status for status, _ in expected.values()}
+    assert tally.record.answers == Counter(status for status, _ in expected.values())
+
+
+def test_a_second_run_asks_only_for_what_is_due(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    sent_at = NOON - timedelta(minutes=10)
+    send(lake, ids_sent(sent_at, 600), sent_at=sent_at)
+    server = simulator()
+    go(server)
+    open_ids = sorted(msg_id for msg_id, status in statuses(lake).items() if status not in FINAL)
+    assert 0 < len(open_ids) < 600
+
+    server.calls.clear()
+    go(server, now=NOON + timedelta(minutes=4))
+    assert server.calls == []  # answered at an age of ten minutes: due after five more
+
+    go(server, now=NOON + timedelta(minutes=6))
+    assert sorted(asked_ids(server.calls)) == open_ids
+
+
+def test_force_asks_for_all_that_is_not_final_but_no_more(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    sent_at = NOON - timedelta(minutes=10)
+    send(lake, ids_sent(sent_at, 200), sent_at=sent_at)
+    server = simulator()
+    go(server)
+    open_ids = sorted(msg_id for msg_id, status in statuses(lake).items() if status not in FINAL)
+
+    server.calls.clear()
+    go(server, now=NOON + timedelta(seconds=1), force=True)
+    assert sorted(asked_ids(server.calls)) == open_ids
+
+    server.calls.clear()
+    go(server, now=NOON + timedelta(days=8), force=True)
+    assert server.calls == []
+
+
+def test_a_day_without_messages_costs_nothing(simulator: Simulate, go: Follow) -> None:
+    server = simulator()
+
+    assert go(server, DAY, YESTERDAY).requests == 0
+    assert server.calls == []
+
+
+# Ids that the platform refuses
+
+
+def test_one_bad_id_is_found_by_halving_and_the_others_get_their_answers(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    ids = ids_sent(NOON - timedelta(hours=3), 199)
+    send(lake, [*ids[:77], ABNORMAL_ID, *ids[77:]])
+    server = simulator()
+    tally = go(server)
+
+    found = statuses(lake)
+    assert found[ABNORMAL_ID] == "invalid_id"
+    assert sorted(found) == sorted([*ids, ABNORMAL_ID])
+    assert Counter(found.values())["invalid_id"] == 1
+    assert len(server.calls) - 1 <= 2 * math.ceil(math.log2(200))
+    assert tally.failures == []
+    outcomes = Counter(row["outcome"] for row in stored(lake, API_CALLS))
+    assert outcomes["refused"] == 1  # the bad id alone
+    assert outcomes["split"] == 8
+
+    server.calls.clear()
+    go(server, now=NOON + timedelta(hours=1), force=True)
+    assert ABNORMAL_ID not in asked_ids(server.calls)
+
+
+def test_bad_ids_in_several_batches_are_all_found(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    ids = ids_sent(NOON - timedelta(hours=3), 1_190)
+    bad = [f"{number}{ABNORMAL_ID}" for number in range(10)]
+    send(lake, sorted([*ids, *bad], key=lambda msg_id: msg_id[-5:]))
+    server = simulator()
+    tally = go(server)
+
+    found = statuses(lake)
+    assert sorted(msg_id for msg_id, status in found.items() if status == "invalid_id") == sorted(bad)
+    assert len(found) == 1_200
+    assert tally.failures == []
+
+
+def test_if_everything_is_refused_it_is_not_the_ids(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 5_000))
+    server = simulator(apps=frozenset({"another"}))
+    tally = go(server, batch_size=50)
+
+    assert stored(lake, DELIVERY_REPORTS) == []
+    assert len(tally.failures) == 1
+    assert "SMS_APP_ID" in tally.failures[0]
+    assert "app" in tally.failures[0]
+    assert len(server.calls) <= 99 + 8 + 4  # one batch to its single ids, and what was under way
+    assert {row["outcome"] for row in stored(lake, API_CALLS)} == {"split", "refused"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_if_the_few_ids_of_an_app_are_refused_it_is_not_the_ids_either(
+    count: int, lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), count))
+    tally = go(simulator(apps=frozenset({"another"})))
+
+    assert stored(lake, DELIVERY_REPORTS) == []
+    assert "SMS_APP_ID" in tally.failures[0]
+
+
+def test_an_app_whose_first_batch_is_all_bad_ids_is_still_followed(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    """The first batch is split to its single ids before the app has had an answer; the second proves the app."""
+    bad = [f"{number:05d}{ABNORMAL_ID}" for number in range(20)]
+    send(lake, bad, sent_at=NOON - timedelta(days=1))
+    send(lake, ids_sent(NOON - timedelta(hours=3), 20))
+    tally = go(simulator(), YESTERDAY, DAY, batch_size=20, max_concurrency=1)
+
+    assert Counter(statuses(lake).values())["invalid_id"] == 20
+    assert len(statuses(lake)) == 40
+    assert tally.failures == []
+
+
+# Apps that the platform refuses
+
+
+def test_a_wrong_secret_stops_its_app_alone(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 2_000), app_id="wrong")
+    send(lake, ids_sent(NOON - timedelta(hours=3), 400, first=5_000), app_id="right")
+    server = simulator()
+    accounts = Accounts(
+        Account(server.base_url, SecretStr(KEY), SecretStr(SECRET)),
+        {"wrong": Account(server.base_url, SecretStr(KEY), SecretStr("not-" + SECRET))},
+    )
+    tally = go(server, accounts=accounts)
+
+    assert {row["app_id"] for row in stored(lake, DELIVERY_REPORTS)} == {"right"}
+    assert len(statuses(lake)) == 400
+    assert len(tally.failures) == 1
+    assert "app wrong was stopped" in tally.failures[0]
+    assert "SMS_API_SECRET" in tally.failures[0]
+    assert SECRET not in tally.failures[0]
+    assert sum(call.app_id == "wrong" for call in server.calls) <= 8  # what was under way at once
+
+
+def test_an_app_without_credentials_is_named_and_costs_nothing(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 10), app_id="nobody's")
+    server = simulator()
+    tally = go(server, accounts=Accounts(None))
+
+    assert server.calls == []
+    assert "nobody's" in tally.failures[0]
+    assert "SMS_ACCOUNTS" in tally.failures[0]
+
+
+def test_an_app_without_a_price_does_not_stop_the_others(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 10), app_id="unpriced")
+    send(lake, ids_sent(NOON - timedelta(hours=3), 10, first=50), app_id="priced")
+    tally = go(simulator(unpriced_apps=frozenset({"unpriced"})))
+
+    assert {row["app_id"] for row in stored(lake, DELIVERY_REPORTS)} == {"priced"}
+    assert "pricing" in tally.failures[0]
+
+
+def test_a_base_url_that_is_wrong_stops_its_apps_and_not_those_of_another(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 4_000), app_id="lost")
+    send(lake, ids_sent(NOON - timedelta(hours=3), 10, first=9_000), app_id="found")
+    wrong = simulator(faults=Faults(script=lambda _, __: "http-404"))
+    right = simulator()
+    accounts = Accounts(
+        Account(right.base_url, SecretStr(KEY), SecretStr(SECRET)),
+        {"lost": Account(wrong.base_url, SecretStr(KEY), SecretStr(SECRET))},
+    )
+    tally = go(right, accounts=accounts)
+
+    assert {row["app_id"] for row in stored(lake, DELIVERY_REPORTS)} == {"found"}
+    assert len(wrong.calls) <= 8
+    assert len(tally.failures) == 1
+    assert wrong.base_url in tally.failures[0]
+    assert "SMS_API_BASE_URL" in tally.failures[0]
+
+
+# Answers that don't come
+
+
+def test_a_batch_given_up_is_a_failure_and_what_arrived_is_committed(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    ids = ids_sent(NOON - timedelta(hours=3), 100)
+    send(lake, ids)
+    server = simulator(faults=Faults(script=lambda _, call: "-18" if ids[42] in call.msg_ids else None))
+    tally = go(server, batch_size=10)
+
+    assert len(statuses(lake)) == 90
+    assert ids[42] not in statuses(lake)
+    assert len(tally.failures) == 1
+    assert "1 batches were given up" in tally.failures[0]
+    assert "-18" in tally.failures[0]
+    assert {(row["outcome"], row["attempts"]) for row in stored(lake, API_CALLS)} == {("ok", 1), ("gave_up", 5)}
+
+    server.calls.clear()
+    go(server, now=NOON + timedelta(seconds=30), batch_size=10)
+    assert ids[42] in asked_ids(server.calls)
+    assert len(set(asked_ids(server.calls))) == 10
+
+
+def test_a_platform_that_is_down_costs_a_bounded_number_of_calls(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 5_000))
+    server = simulator(faults=Faults(script=lambda _, __: "http-503"))
+    tally = go(server, batch_size=10)
+
+    assert stored(lake, DELIVERY_REPORTS) == []
+    assert len(server.calls) <= FAILURES_IN_A_ROW + 8
+    stopped = [failure for failure in tally.failures if "asking was stopped" in failure]
+    assert len(stopped) == 1
+    assert "seems to be down" in stopped[0]
+    assert server.base_url in stopped[0]
+
+
+def test_a_platform_that_goes_down_in_the_middle_leaves_what_arrived(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 1_000))
+    server = simulator(faults=Faults(down=(21, 10_000)))
+    tally = go(server, batch_size=10)
+
+    assert len(statuses(lake)) == 200
+    assert tally.failures
+
+
+# What is recorded of the calls
+
+
+def test_api_calls_has_one_row_a_batch_with_its_attempts(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 60))
+    met: Counter[str] = Counter()
+
+    def twice(_: int, call: Call) -> str | None:
+        met[call.joined_ids] += 1
+        return "-18" if met[call.joined_ids] < 3 else None
+
+    server = simulator(faults=Faults(script=twice))
+    tally = go(server, batch_size=20)
+    calls = stored(lake, API_CALLS)
+
+    assert [(row["ids"], row["attempts"], row["outcome"]) for row in calls] == [(20, 3, "ok")] * 3
+    assert {(row["http_status"], row["status"], row["app_id"], row["error"]) for row in calls} == {
+        (200, "0", "app", None)
+    }
+    assert all(row["elapsed_ms"] >= 1_500 for row in calls)
+    assert all(row["success"] + row["fail"] + row["sending"] + row["not_found"] == 20 for row in calls)
+    assert {row["call_id"] for row in calls} == {row["call_id"] for row in stored(lake, DELIVERY_REPORTS)}
+    assert all(NOON <= row["requested_at"] < NOON + timedelta(minutes=5) for row in calls)
+    assert (tally.requests, tally.batches, tally.retries) == (9, 3, 6)
+
+
+@pytest.mark.parametrize("fault", ["stranger", "contradiction", "bad-counts"])
+def test_answers_that_dont_add_up_are_mismatches_and_no_failure(
+    fault: str, lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    ids = ids_sent(NOON - timedelta(hours=3), 30)
+    send(lake, ids)
+    tally = go(simulator(faults=Faults(script=lambda _, __: fault)))
+    (call,) = stored(lake, API_CALLS)
+
+    assert call["outcome"] == "mismatch"
+    assert call["error"]
+    assert sorted(statuses(lake)) == sorted(ids)
+    assert (tally.record.mismatches, tally.failures) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("odd-status", "undocumented_status"), ("bad-time", "bad_receive_time"), ("no-offset", "bad_receive_time")],
+)
+def test_odd_rows_are_set_aside_and_reported_all_the_same(
+    fault: str, reason: str, lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 30))
+    tally = go(simulator(faults=Faults(script=lambda _, __: fault)))
+    (reject,) = stored(lake, REJECTED_RECORDS)
+    (call,) = stored(lake, API_CALLS)
+
+    assert reject["reason"].startswith(f"{reason}:")
+    assert (reject["source"], reject["file"], reject["item"]) == ("api", call["call_id"], 0)
+    assert len(statuses(lake)) == 30
+    assert (tally.record.rejected, tally.failures) == (1, [])
+
+
+def test_fields_that_nobody_documented_are_kept(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 30))
+    go(simulator(price_details=True))
+    kept = [row["extra"] for row in stored(lake, DELIVERY_REPORTS) if row["status"] != "not_found"]
+
+    assert kept
+    assert all('"currency":"USD"' in extra for extra in kept)
+
+
+def test_progress_is_told_after_each_commit(
+    lake: Lake, clock: Clock, simulator: Simulate, settings: Callable[..., Settings]
+) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 300))
+    server = simulator()
+    chosen = settings(api_base_url=server.base_url)
+    told: list[tuple[int, int]] = []
+    follow(
+        [DAY],
+        lake=lake,
+        accounts=load_accounts(chosen),
+        settings=chosen,
+        now=NOON,
+        clock=clock,
+        on_progress=lambda asked, final: told.append((asked, final)),
+    )
+
+    finals = sum(status in FINAL for status in statuses(lake).values())
+    assert told[-1] == (300, finals)
+
+
+# Phone numbers
+
+
+def bytes_below(folder: Path) -> bytes:
+    """Return all that can be read below a folder: files as they are, and Parquet files unpacked."""
+    found = b""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            found += path.read_bytes()
+        if path.suffix == ".parquet":
+            found += repr(pq.ParquetFile(path).read().to_pylist()).encode()
+    return found
+
+
+@pytest.mark.parametrize("numbers", ["mask", "hash", "drop"])
+@pytest.mark.parametrize("fault", [None, "odd-status", "bad-time", "stranger", "numbers", "extra-fields"])
+def test_no_number_is_found_below_the_lake_unless_numbers_are_kept(
+    numbers: str, fault: str | None, lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    ids = ids_sent(NOON - timedelta(hours=3), 60)
+    send(lake, ids)
+    faults = Faults(script=lambda _, __: fault)
+    go(simulator(faults=faults), numbers=numbers, numbers_key="k")
+
+    found = bytes_below(lake.folder)
+    for msg_id in ids:
+        assert fate_of(msg_id).number.encode() not in found
+    rows = [row for row in stored(lake, DELIVERY_REPORTS) if row["status"] != "not_found"]
+    assert all((row["number"] is None) is (numbers == "drop") for row in rows)
+    assert {row["country"] for row in rows} == {fate_of(row["msg_id"]).country for row in rows}
+
+
+def test_numbers_that_are_kept_are_there(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    """The other side of the test above: it would be green, too, if nothing were recorded."""
+    send(lake, ids_sent(NOON - timedelta(hours=3), 60))
+    go(simulator())
+    rows = [row for row in stored(lake, DELIVERY_REPORTS) if row["status"] != "not_found"]
+
+    assert rows
+    assert {row["msg_id"]: row["number"] for row in rows} == {
+        row["msg_id"]: fate_of(row["msg_id"]).number for row in rows
+    }
+
+
+PHONE = "91856321412"
+ECHOING = {
+    "status": "0",
+    "array": [
+        {
+            "msgId": "2108021054011000095",
+            "number": f"+{PHONE}",
+            "receiveTime": f"at {PHONE}",
+            "status": PHONE,
+            "to": f"tel:{PHONE}",
+            PHONE: "as a name",
+            "inside": [{"deeper": int(PHONE)}, float(PHONE)],
+            "price": "0.05",
+            "text": "long " * 200,
+        },
+        {"msgId": f"x{PHONE}", "number": [PHONE], "receiveTime": None, "status": "0"},
+    ],
+}
+"""An answer that has a phone number wherever one can be."""
+
+
+@pytest.mark.parametrize("mode", ["mask", "hash", "drop"])
+def test_a_number_in_an_odd_place_is_hidden_and_what_is_kept_stays_json(mode: Mode, lake: Lake) -> None:
+    recorder = Recorder(lake, NumberPolicy(mode, key=b"k"), lambda _: None)
+    envelope = decode_envelope(json.dumps(ECHOING).encode())
+    recorder.answer(
+        Answer("call", "app", DAY, NOON, ["2108021054011000095"], envelope), {"call_id": "call", "sent_date": DAY}
+    )
+    recorder.close()
+    (report,) = stored(lake, DELIVERY_REPORTS)
+    rejects = stored(lake, REJECTED_RECORDS)
+
+    assert PHONE.encode() not in bytes_below(lake.folder)
+    assert len(rejects) == 2
+    assert json.loads(rejects[0]["raw"])["msgId"] == "2108021054011000095"
+    assert all(isinstance(json.loads(reject["raw"]), dict) for reject in rejects)
+    extra = json.loads(report["extra"])
+    assert (extra["price"], extra["to"]) == ("0.05", "tel:***********")
+    assert len(report["extra"]) <= 500
+
+
+def test_fields_of_an_answer_that_are_too_long_are_left_out_and_the_others_kept(lake: Lake) -> None:
+    """`extra` is read as JSON in SQL, where text cut in the middle ends the query."""
+    recorder = Recorder(lake, NumberPolicy(), lambda _: None)
+    envelope = decode_envelope(json.dumps(ECHOING).encode())
+    recorder.answer(
+        Answer("call", "app", DAY, NOON, ["2108021054011000095"], envelope), {"call_id": "call", "sent_date": DAY}
+    )
+    recorder.close()
+    (report,) = stored(lake, DELIVERY_REPORTS)
+    extra = json.loads(report["extra"])
+
+    assert extra.keys() == {"to", PHONE, "inside", "price"}
+    assert extra["inside"] == [{"deeper": int(PHONE)}, float(PHONE)]
+
+
+# Ends
+
+
+INTERRUPTIBLE = """
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from pipeline.accounts import load_accounts
+from pipeline.errors import Interrupted
+from pipeline.follow import follow
+from pipeline.lake import Lake
+from pipeline.settings import given_settings
+
+folder, base_url, now = Path(sys.argv[1]), sys.argv[2], datetime.fromisoformat(sys.argv[3])
+settings = given_settings(
+    folder, api_base_url=base_url, api_key="bDqJFiq9", api_secret="s3cret-of-nobody",
+    batch_size=1, max_requests_per_second=0, max_concurrency=4,
+)
+lake = Lake.open(folder / "lake", mode=0o640, recorded={})
+try:
+    follow([now.date()], lake=lake, accounts=load_accounts(settings), settings=settings, now=now)
+except Interrupted as error:
+    sys.exit(f"interrupted: {error}")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_soon_with_what_had_arrived_committed(
+    number: signal.Signals, lake: Lake, tmp_path: Path, simulator: Simulate, settings: Callable[..., Settings]
+) -> None:
+    now = datetime.now(UTC)
+    sent_at = now - timedelta(minutes=1) if now.time().hour or now.time().minute > 1 else now
+    ids = ids_sent(sent_at, 1_000)
+    send(lake, ids, sent_at=sent_at)
+    server = simulator(now=utc_now, latency_ms=20)
+    command = [sys.executable, "-c", INTERRUPTIBLE, str(tmp_path), server.base_url, sent_at.isoformat()]
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while len(server.calls) < 120 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        began = time.monotonic()
+        _, told = process.communicate(timeout=10)
+        took = time.monotonic() - began
+
+    assert process.returncode == 1, told
+    assert "interrupted: stopped by a signal" in told
+    assert took < 10
+    committed = set(statuses(lake))
+    answered = set(asked_ids(server.calls))
+    assert committed <= answered
+    assert len(answered - committed) <= 4  # what was under way when the signal came
+    assert 100 < len(committed) < 1_000
+
+    server.calls.clear()
+    chosen = settings(api_base_url=server.base_url, max_requests_per_second=0)
+    follow([sent_at.date()], lake=lake, accounts=load_accounts(chosen), settings=chosen, now=sent_at)
+    assert sorted(asked_ids(server.calls)) == sorted(set(ids) - committed)
+
+
+def test_a_run_leaves_nothing_behind_but_the_tables(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), 10))
+    go(simulator())
+
+    tables = {table.name for table in LAKE_TABLES}
+    assert {path.name for path in lake.folder.iterdir()} - tables <= {"settings.json", "_locks", "_scratch"}
+    assert list((lake.folder / "_scratch").iterdir()) == []
