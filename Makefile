@@ -34,7 +34,8 @@ test: $(VENV)/installed-dev ## Run the quick tests
 test-all: $(VENV)/installed-dev ## Run all tests; those of the UI need Chromium
 	@$(PYTEST)
 
-check: $(VENV)/installed-dev ## Run ruff and mypy
+check: $(VENV)/installed-dev ## Run ruff, mypy and the import contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports

@@ -1,0 +1,36 @@
+"""What Dagster loads: assets, checks, the job. Loading needs no setting and touches no file."""
+
+import dagster as dg
+
+from assets.assets import build_assets
+from assets.checks import run_outcome
+from assets.partitions import sent_dates, settings_for_loading
+from assets.resources import Workspace
+from pipeline.settings import Settings
+
+JOB = "delivery_refresh"
+
+
+def build_definitions(settings: Settings, workspace: Workspace) -> dg.Definitions:
+    """Put the definitions together for some settings (zone and first day) and a workspace."""
+    refresh = dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.all(),
+        executor_def=dg.in_process_executor,
+        description="The whole chain for a range of days: logs, answers, states, rates, publication.",
+        # A failure here is said once; the next run asks for what is missing.
+        tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    )
+    return dg.Definitions(
+        assets=build_assets(sent_dates(settings)),
+        asset_checks=[run_outcome],
+        jobs=[refresh],
+        resources={"workspace": workspace},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions of `workspace.yaml`."""
+    return build_definitions(settings_for_loading(), Workspace())

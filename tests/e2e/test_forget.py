@@ -1,0 +1,69 @@
+"""`forget NUMBER`: nothing in any table or old file names the person afterwards, and every message is still counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.test_run import Place, place, write_logs
+
+__all__ = ["place"]
+
+
+def numbers_logged(place: Place) -> list[str]:
+    records = [json.loads(line) for path in place.folder.glob("logs/*") for line in path.read_text().splitlines()]
+    return [record["number"] for record in records if "number" in record]
+
+
+def rows_with(place: Place, text: str) -> int:
+    """Look through every row of every Parquet file, and through the published files, as bytes."""
+    found = 0
+    for path in (place.folder / "data").rglob("*"):
+        if path.suffix == ".parquet":
+            found += sum(text in str(row) for row in pq.ParquetFile(path).read().to_pylist())
+        elif path.is_file():
+            found += text.encode() in path.read_bytes()
+    return found
+
+
+@pytest.mark.parametrize("mode", ["keep", "hash", "mask"])
+def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Place, mode: str) -> None:
+    write_logs(place, 400)
+    settings: dict[str, Any] = {"SMS_NUMBERS": mode, "SMS_NUMBERS_KEY": "k", "SMS_SNAPSHOT_HOURS": "24"}
+    number = numbers_logged(place)[0]
+    with next(iter((place.folder / "logs").iterdir())).open("a") as log:
+        log.write(json.dumps({"msg_id": "none", "sent_at": "2026-01-01T00:00:00Z", "to": number}) + "\n")
+    place.run("run", **settings)
+    counted = place.query("SELECT * FROM delivery_by_day")
+    stored = {row[0] for row in place.query("SELECT number FROM messages")}
+    held = place.query("SELECT DISTINCT number FROM messages WHERE msg_id = (SELECT min(msg_id) FROM messages)")
+    assert held != [(None,)]
+    if mode == "keep":
+        assert rows_with(place, number) > 0
+
+    done = place.run("forget", "-", given=f"+{number[:3]} {number[3:]}\n", **settings)
+    assert number not in done.stdout + done.stderr
+    assert "0 rows of any file still hold it" in done.stdout
+    assert rows_with(place, number) == 0
+    assert place.query("SELECT * FROM delivery_by_day") == counted
+    assert place.query("SELECT count(*) FROM messages WHERE number IS NULL")[0][0] >= 1  # type: ignore[operator]
+    assert len({row[0] for row in place.query("SELECT number FROM messages")}) in {len(stored), len(stored) + 1}
+
+    place.run("run", "--force", **settings)
+    place.run("rebuild", **settings)
+    assert rows_with(place, number) == 0
+
+
+def test_what_is_no_phone_number_is_refused(place: Place) -> None:
+    write_logs(place, 10)
+    place.run("run")
+    assert "NUMBER: " in place.run("forget", "123", status=2).stderr
+
+
+def test_there_is_nothing_to_forget_without_a_lake(place: Place, tmp_path: Path) -> None:
+    assert "SMS_LAKE: " in place.run("forget", "919876543210", status=2).stderr
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,76 @@
+"""What Dagster loads: names, partitions, docstrings; without settings and with wrong ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.definitions import JOB, build_definitions
+from assets.resources import Workspace
+from pipeline.settings import given_settings
+
+ROOT = Path(__file__).parents[2]
+PARTITIONED = ["sent_messages", "delivery_reports", "messages", "delivery_rates"]
+WHOLE = ["analytics_db", "delivery_page"]
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> dg.Definitions:
+    return build_definitions(given_settings(tmp_path), Workspace())
+
+
+def test_the_assets_are_those_of_the_picture_in_its_order(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    names = [key.to_user_string() for level in graph.toposorted_asset_keys_by_level for key in level]
+    assert names == [*PARTITIONED, *WHOLE]
+
+
+def test_partitioned_assets_cover_a_range_in_one_run_and_say_what_they_are(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for name in (*PARTITIONED, *WHOLE):
+        node = graph.get(dg.AssetKey(name))
+        assert node.description
+        assert (node.partitions_def is not None) == (name in PARTITIONED)
+        if name in PARTITIONED:
+            assert node.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_the_job_takes_every_asset_and_the_last_check(definitions: dg.Definitions) -> None:
+    job = definitions.resolve_job_def(JOB)
+    assert {node.name for node in job.nodes} == {*PARTITIONED, *WHOLE, "run_outcome"}
+
+
+@pytest.mark.parametrize("settings", [{}, {"SMS_TIMEZONE": "Mars/Olympus", "SMS_BATCH_SIZE": "0"}])
+def test_the_workspace_validates_from_any_folder_without_settings_and_with_wrong_ones(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    environment = os.environ  # noqa: TID251 - the command under test inherits it
+    plain = {name: value for name, value in environment.items() if not name.startswith(("SMS_", "DAGSTER_"))}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("dagster"), "definitions", "validate", "-w", str(ROOT / "workspace.yaml")],
+        cwd=tmp_path, env=plain | settings, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_run_without_settings_fails_with_one_line_that_names_what_is_missing(tmp_path: Path) -> None:
+    settings = given_settings(tmp_path)
+    job = build_definitions(settings, Workspace(lambda: settings)).resolve_job_def(JOB)
+    tags = {f"dagster/asset_partition_range_{end}": settings.start_date.isoformat() for end in ("start", "end")}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            tags=tags,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data is not None
+    assert failure.user_failure_data.description == (
+        "SMS_SENT_LOGS: is needed to know which messages were sent, and is not set"
+    )

@@ -1,0 +1,129 @@
+"""The generated parts of the README. `python -m tests.worlds.readme` writes them; a test says when they are stale."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from pipeline.accounts import load_accounts
+from pipeline.client import Clock
+from pipeline.collect import collect
+from pipeline.derive import derive_messages, derive_rates
+from pipeline.dictionary import dictionary
+from pipeline.follow import follow
+from pipeline.lake import Lake
+from pipeline.logs.fields import SPELLINGS
+from pipeline.logs.reasons import REASONS
+from pipeline.protocol.flattening import REASONS as API_REASONS
+from pipeline.publish import publish
+from pipeline.settings import given_settings
+from pipeline.simulator.sample_logs import write_sent_logs
+from pipeline.simulator.server import SimulatorOptions, running
+
+README: Final = Path(__file__).parents[2] / "README.md"
+NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
+DAYS: Final = [date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18)]
+_DAYS_QUERY: Final = """\
+SELECT sent_date, sent, delivered, failed, outstanding, round(delivery_rate, 4) AS rate, is_mature
+FROM delivery_by_day;"""
+_COUNTRIES_QUERY: Final = """\
+SELECT country, sent, failed, round(failed / sent, 4) AS failed_share
+FROM delivery_by_country
+WHERE days IS NULL AND sent >= 400
+ORDER BY failed_share DESC
+LIMIT 3;"""
+_BACKLOG_QUERY: Final = """\
+SELECT age, delivery_status, messages, oldest_sent_at
+FROM backlog;"""
+QUERIES: Final = {
+    "How did each day go?": _DAYS_QUERY,
+    "In which countries do messages fail, among the larger ones?": _COUNTRIES_QUERY,
+    "What is outstanding, and since when?": _BACKLOG_QUERY,
+}
+
+
+def part(text: str, name: str) -> str:
+    """Return what stands between the marks of a generated part."""
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+    assert found, f"the README has no part {name}"
+    return found[1]
+
+
+def parts() -> Mapping[str, Callable[[], str]]:
+    """Return how each generated part is made, by name."""
+    return {"spellings": spellings, "reasons": reasons, "queries": queries, "dictionary": dictionary}
+
+
+def spellings() -> str:
+    """Return the table of spellings of log fields."""
+    rows = (f"| `{field}` | {', '.join(f'`{name}`' for name in names)} |" for field, names in SPELLINGS.items())
+    return "| field | spellings |\n|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def reasons() -> str:
+    """Return the table of codes of rejection."""
+    rows = (
+        f"| `{source}` | `{code}` | {meaning} |"
+        for source, codes in (("sent_log", REASONS), ("api", API_REASONS))
+        for code, meaning in codes.items()
+    )
+    return "| source | code | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def queries() -> str:
+    """Run the example queries in a world of 5,000 messages that stands still, and show what they print."""
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(_world(Path(folder)), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        shown = [
+            f"**{question}**\n\n```sql\n{query}\n```\n```\n{_shown(connection, query)}\n```\n"
+            for question, query in QUERIES.items()
+        ]
+    return "\n".join(shown)
+
+
+def _shown(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    result = connection.execute(query)
+    heads = [column[0] for column in result.description or []]
+    lines = [heads, *([str(cell) for cell in row] for row in result.fetchall())]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _world(folder: Path) -> Path:
+    write_sent_logs(folder, messages=5000, days=DAYS, now=NOW, app_id="demoApp1")
+    options = SimulatorOptions(api_key="key", api_secret="secret")
+    with running(options, clock=lambda: NOW, record=False) as simulator:
+        settings = given_settings(
+            folder,
+            api_base_url=simulator.base_url,
+            api_key="key",
+            api_secret="secret",
+            sent_logs="sent-{date}.jsonl",
+            max_requests_per_second=0,
+        )
+        lake = Lake.open(settings.lake, mode=settings.file_mode, recorded={})
+        collect(DAYS, lake=lake, settings=settings, now=NOW)
+        accounts, clock = load_accounts(settings), Clock(now=lambda: NOW)
+        follow(DAYS, lake=lake, accounts=accounts, settings=settings, now=NOW, clock=clock)
+    derive_messages(DAYS, lake=lake, settings=settings, now=NOW)
+    derive_rates(DAYS, lake=lake, settings=settings, now=NOW)
+    return publish(lake=lake, settings=settings, now=NOW).path
+
+
+def main() -> None:
+    """Write the generated parts into the README."""
+    text = README.read_text("utf-8")
+    for name, make in parts().items():
+        before, after = text.split(f"<!-- {name} -->\n")[0], text.split(f"<!-- /{name} -->")[1]
+        text = f"{before}<!-- {name} -->\n{make()}<!-- /{name} -->{after}"
+    README.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
