@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from pipeline.client import Clock
 from pipeline.lake import Lake
 from pipeline.settings import Settings, given_settings
 from pipeline.simulator.server import Running, SimulatorOptions, running
+
+hypothesis_settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("unhurried")  # how long an example takes is the machine's load, not a fault
 
 API_KEY, API_SECRET = "bDqJFiq9", "s3cret-of-nobody"
 

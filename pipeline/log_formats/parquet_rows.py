@@ -18,7 +18,7 @@ from pipeline.logs.reasons import Reject, reason_of
 BATCH_ROWS = 8192
 ANSWER_BATCH_ROWS = 256
 """Rows at once where each may hold the answer to a call with hundreds of numbers."""
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 18
 _UNREADABLE = object()
 _BAD_ENCODING = Reject(None, reason_of("bad_encoding"))
 
@@ -31,7 +31,7 @@ def parquet_records(stream: IO[bytes]) -> Iterator[tuple[int, object, int]]:
     """
     number = 0
     try:
-        for batch in _batches(pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES)):
+        for batch in _batches(pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER_BYTES)):
             size = batch.nbytes // max(batch.num_rows, 1)
             for record in _records_of(batch):
                 number += 1
@@ -45,7 +45,7 @@ def _batches(source: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
     has_answers = fields_among(tuple(names)).response is not None
     rows = ANSWER_BATCH_ROWS if has_answers else BATCH_ROWS
     for group in range(source.num_row_groups):  # one by one, so that a broken one takes no other with it
-        yield from source.iter_batches(batch_size=rows, row_groups=[group], columns=names)
+        yield from source.iter_batches(batch_size=rows, row_groups=[group], columns=names, use_threads=False)
 
 
 def _records_of(batch: pa.RecordBatch) -> Iterator[dict[str, object] | Reject]:

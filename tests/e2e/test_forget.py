@@ -30,7 +30,9 @@ def rows_with(place: Place, text: str) -> int:
     return found
 
 
-@pytest.mark.parametrize("mode", ["keep", "hash", "mask"])
+@pytest.mark.parametrize(
+    "mode", ["keep", pytest.param("hash", marks=pytest.mark.slow), pytest.param("mask", marks=pytest.mark.slow)]
+)
 def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Place, mode: str) -> None:
     write_logs(place, 400)
     settings: dict[str, Any] = {"SMS_NUMBERS": mode, "SMS_NUMBERS_KEY": "k", "SMS_SNAPSHOT_HOURS": "24"}

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 from deltalake import DeltaTable
 
+from assets.cli import main
 from pipeline.simulator.rules import report_at
 from pipeline.simulator.sample_logs import write_sent_logs
 from pipeline.simulator.server import Running, SimulatorOptions, running
@@ -198,36 +200,49 @@ def test_a_run_over_some_days_stores_every_record_of_the_files_that_it_reads(pla
     assert place.query("SELECT count(*) FROM messages WHERE poll_count = 0") == [(0,)]
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("SMS_API_KEY", ""),
-        ("SMS_API_SECRET", ""),
-        ("SMS_SENT_LOGS", ""),
-        ("SMS_BATCH_SIZE", "201"),
-        ("SMS_BATCH_SIZE", "many"),
-        ("SMS_TIMEZONE", "Mars/Olympus"),
-        ("SMS_START_DATE", "yesterday"),
-        ("SMS_LAKE", "s3://bucket/lake"),
-        ("SMS_LAKE", "la%ke"),
-        ("SMS_API_BASE_URL", "http://example.com/sms"),
-        ("SMS_ACCOUNTS", "missing.toml"),
-        ("SMS_FILE_MODE", "rw-r-----"),
-        ("SMS_NUMBERS", "encrypt"),
-        ("SMS_NUMBERS_KEY", ""),
-        ("SMS_GIVE_UP_AFTER_DAYS", "91"),
-        ("SMS_MEMORY_LIMIT", "lots"),
-    ],
-)
-def test_a_wrong_setting_is_one_line_that_names_it_and_status_2(place: Place, setting: str, value: str) -> None:
+WRONG = [
+    ("SMS_API_KEY", ""),
+    ("SMS_API_SECRET", ""),
+    ("SMS_SENT_LOGS", ""),
+    ("SMS_BATCH_SIZE", "201"),
+    ("SMS_BATCH_SIZE", "many"),
+    ("SMS_TIMEZONE", "Mars/Olympus"),
+    ("SMS_START_DATE", "yesterday"),
+    ("SMS_LAKE", "s3://bucket/lake"),
+    ("SMS_LAKE", "la%ke"),
+    ("SMS_API_BASE_URL", "http://example.com/sms"),
+    ("SMS_ACCOUNTS", "missing.toml"),
+    ("SMS_FILE_MODE", "rw-r-----"),
+    ("SMS_NUMBERS", "encrypt"),
+    ("SMS_NUMBERS_KEY", ""),
+    ("SMS_GIVE_UP_AFTER_DAYS", "91"),
+    ("SMS_MEMORY_LIMIT", "lots"),
+]
+
+
+@pytest.mark.parametrize(("setting", "value"), WRONG)
+def test_a_wrong_setting_is_one_line_that_names_it_and_status_2(
+    place: Place, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+) -> None:
     more = {"SMS_NUMBERS": "hash"} if setting == "SMS_NUMBERS_KEY" else {}
-    done = place.run("run", status=2, **{setting: value}, **more)
-    lines = [line for line in done.stderr.splitlines() if "warning" not in line]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"sms-delivery: {setting}: ")
-    assert SECRET not in done.stdout + done.stderr
+    monkeypatch.chdir(place.folder)
+    done = CliRunner().invoke(main, ["run"], env=place.environment | {setting: value} | more)
+    assert done.exit_code == 2
+    assert_names_the_setting(done.stderr, setting)
     assert place.simulator.calls == []
     assert not (place.folder / "data").exists()
+
+
+def test_a_wrong_setting_is_as_plain_in_a_process_of_its_own(place: Place) -> None:
+    done = place.run("run", status=2, SMS_BATCH_SIZE="0")
+    assert_names_the_setting(done.stderr, "SMS_BATCH_SIZE")
+
+
+def assert_names_the_setting(errors: str, setting: str) -> None:
+    lines = [line for line in errors.splitlines() if "warning" not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"sms-delivery: {setting}: ")
+    assert SECRET not in errors
 
 
 def test_another_zone_or_treatment_of_numbers_on_an_existing_lake_is_refused(place: Place) -> None:

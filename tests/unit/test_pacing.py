@@ -291,6 +291,20 @@ def test_without_a_limit_the_pace_is_still_lowered_by_a_wait_and_has_no_limit_ag
     assert rate == 0
 
 
+def test_good_answers_that_come_during_a_wait_do_not_end_it() -> None:
+    """Requests under way when the platform asked to wait are answered all the same, many of them well."""
+
+    async def scene() -> float:
+        pace, began = Pace(0, clock=now), now()
+        pace.slow_down(30)
+        for _ in range(500):
+            pace.good_answer()
+        (start,) = await starts_of(pace, [[0.0]])
+        return start - began
+
+    assert in_virtual_time(scene()) == pytest.approx(30, abs=0.01)
+
+
 @settings(max_examples=20)
 @given(st.floats(0.05, 200))
 def test_a_pace_is_never_raised_above_its_limit(limit: float) -> None:

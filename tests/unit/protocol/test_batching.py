@@ -7,7 +7,7 @@ from itertools import chain
 from urllib.parse import parse_qs
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.protocol.batching import MAX_IDS, Batch, batches_of, query_of
@@ -34,6 +34,7 @@ def test_batches_joined_again_are_the_input(msg_ids: list[str], app_id: str, siz
     st.integers(1, MAX_IDS),
     st.integers(0, 500),
 )
+@example(["9" * 60] * 400, "ü" * 100, MAX_IDS, 500)
 def test_a_batch_is_never_over_its_size_nor_its_target_over_8_kb(
     msg_ids: list[str], app_id: str, size: int, path_bytes: int
 ) -> None:

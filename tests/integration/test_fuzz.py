@@ -1,0 +1,107 @@
+"""Mutated bytes for the decoder and the log reader: no exception escapes, no id and no line vanishes.
+
+A hundred thousand inputs each, from fixed seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from random import Random
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pipeline.log_files import LogFile
+from pipeline.log_records import LogRules
+from pipeline.numbers import NumberPolicy
+from pipeline.protocol.decoding import Envelope, NotTheProtocolError, decode_envelope
+from pipeline.protocol.flattening import Answer, flatten_reports
+from pipeline.sent_logs import read_sent_log
+
+NOW: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ASKED: Final = ("2611200954011000095", "2611200959531000096", "2611200959531000097")
+ROWS: Final = [
+    {"msgId": ASKED[0], "number": "91856321412", "receiveTime": "2026-11-20T17:30:03+08:00", "status": "0"},
+    {"msgId": int(ASKED[1]), "number": 91856321413, "receiveTime": "", "status": -1, "pricedetail": {"pay": "0.1"}},
+]
+COUNTS: Final = {"success": "1", "fail": 0, "sending": "1", "nofound": 1}
+ANSWER: Final = {"status": "0", "reason": "success", **COUNTS, "array": ROWS}
+RECORDS: Final[tuple[dict[str, object], ...]] = (
+    {"msg_id": ASKED[0], "sent_at": "2026-11-20T09:54:01Z", "app_id": "app", "number": "91856321412"},
+    {"msgId": int(ASKED[1]), "timestamp": 1_795_168_441, "to": "+91 856321412", "from": "ACME", "order_id": 7},
+    {"sent_at": 1_795_168_441_000, "response": {"status": "0", "array": [{"msgId": ASKED[2], "number": "44"}]}},
+)
+PIECES: Final = (
+    *(b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\r", b"\t", b"[[[[", b"true", b"null", b"0.1", b"-0"),
+    *(b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"1e999", b"9" * 40, b'"\\ud800"', b'"msgId":'),
+)
+
+
+def mutated(text: bytes, chance: Random) -> bytes:
+    """Change, insert, cut or repeat a few bytes."""
+    found = bytearray(text)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(found) + 1)
+        match chance.randrange(5):
+            case 0:
+                found[at : at + 1] = bytes([chance.randrange(256)])
+            case 1:
+                found[at:at] = chance.choice(PIECES)
+            case 2:
+                del found[at : at + chance.randint(1, 30)]
+            case 3:
+                found[at : at + chance.randint(1, 12)] = chance.choice(PIECES)
+            case _:
+                found[at:at] = found[max(0, at - 40) : at]
+    return bytes(found)
+
+
+def envelopes(inputs: int, chance: Random) -> Iterator[Envelope]:
+    """Yield what the decoder makes of mutated answers; what is not the protocol is said so."""
+    text = json.dumps(ANSWER).encode()
+    for _ in range(inputs):
+        try:
+            yield decode_envelope(mutated(text, chance))
+        except NotTheProtocolError:
+            continue
+
+
+def fuzz_decoder(inputs: int) -> None:
+    answers = [
+        Answer(f"call-{number}", "app", NOW.date(), NOW, ASKED, envelope)
+        for number, envelope in enumerate(envelopes(inputs, Random(1)))  # noqa: S311 - repeatable
+    ]
+    assert len(answers) > inputs // 20
+    reports = flatten_reports(answers).reports
+    found = list(zip(reports["call_id"], reports["msg_id"], strict=True))
+    assert len(found) == len(set(found))
+    assert set(found) == {(answer.call_id, msg_id) for answer in answers for msg_id in ASKED}
+
+
+def fuzz_log_reader(folder: Path, inputs: int) -> None:
+    chance = Random(2)  # noqa: S311 - repeatable
+    lines = [mutated(json.dumps(chance.choice(RECORDS)).encode(), chance).replace(b"\n", b" ") for _ in range(inputs)]
+    path = folder / "sent-2026-11-20.jsonl"
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    file = LogFile(path, date(2026, 11, 20), path.stat().st_size, path.stat().st_mtime_ns)
+    zone = ZoneInfo("UTC")
+    rules = LogRules(zone, zone, None, date(2024, 1, 1), NOW, NumberPolicy())
+    found: set[int] = set()
+    places: list[tuple[int, int | None]] = []
+    for chunk in read_sent_log(file, rules):
+        for table in (chunk.messages, chunk.rejects):
+            places += zip(table["line"].to_pylist(), table["item"].to_pylist(), strict=True)
+        found |= set(chunk.messages["line"].to_pylist()) | set(chunk.rejects["line"].to_pylist())
+    filled = {number for number, line in enumerate(lines, 1) if line.strip(b" \t\r\x00\xef\xbb\xbf")}
+    assert filled <= found
+    assert len(places) == len(set(places))
+
+
+def test_a_hundred_thousand_mutated_answers_lose_no_id() -> None:
+    fuzz_decoder(100_000)
+
+
+def test_a_hundred_thousand_mutated_lines_lose_no_record(tmp_path: Path) -> None:
+    fuzz_log_reader(tmp_path, 100_000)

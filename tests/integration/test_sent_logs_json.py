@@ -1,0 +1,89 @@
+"""Sent logs of JSON lines, clean and dirty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.worlds.sent_logs import (
+    GOOD,
+    Write,
+    codes,
+    lines,
+    read,
+    writer,
+)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    return writer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "good", "bad"),
+    [
+        (b"\xef\xbb\xbf" + GOOD + b"\n", [1], []),
+        (GOOD + b"\r\n" + GOOD + b"\r\n", [1, 2], []),
+        (GOOD, [1], []),
+        (b"\n  \n\r\n" + GOOD + b"\n\n", [4], []),
+        (GOOD + b"\r" + GOOD + b"\n" + GOOD, [2], [(1, "broken_line")]),
+        (GOOD[:20] + b"\n" + GOOD + b"\n", [2], [(1, "broken_line")]),
+        (GOOD + b"\n" + GOOD[:20], [1], [(2, "unfinished_line")]),
+        (b'{"a": "\xff"}\n' + GOOD + b"\n", [2], [(1, "bad_encoding")]),
+        (b"\xff\xfe{\0}\0\n\0" + GOOD + b"\n", [2], [(1, "bad_encoding")]),
+        (b"\0" * 4096 + GOOD + b"\n" + GOOD, [1, 2], []),
+        (b"\0" * 9 + b"\n" + GOOD, [2], [(1, "broken_line")]),
+        (GOOD.replace(b"app", b"a\0p") + b"\n", [], [(1, "broken_line")]),
+        (GOOD.replace(b'"app"', b'"a\\u0000p"') + b"\n", [1], []),
+        (GOOD[:-1] + b', "content": "\\ud83d", "x": NaN}\n', [1], []),
+        (b"[1]\n7\nnull\n" + GOOD, [4], [(1, "not_a_record"), (2, "not_a_record"), (3, "not_a_record")]),
+        (b"[" * 5000 + b"\n" + GOOD, [2], [(1, "broken_line")]),
+        (b'{"msg_id": ' + b"9" * 5000 + b"}\n" + GOOD, [2], [(1, "broken_line")]),
+        (GOOD[:-1] + b', "msg_id": "7"}\n', [1], []),
+        (GOOD.replace(b"\n", b"") + b"\xe2\x80\xa8\n" + GOOD, [2], [(1, "broken_line")]),
+    ],
+)
+def test_dirty_json_lines(write: Write, content: bytes, good: list[int], bad: list[tuple[int, str]]) -> None:
+    messages, rejects = read(write("a.jsonl", content))
+    assert lines(messages) == good
+    assert codes(rejects) == bad
+    assert all(reject["raw"] is None and reject["item"] is None for reject in rejects)
+
+
+@pytest.mark.parametrize("digits", ["2108021054011000095", "9" * 20, "12345678901234567890123", "9" * 32])
+def test_json_integers_of_any_size_are_exact(write: Write, digits: str) -> None:
+    ((message,), _) = read(write("a.jsonl", GOOD.replace(b'"2108021054011000095"', digits.encode())))
+    assert message["msg_id"] == digits
+
+
+def test_json_floats_are_rejected_as_ids_and_leave_the_others_alone(write: Write) -> None:
+    content = b"\n".join([GOOD, GOOD.replace(b'"2108021054011000095"', b"2.108e18"), GOOD])
+    messages, rejects = read(write("a.jsonl", content), chunk_rows=100)
+    assert lines(messages) == [1, 3]
+    assert codes(rejects) == [(2, "bad_id")]
+
+
+def test_a_line_of_five_megabytes_is_read_and_its_text_is_not(write: Write) -> None:
+    long = GOOD[:-1] + b', "content": [' + b'"x",' * 1_300_000 + b'"x"]}\n'
+    content = long + GOOD + b"\n" + GOOD[:-1] + b', "sender_id": "' + b"s" * 5_000_000 + b'"}\n'
+    messages, rejects = read(write("a.jsonl", content))
+    assert rejects == []
+    assert [(each["line"], len(each["sender_id"] or "")) for each in messages] == [(1, 0), (2, 0), (3, 200)]
+
+
+def test_a_long_line_is_checked_like_a_short_one(write: Write) -> None:
+    filling = b"x" * 100_000
+    content = b"\n".join(
+        [
+            GOOD[:-1] + b', "content": "' + filling + b'\xff"}',
+            GOOD[:-1] + b', "content": "' + filling,
+            b'["' + filling + b'"]',
+            GOOD[:-1] + b', "content": "' + filling + b'\\ud800"}',
+            GOOD + b"\n",
+        ]
+    )
+    messages, rejects = read(write("a.jsonl", content))
+    assert codes(rejects) == [(1, "bad_encoding"), (2, "broken_line"), (3, "not_a_record")]
+    assert lines(messages) == [4, 5]
