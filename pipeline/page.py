@@ -23,7 +23,8 @@ _STYLE: Final = """
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
+th, td { padding: .3rem .5rem; font-size: .9rem; }
+th, td { text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .bar { display: inline-block; height: .7em; background: #4477aa; vertical-align: baseline; }
 .young { font-style: italic; }
@@ -78,8 +79,10 @@ def _page(connection: duckdb.DuckDBPyConnection) -> str:
 
 def _table(first: str, rows: Sequence[tuple[Any, ...]]) -> str:
     """Make a table of rows (label, sent, delivered, failed, outstanding, unknown, rate, rate of final, p95, mature)."""
-    heads = (first, "Sent", "Delivered", "Failed", "Outstanding", "Unknown", "Delivery rate", "Of final", "p95 latency")
+    heads = (first, "Sent", "Delivered", "Failed", "Outstanding", "Unknown", "Delivery rate", "Of final", "Latency p95")
     head = "".join(f"<th>{name}</th>" for name in heads)
+    if not any(row[-2] is not None for row in rows):  # of several days there is none: percentiles don't add up
+        heads = heads[:-1]
     body = "".join(_row(row) for row in rows) or f"<tr><td colspan='{len(heads)}'>No message yet.</td></tr>"
     return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
@@ -91,7 +94,7 @@ def _row(row: tuple[Any, ...]) -> str:
     return (
         f"<tr class='{'mature' if is_mature else 'young'}'><td>{html.escape(str(label or 'not known'))}"
         f"{'' if is_mature else ' *'}</td>{cells}<td>{bar} {_percent(rate)}</td><td>{_percent(rate_final)}</td>"
-        f"<td>{'-' if p95 is None else f'{p95:,.0f} s'}</td></tr>"
+        f"<td>{'' if p95 is None else f'{p95:,.0f} s'}</td></tr>"
     )
 
 
