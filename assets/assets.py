@@ -15,7 +15,7 @@ from pipeline.collect import collect
 from pipeline.derive import DeriveTally, derive_messages, derive_rates
 from pipeline.follow import follow
 from pipeline.page import write_page
-from pipeline.publish import publish
+from pipeline.publish import PUBLISHING, publish
 
 GROUP = "sms_delivery"
 FAILURES = "failures"
@@ -139,7 +139,7 @@ def delivery_page(
 ) -> dg.MaterializeResult[None]:
     """The page of delivery rates that a manager opens: one file, no network."""
     del context
-    with readable_failures():
+    with readable_failures(), workspace.lake().lock(PUBLISHING):  # two runs at once would write the same file
         path = write_page(settings=workspace.settings)
     return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(path))})
 

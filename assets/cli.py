@@ -14,27 +14,29 @@ from pathlib import Path
 
 import click
 
+from assets.stopping import FAILED, STOPPED, stopped_by_signals
 from pipeline import __version__
 from pipeline.errors import SettingsError, SmsDeliveryError
 
 DATE = click.DateTime(formats=["%Y-%m-%d"])
-FAILED = 1
 WRONG = 2
 
 
 @contextmanager
 def said_plainly() -> Iterator[None]:
-    """Turn the project's errors into one line and an exit status; settings are 2, the rest is 1."""
-    with warnings.catch_warnings():
+    """Turn signals and the project's errors into one line and an exit status; settings are 2, the rest is 1."""
+    with warnings.catch_warnings(), stopped_by_signals() as stop:
         warnings.showwarning = _show_warning
         try:
             yield
-        except SettingsError as error:
+        except (KeyboardInterrupt, Exception) as error:
+            if isinstance(error, KeyboardInterrupt) or stop.was_asked:
+                click.echo(STOPPED, err=True)
+                sys.exit(FAILED)
+            if not isinstance(error, SmsDeliveryError):
+                raise
             click.echo(f"sms-delivery: {error}", err=True)
-            sys.exit(WRONG)
-        except SmsDeliveryError as error:
-            click.echo(f"sms-delivery: {error}", err=True)
-            sys.exit(FAILED)
+            sys.exit(WRONG if isinstance(error, SettingsError) else FAILED)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

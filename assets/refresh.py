@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets.definitions import JOB, build_definitions
+from assets.failures import storage_failures
 from assets.resources import Workspace, utc_now
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.errors import RunFailed, SettingsError
@@ -22,7 +22,7 @@ from pipeline.forget import forget, remove_old_files
 from pipeline.lake import Lake
 from pipeline.open_days import open_days
 from pipeline.page import write_page
-from pipeline.publish import Publication, publish
+from pipeline.publish import PUBLISHING, Publication, publish
 from pipeline.settings import Settings
 from pipeline.tables import SENT_MESSAGES
 
@@ -32,6 +32,7 @@ _RANGE_START: Final = "dagster/asset_partition_range_start"
 _RANGE_END: Final = "dagster/asset_partition_range_end"
 
 
+@storage_failures()
 def refresh(settings: Settings, *, first: date | None = None, last: date | None = None, force: bool = False) -> None:
     """Run the whole chain for a range of days and say what came of it.
 
@@ -48,6 +49,7 @@ def refresh(settings: Settings, *, first: date | None = None, last: date | None 
     _say(result)
 
 
+@storage_failures()
 def publish_again(settings: Settings) -> Publication:
     """Publish the DuckDB file and the page from the lake, without a call.
 
@@ -57,11 +59,13 @@ def publish_again(settings: Settings) -> Publication:
     """
     lake = _existing_lake(settings)
     publication = publish(lake=lake, settings=settings, now=utc_now())
-    page = write_page(settings=settings)
+    with lake.lock(PUBLISHING):
+        page = write_page(settings=settings)
     click.echo(f"published {publication.path} and {page}")
     return publication
 
 
+@storage_failures()
 def rebuild(settings: Settings, *, first: date | None = None, last: date | None = None) -> None:
     """Derive messages and rates of a range of days again, without a call, and publish.
 
@@ -85,6 +89,7 @@ def rebuild(settings: Settings, *, first: date | None = None, last: date | None 
     publish_again(settings)
 
 
+@storage_failures()
 def forget_number(settings: Settings, number: str) -> None:
     """Erase a phone number from every table, old files included, and publish.
 
@@ -125,16 +130,13 @@ def _range(settings: Settings, lake: Lake, first: date | None, last: date | None
 
 def _execute(settings: Settings, workspace: Workspace, first: date, last: date) -> dg.ExecuteInProcessResult:
     job = build_definitions(settings, workspace).resolve_job_def(JOB)
-    with _instance() as instance, _terminated_as_interrupted():
-        try:
-            return job.execute_in_process(
-                instance=instance,
-                tags={_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()},
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                raise_on_error=False,
-            )
-        except KeyboardInterrupt:
-            raise RunFailed("stopped by a signal; what was committed stays, run again for the rest") from None
+    with _instance() as instance:
+        return job.execute_in_process(
+            instance=instance,
+            tags={_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
 
 
 @contextmanager
@@ -146,16 +148,6 @@ def _instance() -> Iterator[dg.DagsterInstance]:
         instance = dg.DagsterInstance.ephemeral()
     with instance:
         yield instance
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end a run as SIGINT does: in order."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Workspace:
     ) -> None:
         self._load = load
         self._settings: Settings | None = None
+        self._lake: Lake | None = None
         self.on_progress = on_progress
         self.force = force
         self.anew = anew
@@ -51,14 +52,17 @@ class Workspace:
         return self._settings
 
     def lake(self) -> Lake:
-        """Open the lake, made if it is not there.
+        """Open the lake, made if it is not there; once, so that one that is lost in mid-run is not made anew, empty.
 
         Raises:
             SettingsError: it can't be used with these settings.
+            LakeError: it can't be read or written.
         """
-        settings = self.settings
-        recorded = {"SMS_TIMEZONE": settings.timezone.key, "SMS_NUMBERS": settings.numbers}
-        return Lake.open(settings.lake, mode=settings.file_mode, recorded=recorded)
+        if self._lake is None:
+            settings = self.settings
+            recorded = {"SMS_TIMEZONE": settings.timezone.key, "SMS_NUMBERS": settings.numbers}
+            self._lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=recorded)
+        return self._lake
 
     def accounts(self) -> Accounts:
         """Gather the credentials.

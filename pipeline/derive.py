@@ -28,6 +28,8 @@ from pipeline.tables import (
 )
 from pipeline.warehouse import Scalar, connect, query, rows_of, same_rows, show_files, write_partition
 
+RATES: Final = "delivery_rates"
+"""Name of the step that makes the rate tables."""
 _TRIES: Final = 20
 _T = TypeVar("_T")
 
@@ -58,7 +60,7 @@ class _Change:
 def derive_messages(
     days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, anew: bool = False
 ) -> DeriveTally:
-    """Derive `messages` of some partitions, and of every other one that has messages not derived yet.
+    """Derive `messages` of some partitions, and of every other one that has messages or answers not derived yet.
 
     Args:
         days: partitions asked for.
@@ -67,8 +69,11 @@ def derive_messages(
         now: the instant at which silence is judged: the run's start.
         anew: derive even where no input changed.
     """
-    wanted = sorted(set(days) | _not_derived(lake))
-    with _database(lake, settings) as connection:
+    with (
+        lake.days_changed([SENT_MESSAGES, DELIVERY_REPORTS], reader=MESSAGES.name) as changed,
+        _database(lake, settings) as connection,
+    ):
+        wanted = sorted(set(days) | changed | _not_derived(lake))
         deriving = _Deriving(connection, lake, _as_of(settings, now), anew=anew)
         replaced = [day for day in wanted if _retried(lambda day=day: deriving.messages(day))]  # type: ignore[misc] # mypy can't type a lambda's default
     return DeriveTally(tuple(wanted), tuple(replaced))
@@ -77,13 +82,13 @@ def derive_messages(
 def derive_rates(
     days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, anew: bool = False
 ) -> DeriveTally:
-    """Derive the four rate tables of some partitions, and of every other one whose messages are not counted yet.
+    """Derive the four rate tables of some partitions, and of every other one whose messages changed since.
 
     Arguments as for `derive_messages`; hours are cut in `SMS_TIMEZONE`.
     """
     replaced: set[date] = set()
-    with _database(lake, settings) as connection:
-        wanted = sorted(set(days) | _not_counted(connection, lake))
+    with lake.days_changed([MESSAGES], reader=RATES) as changed, _database(lake, settings) as connection:
+        wanted = sorted(set(days) | changed | _not_counted(connection, lake))
         parameters = _as_of(settings, now) | {"zone": settings.timezone.key}
         deriving = _Deriving(connection, lake, parameters, anew=anew)
         for table in RATE_TABLES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import threading
 import uuid
@@ -222,22 +223,30 @@ class _Follower:
     async def run(self, batches: Iterator[list[Batch]]) -> None:
         """Settle all batches; end early, but in order, at a signal."""
         with _signals_caught() as interrupted:
-            async with self._gateway() as gateway:
-                work = asyncio.ensure_future(self._settle_all(gateway, batches))
-                stop = asyncio.ensure_future(interrupted.wait())
-                await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-                stop.cancel()
-                if not work.done():
-                    work.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await work
-                    raise Interrupted("stopped by a signal; what had arrived is committed, run again for the rest")
-                try:
-                    await work
-                except BaseExceptionGroup as errors:  # the first is why; the rest were cancelled for it
-                    raise errors.exceptions[0] from errors
-                self.tally.clock_offsets = gateway.clock_offsets()
+            try:
+                async with self._gateway() as gateway:
+                    await self._settle_until(interrupted, gateway, batches)
+                    self.tally.clock_offsets = gateway.clock_offsets()
+            finally:  # a signal that comes while the last slice is written must not undo it
+                await asyncio.to_thread(self._recorder.close)
+            if interrupted.is_set():
+                raise Interrupted("stopped by a signal; what had arrived is committed, run again for the rest")
         self._close()
+
+    async def _settle_until(self, stop: asyncio.Event, gateway: Gateway, batches: Iterator[list[Batch]]) -> None:
+        """Settle all batches; where `stop` is set, leave those that have no answer yet."""
+        work = asyncio.ensure_future(self._settle_all(gateway, batches))
+        stopped = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not work.done():
+            work.cancel()
+        try:
+            await work
+        except asyncio.CancelledError:
+            return
+        except BaseExceptionGroup as errors:  # the first is why; the rest were cancelled for it
+            raise errors.exceptions[0] from errors
 
     def _gateway(self) -> Gateway:
         return Gateway(
@@ -410,18 +419,29 @@ async def _in_thread(chunks: Iterator[list[Batch]]) -> AsyncIterator[Batch]:
 
 @contextlib.contextmanager
 def _signals_caught() -> Iterator[asyncio.Event]:
-    """Give an event that SIGINT and SIGTERM set, where this is the main thread; handlers are put back after."""
+    """Give an event that SIGINT and SIGTERM set, where this is the main thread; all is put back after.
+
+    Whoever is told of signals beside their handlers (`signal.set_wakeup_fd`) still is.
+    """
     interrupted = asyncio.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted
         return
     loop = asyncio.get_running_loop()
+    told = signal.set_wakeup_fd(-1)  # the loop puts its own in its place
+
+    def note(number: int) -> None:
+        interrupted.set()
+        with contextlib.suppress(OSError):
+            os.write(told, bytes([number]))
+
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
-        loop.add_signal_handler(number, interrupted.set)
+        loop.add_signal_handler(number, note, number)
     try:
         yield interrupted
     finally:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)

@@ -11,6 +11,8 @@ name fails with `StaleSnapshotError`, and is worked out again from what is there
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import random
@@ -18,7 +20,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -41,6 +43,12 @@ NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 COMPRESSION: Final = "zstd"
 _CHANGES_DATA: Final = True
 _COMMIT_TRIES: Final = 50
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says of a full disk, a used up quota, a limit of file sizes."""
+_STAGED_SECONDS: Final = 60.0
+"""Age from which a file that Delta wrote and did not move into its log is a dead process's: moving follows at once."""
+_MARK_MARGIN_MS: Final = 60_000
+"""Longest time between stamping a file and committing it that a mark allows for."""
 _ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
     "VARCHAR": pa.string(),
     "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
@@ -71,6 +79,7 @@ class DataFile:
         rows: rows in it.
         size: bytes.
         latest: greatest `observed_at` in it, UTC; None where the table has no such column or it is not known.
+        added_ms: when it became part of its table, Unix milliseconds by the writer's clock; 0 where it has not.
     """
 
     path: Path
@@ -78,6 +87,7 @@ class DataFile:
     rows: int
     size: int
     latest: datetime | None = None
+    added_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,7 @@ class Lake:
 
         Raises:
             SettingsError: `folder` can't be used, or a recorded setting has another value there.
+            LakeError: the disk is full, or what lies there can't be read.
         """
         os.umask(0o777 & ~folder_mode(mode))
         lake = cls(folder, mode)
@@ -146,8 +157,12 @@ class Lake:
                 for table in LAKE_TABLES:
                     lake._create(table)
             lake._clear_scratch()
-        except OSError as error:
-            raise SettingsError(f"SMS_LAKE: {folder} can't be used: {error.strerror or error}") from error
+            lake._clear_staged()
+        except (DeltaError, OSError) as error:
+            # Delta's own errors have no number: they come after the folder was found good.
+            number = getattr(error, "errno", None)
+            kind = LakeError if number is None or number in _FULL else SettingsError
+            raise kind(f"SMS_LAKE: {folder} can't be used: {getattr(error, 'strerror', None) or error}") from error
         return lake
 
     @classmethod
@@ -167,7 +182,13 @@ class Lake:
             raise LakeError(f"the lake's table {table.name} can't be read in {self.folder}: {error}") from error
 
     def new_file(self, table: Table, sent_date: date | None) -> Path:
-        """Return the path for a new file of a partition; its folder is there."""
+        """Return the path for a new file of a partition; its folder is there.
+
+        Raises:
+            LakeError: the lake has gone; half a lake is not made in its place.
+        """
+        if not self.folder.is_dir():
+            raise LakeError(f"the lake {self.folder} has gone; the next run makes a new one from the sent logs")
         folder = self._folder_of(table) / f"{PARTITION_KEY}={sent_date or NO_DATE}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"part-{uuid.uuid4()}.parquet"
@@ -182,7 +203,8 @@ class Lake:
         """
         path = self.new_file(table, sent_date)
         rows = rows.select([n for n in table.column_names if n != PARTITION_KEY])
-        pq.write_table(rows, path, compression=COMPRESSION)
+        with self.removed_unless_written(path):
+            pq.write_table(rows, path, compression=COMPRESSION)
         latest = None
         if "observed_at" in rows.column_names and rows.num_rows:
             latest = max(moment.as_py() for moment in (pa.compute.max(rows["observed_at"]),))
@@ -192,6 +214,16 @@ class Lake:
         """Describe a file that was written, with its mode set."""
         path.chmod(self.mode)
         return DataFile(path, sent_date, rows, path.stat().st_size, latest)
+
+    @staticmethod
+    @contextmanager
+    def removed_unless_written(path: Path) -> Iterator[None]:
+        """Remove half a file where the block that writes it fails: on a full disk it would only be in the way."""
+        try:
+            yield
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
     def append(self, table: Table, files: Sequence[DataFile]) -> None:
         """Add files to a table, whatever else was committed in the meantime."""
@@ -228,17 +260,26 @@ class Lake:
             except CommitFailedError:
                 time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - to part two writers
                 present = self.snapshot(snapshot.table)
+                if _are_named(add, present):
+                    return
                 self._check_fresh(present, expected, remove)
             except (DeltaError, OSError) as error:
+                # Delta may fail after the commit, at a checkpoint; what is named then must stay.
+                if _are_named(add, self.snapshot(snapshot.table)):
+                    return
+                _unlink(add)
                 raise LakeError(f"{snapshot.table.name} could not be committed to {self.folder}: {error}") from error
             else:
                 return
+        _unlink(add)
         raise LakeError(f"{snapshot.table.name} met another writer at each of {_COMMIT_TRIES} tries")
 
     def _commit_once(
         self, base: Snapshot, add: Sequence[DataFile], remove: Sequence[DataFile], names: Mapping[str, int]
     ) -> None:
         root = self._folder_of(base.table)
+        if not root.is_dir():  # Delta would make a log that begins in its middle
+            raise FileNotFoundError(errno.ENOENT, "the table's folder has gone", str(root))
         base._handle.create_write_transaction(  # noqa: SLF001 - the snapshot is this module's
             [_add_action(file, root) for file in add] + [_remove_action(file, root) for file in remove],
             "append",
@@ -292,22 +333,57 @@ class Lake:
         """Give a folder of this process alone (0700), gone afterwards; a dead one's goes at the next run."""
         parent = self.folder / _SCRATCH
         parent.mkdir(exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=parent))
-        with FileLock(f"{folder}.lock", mode=0o600):
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-        Path(f"{folder}.lock").unlink(missing_ok=True)
+        with self.lock(_SCRATCH):  # whoever clears sees no folder whose guard is not held yet
+            folder = Path(tempfile.mkdtemp(dir=parent))
+            guard = FileLock(f"{folder}.lock", mode=0o600)
+            guard.acquire()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            guard.release()
+            Path(guard.lock_file).unlink(missing_ok=True)
 
     def _clear_scratch(self) -> None:
-        for guard in (self.folder / _SCRATCH).glob("*.lock"):
-            try:
-                with FileLock(guard, timeout=0):
-                    shutil.rmtree(guard.with_suffix(""), ignore_errors=True)
-            except Timeout:
-                continue  # its process is alive
-            guard.unlink(missing_ok=True)
+        with self.lock(_SCRATCH):
+            for folder in {entry.with_suffix("") for entry in (self.folder / _SCRATCH).glob("*")}:
+                try:
+                    with FileLock(f"{folder}.lock", timeout=0):
+                        shutil.rmtree(folder, ignore_errors=True)
+                except Timeout:
+                    continue  # its process is alive
+                Path(f"{folder}.lock").unlink(missing_ok=True)
+
+    def _clear_staged(self) -> None:
+        """Remove what Delta wrote beside its log (`….json#1`) and a dead process did not move into it."""
+        for path in self.folder.glob("*/_delta_log/*#*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _STAGED_SECONDS:
+                    path.unlink()
+
+    @contextmanager
+    def days_changed(self, tables: Sequence[Table], *, reader: str) -> Iterator[set[date]]:
+        """Give the days of which files were added since this reader last left the block without an error.
+
+        What a run that died had not come to is so left to the next one, whatever days that is asked for.
+
+        Args:
+            tables: where to look.
+            reader: who asks; each has a mark of its own.
+        """
+        began, mark = _now_ms(), self.folder / _MARKS / reader
+        since = int(mark.read_text("ascii")) - _MARK_MARGIN_MS if mark.is_file() else 0
+        files = [file for table in tables for file in self.snapshot(table).files]
+        yield {file.sent_date for file in files if file.sent_date and file.added_ms >= since}
+        mark.parent.mkdir(exist_ok=True)
+        with self.lock(_MARKS):
+            self._write_whole(mark, str(began))
+
+    def _write_whole(self, path: Path, text: str) -> None:
+        beside = path.with_name(f".{path.name}.tmp")
+        beside.write_text(text, "utf-8")
+        beside.chmod(self.mode)
+        beside.replace(path)
 
     def _folder_of(self, table: Table) -> Path:
         return self.folder / table.name
@@ -329,10 +405,7 @@ class Lake:
     def _check_recorded(self, recorded: Mapping[str, str]) -> None:
         path = self.folder / _RECORDED
         if not path.is_file():
-            beside = path.with_suffix(".tmp")
-            beside.write_text(json.dumps(dict(recorded), indent=2) + "\n", "utf-8")
-            beside.chmod(self.mode)
-            beside.replace(path)
+            self._write_whole(path, json.dumps(dict(recorded), indent=2) + "\n")
             return
         there: dict[str, str] = json.loads(path.read_text("utf-8"))
         for name, value in recorded.items():
@@ -345,6 +418,7 @@ class Lake:
 
 _RECORDED: Final = "settings.json"
 _SCRATCH: Final = "_scratch"
+_MARKS: Final = "_marks"
 
 
 def folder_mode(mode: int) -> int:
@@ -355,16 +429,24 @@ def folder_mode(mode: int) -> int:
 def _snapshot(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
     actions = pa.table(handle.get_add_actions(flatten=True))
     latest = actions["max.observed_at"].to_pylist() if "max.observed_at" in actions.column_names else None
+    columns = ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes", "modification_time")
     files = tuple(
-        DataFile(folder / unquote(path), day, rows, size, latest[row] if latest else None)
-        for row, (path, day, rows, size) in enumerate(
-            zip(
-                *(actions[n].to_pylist() for n in ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes")),
-                strict=True,
-            )
+        DataFile(folder / unquote(path), day, rows, size, latest[row] if latest else None, added_ms)
+        for row, (path, day, rows, size, added_ms) in enumerate(
+            zip(*(actions[name].to_pylist() for name in columns), strict=True)
         )
     )
     return Snapshot(table, handle.version(), files, handle)
+
+
+def _are_named(add: Sequence[DataFile], present: Snapshot) -> bool:
+    """Say whether files are part of a table; none are not."""
+    return bool(add) and {file.path for file in add} <= {file.path for file in present.files}
+
+
+def _unlink(files: Iterable[DataFile]) -> None:
+    for file in files:
+        file.path.unlink(missing_ok=True)
 
 
 def _add_action(file: DataFile, root: Path) -> AddAction:

@@ -149,14 +149,10 @@ class ChunkBuilder:
         else:
             is_clean, clean = clean_messages(columns, self._limits)
             lines = pa.array(shape.lines, pa.int64()).filter(is_clean)
-            clean = clean.append_column("line", lines).append_column(
-                "item", _repeated(0, pa.int64(), len(lines))
-            )
+            clean = clean.append_column("line", lines).append_column("item", _repeated(0, pa.int64(), len(lines)))
             unclean = _pc.indices_nonzero(_pc.invert(is_clean)).to_pylist()
         for index in unclean:
-            values = Values(
-                **dict.fromkeys(Values._fields) | dict(zip(shape.present, shape.row(index), strict=True))
-            )
+            values = Values(**dict.fromkeys(Values._fields) | dict(zip(shape.present, shape.row(index), strict=True)))
             self._keep(shape.lines[index], [read_values(values, 0, self._rules, self._file_date)])
         return clean.cast(_FOUND)
 
@@ -207,9 +203,7 @@ def _table_of(messages: Sequence[tuple[int, Message]]) -> pa.Table:
     ordered = sorted(messages, key=lambda message: (message[0], message[1].item))
     rows = [(*message[:7], line, message.item) for line, message in ordered]
     columns = list(zip(*rows, strict=True)) or [()] * len(_FOUND)
-    return pa.table(
-        [pa.array(column, kind.type) for column, kind in zip(columns, _FOUND, strict=True)], schema=_FOUND
-    )
+    return pa.table([pa.array(column, kind.type) for column, kind in zip(columns, _FOUND, strict=True)], schema=_FOUND)
 
 
 def _in_order(tables: Sequence[pa.Table]) -> pa.Table:

@@ -93,9 +93,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
     """Return the glob as a regular expression whose group `date` is the date."""
     parts = [_AS_REGEX.get(token) or _token_regex(token) for token in _TOKENS.split(pattern)]
     first, *others = "".join(parts).split(DATE_MARK)
-    return re.compile(
-        "(?P=date)".join([rf"{first}(?P<date>\d{{4}}-\d\d-\d\d){others[0]}", *others[1:]]), re.DOTALL
-    )
+    return re.compile("(?P=date)".join([rf"{first}(?P<date>\d{{4}}-\d\d-\d\d){others[0]}", *others[1:]]), re.DOTALL)
 
 
 def _token_regex(token: str) -> str:

@@ -79,10 +79,10 @@ def _page(connection: duckdb.DuckDBPyConnection) -> str:
 
 def _table(first: str, rows: Sequence[tuple[Any, ...]]) -> str:
     """Make a table of rows (label, sent, delivered, failed, outstanding, unknown, rate, rate of final, p95, mature)."""
-    heads = (first, "Sent", "Delivered", "Failed", "Outstanding", "Unknown", "Delivery rate", "Of final", "Latency p95")
-    head = "".join(f"<th>{name}</th>" for name in heads)
+    heads = [first, "Sent", "Delivered", "Failed", "Outstanding", "Unknown", "Delivery rate", "Of final", "Latency p95"]
     if not any(row[-2] is not None for row in rows):  # of several days there is none: percentiles don't add up
-        heads = heads[:-1]
+        heads.pop()
+    head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join(_row(row) for row in rows) or f"<tr><td colspan='{len(heads)}'>No message yet.</td></tr>"
     return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 

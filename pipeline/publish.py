@@ -34,6 +34,8 @@ from pipeline.warehouse import connect, identifier, literal, query, relation, ro
 
 STORAGE_VERSION: Final = "v1.0.0"
 """DuckDB's storage format, the oldest that has all we need: older tools open the file too."""
+PUBLISHING: Final = "publish"
+"""Name of the lock that whoever writes the published files holds."""
 _WRITE_BITS: Final = 0o222
 
 
@@ -64,7 +66,7 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
         LakeError: the lake can't be read, or the file can't be written.
     """
     path = settings.duckdb
-    with lake.lock("publish"):
+    with lake.lock(PUBLISHING):
         snapshots = {table.name: lake.snapshot(table) for table in LAKE_TABLES}
         try:
             _make_folder(path.parent, settings.file_mode)
@@ -76,6 +78,7 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
             path.with_name(path.name + ".wal").unlink(missing_ok=True)
             beside.replace(path)
         except (OSError, duckdb.Error) as error:
+            _clear_leftovers(path)
             raise LakeError(f"SMS_DUCKDB: {path} can't be published: {error}") from error
     return Publication(path, rows, now, snapshots[DELIVERY_REPORTS.name].latest)
 

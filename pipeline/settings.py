@@ -67,6 +67,10 @@ def check_base_url(url: str) -> str:
     parts = urlsplit(url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be a URL such as https://api.itniotech.com/sms")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must have a port between 0 and 65535, or none") from None
     if parts.username or parts.password:
         raise ValueError("must not carry a user or a password")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:

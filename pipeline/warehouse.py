@@ -108,10 +108,10 @@ def write_partition(
         for column in table.columns
         if column.name != PARTITION_KEY
     )
-    (rows,) = connection.execute(
-        f"COPY (SELECT {columns} FROM ({select})) TO {literal(str(path))} (FORMAT parquet, COMPRESSION {COMPRESSION})",
-        dict(parameters or {}),
-    ).fetchall()[0]
+    options = f"FORMAT parquet, COMPRESSION {COMPRESSION}"
+    copy = f"COPY (SELECT {columns} FROM ({select})) TO {literal(str(path))} ({options})"
+    with lake.removed_unless_written(path):
+        ((rows,),) = connection.execute(copy, dict(parameters or {})).fetchall()
     if not rows:
         path.unlink()
         return None

@@ -80,9 +80,7 @@ def _nothing(values: Any, kind: Any) -> _Column:
 
 def _ids(values: Any) -> _Column:
     if pa.types.is_integer(values.type):
-        return _Column(
-            values.cast(pa.string()), _pc.fill_null(_pc.greater_equal(values, 0), fill_value=False)
-        )
+        return _Column(values.cast(pa.string()), _pc.fill_null(_pc.greater_equal(values, 0), fill_value=False))
     if not pa.types.is_string(values.type):
         return _nothing(values, pa.string())
     return _Column(values, _matching(values, _ID))

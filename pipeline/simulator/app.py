@@ -84,9 +84,7 @@ class _Desk:
     async def get_report(self, http: HttpRequest) -> Response:
         """Answer one call: number it, let a fault strike, judge it, hold it, send it."""
         request = _request_of(http)
-        call = Call(
-            next(self.numbers), request.app_id, request.joined_ids, request.timestamp, time.monotonic()
-        )
+        call = Call(next(self.numbers), request.app_id, request.joined_ids, request.timestamp, time.monotonic())
         call = replace(call, fault=self.options.faults.strike(call))
         envelope = self._envelope(request, call)
         response = respond(envelope, call.fault)

@@ -132,12 +132,7 @@ class Faults:
 
 def known_fault(name: str) -> str:
     """Return the name. Raises: ValueError where it names no fault that can strike a call."""
-    if (
-        name in ROW_FAULTS
-        or name in TRANSPORT_FAULTS
-        or CODE_FAULT.fullmatch(name)
-        or HTTP_FAULT.fullmatch(name)
-    ):
+    if name in ROW_FAULTS or name in TRANSPORT_FAULTS or CODE_FAULT.fullmatch(name) or HTTP_FAULT.fullmatch(name):
         return name
     raise ValueError(f"there is no fault {name!r}")
 
@@ -148,9 +143,7 @@ def _split(spec: str) -> tuple[str, float, float | None]:
     first, colon, second = numbers.partition(":")
     takes_two = name == "down" or (name == "timeout" and bool(colon))
     if not equals or bool(colon) != takes_two:
-        raise ValueError(
-            f"{spec!r}: a fault is NAME=RATE, timeout=RATE:SECONDS, skew=SECONDS or down=START:LENGTH"
-        )
+        raise ValueError(f"{spec!r}: a fault is NAME=RATE, timeout=RATE:SECONDS, skew=SECONDS or down=START:LENGTH")
     return name, _number(spec, first), _number(spec, second) if colon else None
 
 

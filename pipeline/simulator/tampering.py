@@ -78,9 +78,7 @@ def _twice(envelope: Json) -> Json:
 
 
 def _contradiction(envelope: Json) -> Json:
-    other = [
-        row | {"status": FAILED if row["status"] == DELIVERED else DELIVERED} for row in envelope["array"][:1]
-    ]
+    other = [row | {"status": FAILED if row["status"] == DELIVERED else DELIVERED} for row in envelope["array"][:1]]
     return envelope | {"array": [*envelope["array"], *other]}
 
 

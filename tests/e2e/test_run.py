@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
 
@@ -21,73 +18,16 @@ from deltalake import DeltaTable
 
 from assets.cli import main
 from pipeline.simulator.rules import report_at
-from pipeline.simulator.sample_logs import write_sent_logs
-from pipeline.simulator.server import Running, SimulatorOptions, running
+from tests.worlds.places import SECRET, STATES, Place, logged_messages, opened_place, without_settings, write_logs
 
-KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"
+__all__ = ["Place", "place", "write_logs"]
 MESSAGES = 20_000
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder with logs and the environment that points the commands at it."""
-
-    folder: Path
-    environment: dict[str, str]
-    simulator: Running
-
-    def run(
-        self, *arguments: str, status: int = 0, given: str | None = None, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("sms-delivery"), *arguments],
-            cwd=self.folder, env=self.environment | environment, capture_output=True, text=True, check=False,
-            timeout=120, input=given,
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        return done
-
-    def query(self, sql: str) -> list[tuple[object, ...]]:
-        with duckdb.connect(self.folder / "data" / "analytics.duckdb", read_only=True) as connection:
-            return connection.execute(sql).fetchall()
-
-
-def without_settings() -> dict[str, str]:
-    """The environment of this process, without settings of its own."""
-    environment = os.environ  # noqa: TID251 - commands under test inherit it
-    return {name: value for name, value in environment.items() if not name.startswith(("SMS_", "DAGSTER_"))}
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    with running(SimulatorOptions(api_key=KEY, api_secret=SECRET)) as simulator:
-        environment = without_settings() | {
-            "SMS_API_BASE_URL": simulator.base_url,
-            "SMS_API_KEY": KEY,
-            "SMS_API_SECRET": SECRET,
-            "SMS_SENT_LOGS": "logs/sent-{date}.jsonl",
-            "SMS_MAX_REQUESTS_PER_SECOND": "0",
-        }
-        yield Place(tmp_path, environment, simulator)
-
-
-def write_logs(place: Place, messages: int, days: int = 3) -> datetime:
-    now = datetime.now(UTC)
-    dates = [now.date() - timedelta(days=step) for step in reversed(range(days))]
-    write_sent_logs(place.folder / "logs", messages=messages, days=dates, now=now, app_id="app1")
-    return now
-
-
-def logged_messages(folder: Path) -> dict[str, str]:
-    """Read the logs in plain Python: msg_id to the day of its sending, in UTC."""
-    found: dict[str, str] = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_text().splitlines():
-            record = json.loads(line)
-            ids = [r["msgId"] for r in record["response"]["array"]] if "response" in record else [record["msg_id"]]
-            sent_at = datetime.fromisoformat(record["sent_at"])
-            found |= dict.fromkeys(ids, sent_at.astimezone(UTC).date().isoformat())
-    return found
+    with opened_place(tmp_path) as place:
+        yield place
 
 
 def test_20000_messages_over_three_days_are_followed_with_few_calls_and_counted_as_plain_python_counts_them(
@@ -109,14 +49,13 @@ def test_20000_messages_over_three_days_are_followed_with_few_calls_and_counted_
 
 
 def assert_answers_follow_the_simulators_rules(asked: list[tuple[object, ...]]) -> None:
-    names = {"0": "delivered", "1": "failed", "-1": "sending", None: "not_found"}
     unstable = 0
     for msg_id, observed_at, status, _ in asked:
         assert isinstance(msg_id, str)
         assert isinstance(observed_at, datetime)
         # The simulator answered a moment before the answer was noted; a message that changed in between is left out.
         around = {
-            names[report.status if (report := report_at(msg_id, observed_at - timedelta(seconds=s))) else None]
+            STATES[report.status if (report := report_at(msg_id, observed_at - timedelta(seconds=s))) else None]
             for s in (0, 1, 2, 4)
         }
         unstable += len(around) > 1

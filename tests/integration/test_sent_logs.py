@@ -154,20 +154,14 @@ def test_a_line_beyond_the_bound_is_skipped_to_its_end(write: Write, ending: str
 
 
 @pytest.mark.parametrize("compression", ["gz", "zst"])
-def test_whole_records_before_a_cut_count_and_one_reject_stands_for_the_rest(
-    write: Write, compression: str
-) -> None:
+def test_whole_records_before_a_cut_count_and_one_reject_stands_for_the_rest(write: Write, compression: str) -> None:
     records = [SENT | {"msg_id": str(10**18 + index * 7919)} for index in range(5000)]
     for name, content in (("a.jsonl", as_json(records)), ("a.csv", as_csv(records))):
         packed = gzip.compress(content) if compression == "gz" else zstandard.compress(content)
-        messages, rejects = read(
-            write(f"{name}.{compression}", packed[: len(packed) * 2 // 3]), chunk_rows=1000
-        )
+        messages, rejects = read(write(f"{name}.{compression}", packed[: len(packed) * 2 // 3]), chunk_rows=1000)
         first = 1 if name == "a.jsonl" else 2
         assert lines(messages) == list(range(first, first + len(messages)))
-        assert [each["msg_id"] for each in messages] == [
-            record["msg_id"] for record in records[: len(messages)]
-        ]
+        assert [each["msg_id"] for each in messages] == [record["msg_id"] for record in records[: len(messages)]]
         assert codes(rejects) == [(first + len(messages), "cut_file")]
 
 

@@ -38,16 +38,12 @@ def test_parquet_integers_are_exact_and_floats_rejected(write: Write) -> None:
         pa.array([b"2108021054011000095", None], pa.binary()),
         pa.array(["2108021054011000095", None], pa.large_string()),
     ):
-        messages, rejects = read(
-            write("a.parquet", parquet({"msg_id": ids, "sent_at": times, "app_id": app}))
-        )
+        messages, rejects = read(write("a.parquet", parquet({"msg_id": ids, "sent_at": times, "app_id": app})))
         expected = ids[0].as_py()
         assert messages[0]["msg_id"] == (expected.decode() if isinstance(expected, bytes) else str(expected))
         assert codes(rejects) == [(2, "no_id")]
     floats = pa.array([2108021054011000095.0, None])
-    assert codes(
-        read(write("a.parquet", parquet({"msg_id": floats, "sent_at": times, "app_id": app})))[1]
-    ) == [
+    assert codes(read(write("a.parquet", parquet({"msg_id": floats, "sent_at": times, "app_id": app})))[1]) == [
         (1, "bad_id"),
         (2, "no_id"),
     ]

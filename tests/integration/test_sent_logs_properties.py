@@ -82,9 +82,7 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
-def expected_of(
-    records: Sequence[Row], chosen: LogRules
-) -> tuple[list[Row], list[tuple[int, int | None, str]]]:
+def expected_of(records: Sequence[Row], chosen: LogRules) -> tuple[list[Row], list[tuple[int, int | None, str]]]:
     """Read each record by itself: what the columns must come to."""
     messages, rejects = [], []
     for line, record in enumerate(records, 1):
@@ -144,9 +142,7 @@ def test_every_record_ends_in_exactly_one_place(
     st.lists(st.binary(max_size=20).map(lambda piece: piece.replace(b"\xef", b"")), max_size=20),
     st.integers(5, 60),
 )
-def test_lines_are_those_of_the_whole_however_it_is_cut_into_pieces(
-    pieces: list[bytes], longest: int
-) -> None:
+def test_lines_are_those_of_the_whole_however_it_is_cut_into_pieces(pieces: list[bytes], longest: int) -> None:
     whole = b"".join(pieces).split(b"\n")
     expected = [
         (number, line if len(line) <= longest else None, number < len(whole))

@@ -131,9 +131,7 @@ def test_the_vendors_own_python_sample_gets_the_right_answer() -> None:
             .replace("{{appId}}", "4luaKsL2")
             .replace("8613000000000,8613000000001", ",".join(ids))
         )
-        done = subprocess.run(
-            [sys.executable, "-c", sample], capture_output=True, text=True, check=True, timeout=30
-        )
+        done = subprocess.run([sys.executable, "-c", sample], capture_output=True, text=True, check=True, timeout=30)
     url, params, printed = done.stdout.splitlines()
     answer = ast.literal_eval(printed)
 
@@ -281,10 +279,7 @@ def test_other_paths_are_404(simulator: Running, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "DELETE"])
 def test_only_get_is_allowed(simulator: Running, method: str) -> None:
-    assert (
-        httpx.request(method, f"{simulator.base_url}/getReport", headers=signed(), verify=TLS).status_code
-        == 405
-    )
+    assert httpx.request(method, f"{simulator.base_url}/getReport", headers=signed(), verify=TLS).status_code == 405
 
 
 def test_date_shows_the_servers_clock(simulator: Running) -> None:
@@ -451,9 +446,7 @@ def test_a_stranger_was_not_asked(faulty: Running) -> None:
 
 
 def test_twice_repeats_a_row_and_contradiction_denies_it(faulty: Running) -> None:
-    right, twice, denied = (
-        envelope_of(get(faulty, app=app))["array"] for app in ("app", "twice", "contradiction")
-    )
+    right, twice, denied = (envelope_of(get(faulty, app=app))["array"] for app in ("app", "twice", "contradiction"))
 
     assert twice == [*right, right[0]]
     assert denied[:-1] == right
@@ -468,9 +461,7 @@ def test_bad_counts_do_not_sum_to_what_was_asked(faulty: Running) -> None:
 
 
 def test_a_receive_time_may_be_garbage_or_lack_its_offset(faulty: Running) -> None:
-    garbage, local = (
-        envelope_of(get(faulty, app=app))["array"][0]["receiveTime"] for app in ("bad-time", "no-offset")
-    )
+    garbage, local = (envelope_of(get(faulty, app=app))["array"][0]["receiveTime"] for app in ("bad-time", "no-offset"))
 
     with pytest.raises(ValueError, match="isoformat"):
         datetime.fromisoformat(garbage)

@@ -85,9 +85,7 @@ def test_without_days_every_date_that_exists_is_meant(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("days", [(DAY,), ()])
-def test_a_date_is_found_wherever_it_stands(
-    tmp_path: Path, pattern: str, name: str, days: tuple[date, ...]
-) -> None:
+def test_a_date_is_found_wherever_it_stands(tmp_path: Path, pattern: str, name: str, days: tuple[date, ...]) -> None:
     make(tmp_path, name)
     assert found(tmp_path, pattern, *days) == [(name, DAY)]
 

@@ -66,9 +66,7 @@ def test_a_plain_record_is_one_message() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("field", "name"), [(field, name) for field, names in SPELLINGS.items() for name in names]
-)
+@pytest.mark.parametrize(("field", "name"), [(field, name) for field, names in SPELLINGS.items() for name in names])
 @pytest.mark.parametrize("style", ["as published", "camel", "upper", "dashes", "joined"])
 def test_every_spelling_is_understood_in_any_style(field: str, name: str, style: str) -> None:
     words = name.split("_")
@@ -237,9 +235,7 @@ def test_a_refusal_shows_its_status_and_words_without_numbers() -> None:
                    "reason": "bad number *************"}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "response", ["OK", "{", 200, [], {"array": []}, ANSWER | {"array": {}}, "\ud800", "[" * 9000]
-)
+@pytest.mark.parametrize("response", ["OK", "{", 200, [], {"array": []}, ANSWER | {"array": {}}, "\ud800", "[" * 9000])
 def test_a_response_that_is_no_answer_is_bad_unless_the_record_has_an_id(response: object) -> None:
     assert code_of(CALL | {"response": response}) == "bad_response"
     assert message_of(SENT | {"response": response}).item == 0
@@ -296,10 +292,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from([name for names in SPELLINGS.values() for name in names]) | st.text(max_size=6)
 
 
-@given(
-    st.dictionaries(NAMES, JSON | st.sampled_from(["1", "2025-06-01T00:00:00Z", 1748764800]), max_size=9)
-    | JSON
-)
+@given(st.dictionaries(NAMES, JSON | st.sampled_from(["1", "2025-06-01T00:00:00Z", 1748764800]), max_size=9) | JSON)
 def test_every_record_has_an_outcome_and_none_is_an_error(record: object) -> None:
     outcomes = read_record(record, rules(numbers=NumberPolicy("mask")), DAY)
     assert outcomes

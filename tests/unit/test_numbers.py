@@ -60,9 +60,7 @@ def test_the_key_is_not_shown() -> None:
     st.lists(st.none() | st.text(alphabet="0123456789+- x٤\0é", max_size=25)),
     st.sampled_from([KEEP, MASK, HASH, DROP]),
 )
-def test_a_column_is_treated_like_each_of_its_numbers(
-    numbers: list[str | None], policy: NumberPolicy
-) -> None:
+def test_a_column_is_treated_like_each_of_its_numbers(numbers: list[str | None], policy: NumberPolicy) -> None:
     treated = treat_numbers(pa.array(numbers, pa.string()), policy)
     assert treated.type == pa.string()
     assert treated.to_pylist() == [treat_number(number, policy) for number in numbers]

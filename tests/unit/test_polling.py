@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL, is_due, next_due_at
@@ -106,25 +106,39 @@ near_boundaries = st.integers(0, 40 * 86_400).flatmap(
 )
 
 
+DATABASE = duckdb.connect()
+"""Opened once, for that takes longer than all the rest; temporary tables are each cursor's own."""
+
+
 def due_by_query(
     rows: list[tuple[int, int | None, str]], *, now: datetime, give_up_after: timedelta, force: bool
 ) -> set[str]:
-    with duckdb.connect() as connection:
+    sent: list[tuple[str, datetime]] = []
+    reports: list[tuple[str, str, datetime]] = []
+    for number, (age, waited, status) in enumerate(rows):
+        answered_at = now - timedelta(seconds=waited or 0)
+        sent_at = answered_at - timedelta(seconds=age)
+        sent.append((str(number), sent_at))
+        if waited is not None:
+            # An older answer, which must not count, comes after the latest one.
+            reports += [(str(number), status, answered_at), (str(number), "not_found", sent_at)]
+    with DATABASE.cursor() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("CREATE TABLE sent_messages (app_id VARCHAR, msg_id VARCHAR, sent_at TIMESTAMPTZ)")
+        connection.execute("CREATE TEMP TABLE sent_messages (app_id VARCHAR, msg_id VARCHAR, sent_at TIMESTAMPTZ)")
         connection.execute(
-            "CREATE TABLE delivery_reports (app_id VARCHAR, msg_id VARCHAR, status VARCHAR, observed_at TIMESTAMPTZ)"
+            "CREATE TEMP TABLE delivery_reports "
+            "(app_id VARCHAR, msg_id VARCHAR, status VARCHAR, observed_at TIMESTAMPTZ)"
         )
-        for number, (age, waited, status) in enumerate(rows):
-            answered_at = now - timedelta(seconds=waited or 0)
-            sent_at = answered_at - timedelta(seconds=age)
-            connection.execute("INSERT INTO sent_messages VALUES ('a', ?, ?)", [str(number), sent_at])
-            if waited is not None:
-                # An older answer, which must not count, comes after the latest one.
-                reports = [(status, answered_at), ("not_found", sent_at)]
-                connection.executemany(
-                    "INSERT INTO delivery_reports VALUES ('a', ?, ?, ?)", [(str(number), *each) for each in reports]
-                )
+        connection.execute(
+            "INSERT INTO sent_messages SELECT 'a', unnest(?::VARCHAR[]), unnest(?::TIMESTAMPTZ[])",
+            [list(column) for column in zip(*sent, strict=True)],
+        )
+        if reports:
+            connection.execute(
+                "INSERT INTO delivery_reports "
+                "SELECT 'a', unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::TIMESTAMPTZ[])",
+                [list(column) for column in zip(*reports, strict=True)],
+            )
         parameters = {
             "now": now,
             "force": force,
@@ -153,6 +167,21 @@ def due_by_rule(
     return due
 
 
+HOUR, DAYS_90 = 3_600, 90 * 86_400
+EDGES = [
+    (age, waited, status)
+    for status in ("sending", "delivered")
+    for age, waited in [
+        *((edge - 2 * HOUR + off, 2 * HOUR) for edge in (10 * HOUR, DAYS_90) for off in (-1, 0, 1)),
+        *((age, max(60, age // 2) + off) for age in (0, 120, 121, 3 * HOUR) for off in (-1, 0, 1)),
+        *((DAYS_90 + off, None) for off in (-1, 0, 1)),
+    ]
+]
+"""Messages a second this side and that of each limit, where ten hours are the age to give up at."""
+
+
+@example(EDGES, timedelta(hours=10), False)  # noqa: FBT003 - the arguments' places
+@example(EDGES, timedelta(hours=10), True)  # noqa: FBT003 - as above
 @given(
     st.lists(cases | near_boundaries, min_size=1, max_size=60),
     st.integers(3_600, 90 * 86_400).map(lambda seconds: timedelta(seconds=seconds)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings, check_base_url, load_settings, number_policy
@@ -252,6 +253,12 @@ def test_settings_show_no_secret(tmp_path: Path, env: Callable[..., None]) -> No
     assert settings.api_secret.get_secret_value() == SECRET
 
 
+def test_settings_refused_without_loading_them_show_no_value_either(settings: Callable[..., Settings]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        settings(api_base_url=f"https://:{SECRET}@a.example")
+    assert SECRET not in f"{raised.value} {raised.value!r}"
+
+
 @pytest.mark.parametrize(
     ("written", "mode"), [("0640", 0o640), ("640", 0o640), ("0o600", 0o600), ("0660", 0o660), ("644", 0o644)]
 )
@@ -278,3 +285,9 @@ def test_given_settings_do_not_look_at_the_environment(
 
     assert settings().batch_size == 200
     assert settings().lake == tmp_path / "data/lake"
+
+
+@pytest.mark.parametrize("url", ["https://a.example:x/sms", "https://a.example:99999/sms"])
+def test_a_base_url_with_a_port_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="port"):
+        check_base_url(url)

@@ -51,9 +51,7 @@ def test_an_outage_strikes_every_call_of_its_window_and_no_other() -> None:
 
 
 def test_a_script_comes_first_and_leaves_the_rest_to_the_rates() -> None:
-    faults = Faults(
-        (("-18", 1.0),), script=lambda number, asked: "gzip" if number == 2 == asked.number else None
-    )
+    faults = Faults((("-18", 1.0),), script=lambda number, asked: "gzip" if number == 2 == asked.number else None)
 
     assert struck(faults, 3) == ["-18", "gzip", "-18"]
 

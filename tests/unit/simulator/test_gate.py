@@ -17,9 +17,7 @@ OPTIONS = SimulatorOptions("key", "s3cret", apps=frozenset({"app"}), unpriced_ap
 GOOD = Request("127.0.0.1", "app", "1,2", STAMP, "key", sign("key", "s3cret", STAMP))
 
 
-def status_of(
-    request: Request, *, is_admitted: bool = True, options: SimulatorOptions = OPTIONS
-) -> str | None:
+def status_of(request: Request, *, is_admitted: bool = True, options: SimulatorOptions = OPTIONS) -> str | None:
     return refused_status(request, options, now=NOW, admits=lambda: is_admitted)
 
 

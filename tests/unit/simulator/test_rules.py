@@ -112,9 +112,7 @@ def test_latencies_differ_by_country() -> None:
 
 def test_most_end_within_minutes_and_a_tail_takes_hours() -> None:
     takes = [
-        fate.final_at - (sent_at_of(msg_id) or NOON)
-        for msg_id, fate in ENDED.items()
-        if fate.final_at is not None
+        fate.final_at - (sent_at_of(msg_id) or NOON) for msg_id, fate in ENDED.items() if fate.final_at is not None
     ]
     within_5_minutes = sum(each < timedelta(minutes=5) for each in takes) / len(takes)
     over_an_hour = sum(each > timedelta(hours=1) for each in takes) / len(takes)
@@ -134,9 +132,7 @@ def test_a_few_never_end_and_some_of_those_are_never_listed() -> None:
 
 
 @given(msg_id=msg_ids, ages=st.lists(st.floats(0, 90 * 86_400 - 1), max_size=8))
-def test_a_message_goes_from_queued_to_sending_to_final_and_never_back(
-    msg_id: str, ages: list[float]
-) -> None:
+def test_a_message_goes_from_queued_to_sending_to_final_and_never_back(msg_id: str, ages: list[float]) -> None:
     sent_at = sent_at_of(msg_id) or NOON
     reports = [report_at(msg_id, sent_at + timedelta(seconds=age)) for age in sorted(ages)]
     stages = [0 if report is None else 1 if report.status == "-1" else 2 for report in reports]

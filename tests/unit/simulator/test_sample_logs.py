@@ -30,9 +30,7 @@ def messages_of(lines: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
     """Yield (msg_id, number, sent_at) of every message."""
     for record in lines:
         if "response" in record:
-            yield from (
-                (row["msgId"], row["number"], record["sent_at"]) for row in record["response"]["array"]
-            )
+            yield from ((row["msgId"], row["number"], record["sent_at"]) for row in record["response"]["array"])
         else:
             yield record["msg_id"], record["number"], record["sent_at"]
 
@@ -99,9 +97,7 @@ def test_days_are_busier_than_nights(paths: list[Path]) -> None:
     assert sum(hours[hour] for hour in range(9, 17)) > 8 * sum(hours[hour] for hour in range(6))
 
 
-def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(
-    paths: list[Path], tmp_path: Path
-) -> None:
+def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(paths: list[Path], tmp_path: Path) -> None:
     again = write_sent_logs(tmp_path / "a", messages=5000, days=DAYS, now=NOW, app_id="app")
     other = write_sent_logs(tmp_path / "b", messages=5000, days=DAYS, now=NOW, app_id="app", seed=2)
 
@@ -110,9 +106,7 @@ def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(
 
 
 def test_the_plain_list_is_what_the_files_hold(paths: list[Path]) -> None:
-    in_files = [
-        (msg_id, datetime.fromisoformat(sent_at)) for msg_id, _, sent_at in messages_of(records(paths))
-    ]
+    in_files = [(msg_id, datetime.fromisoformat(sent_at)) for msg_id, _, sent_at in messages_of(records(paths))]
 
     assert sent_messages(messages=5000, days=DAYS, now=NOW) == in_files
 

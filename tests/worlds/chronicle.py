@@ -1,0 +1,285 @@
+"""What must be in the lake after each run of a world, in plain Python: from the design, not from the code.
+
+The chronicle knows which messages were logged and what the API told; from these it follows who may be asked,
+what is stored, and which state every message has. What was lost with a killed process it reads from the lake, and
+only in whole calls, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.client import FAILURES_IN_A_ROW
+from pipeline.follow import FollowTally
+from pipeline.lake import Lake
+from pipeline.recording import SLICE_CALLS
+from pipeline.settings import Settings
+from pipeline.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, SENT_MESSAGES
+from tests.worlds.api import CLOCK_FAULT, ERROR_FAULTS, HOSTS, STOP_APP_FAULTS, STOP_BASE_FAULTS, Ledger, Told
+from tests.worlds.lakes import Said, Sent
+from tests.worlds.model import expected_state
+from tests.worlds.stage import read_file, read_table
+from tests.worlds.story import Message, Run
+
+Key = tuple[str, str]
+"""App and msg_id."""
+Row = dict[str, Any]
+FINAL = {"delivered", "failed", "invalid_id"}
+FIRST_ASKED_WITHIN = timedelta(days=90)
+_ONE_DAY = timedelta(days=1)
+
+
+@dataclass
+class Played:
+    """A run that was played: `killed` with all that it had in memory, `stopped` in order, or done."""
+
+    run: Run
+    days: list[date]
+    now: datetime
+    ledger: Ledger
+    end: Literal["done", "killed", "stopped"] = "done"
+    failures: list[str] = field(default_factory=list)
+    tally: FollowTally | None = None
+
+
+@dataclass
+class _Growing:
+    """A table that only grows: what is new in it since it was read last."""
+
+    lake: Lake
+    seen: set[Path] = field(default_factory=set)
+
+    def new_rows(self, files: Collection[Any]) -> list[Row]:
+        """Return the rows of files not seen before; those seen must all be there."""
+        assert self.seen <= {file.path for file in files}
+        rows = [row for file in files if file.path not in self.seen for row in read_file(file)]
+        self.seen |= {file.path for file in files}
+        return rows
+
+
+class Chronicle:
+    """What is known of a world, and the checks of each run against it."""
+
+    def __init__(self, lake: Lake, settings: Settings, messages: Iterable[Message], *, has_logs: bool) -> None:
+        self.lake = lake
+        self.states: dict[Key, Row] = {}
+        self._has_logs = has_logs
+        self.messages = {_key(message.sent): message for message in messages}
+        self.answers: dict[Key, list[Said]] = defaultdict(list)
+        self.known: set[Key] = set()
+        self._logged: set[Key] = set()
+        self.settings = settings
+        self._latest_verdict: dict[date, datetime] = {}
+        self._tables = {table.name: _Growing(lake) for table in (DELIVERY_REPORTS, API_CALLS, REJECTED_RECORDS)}
+
+    def log(self, messages: Iterable[Message]) -> None:
+        """Take note of messages whose log records were written."""
+        self._logged |= {_key(message.sent) for message in messages}
+
+    def check(self, played: Played) -> None:
+        """Check a run as it ended, and take note of what it did."""
+        assert not played.ledger.wrong
+        self._check_sent(played)
+        may_be_asked = {key for key in self.known if self._is_due(key, played)}
+        self._check_asked(played, may_be_asked)
+        stored = self._check_reports(played)
+        self._check_calls(played)
+        if played.end == "done":
+            _check_completeness(played, may_be_asked, stored)
+        self._note(stored)
+        if played.end == "done":
+            self._check_messages(played)
+
+    def _check_sent(self, played: Played) -> None:
+        """Every message that was logged is in `sent_messages`, once; a killed run may not have got so far."""
+        rows = [(row["app_id"], row["msg_id"]) for row in read_table(self.lake, SENT_MESSAGES)]
+        present = set(rows)
+        assert len(rows) == len(present)
+        readable = self.known | {key for key in self._logged if self._is_readable(key, played)}
+        assert self.known <= present <= readable
+        assert present == readable or played.end == "killed"
+        self.known = present
+
+    def _is_readable(self, key: Key, played: Played) -> bool:
+        """Say whether a run reads the log of a message: it has the date of the message, and days either side count."""
+        return not self._has_logs or any(abs(self._day(key) - day) <= _ONE_DAY for day in played.days)
+
+    def _is_due(self, key: Key, played: Played) -> bool:
+        """Say whether an id may be asked in a run: "When an id is due" of the design, in whole microseconds."""
+        sent_at, said = self.messages[key].sent.sent_at, self.answers[key]
+        if self._day(key) not in played.days or any(each.status in FINAL for each in said):
+            return False
+        age = played.now - sent_at
+        if not said:
+            return age <= FIRST_ASKED_WITHIN
+        if age > self.settings.give_up_after:
+            return False
+        last = max(each.observed_at for each in said)
+        return played.run.force or 2 * (played.now - last) >= max(timedelta(seconds=120), last - sent_at)
+
+    def _day(self, key: Key) -> date:
+        return self.messages[key].sent.sent_at.astimezone(UTC).date()
+
+    def _check_asked(self, played: Played, may_be_asked: set[Key]) -> None:
+        """Nobody is asked for who is not due; none is answered twice; a call is of one app and day."""
+        for call in played.ledger.calls:
+            keys = {(call.app_id, msg_id) for msg_id in call.asked}
+            assert keys <= may_be_asked
+            assert len(keys) == len(call.asked) <= played.run.batch_size
+            assert len({self._day(key) for key in keys}) == 1
+        answered = [key for told in played.ledger.told for key in _keys(told)]
+        assert len(answered) == len(set(answered))
+
+    def _check_reports(self, played: Played) -> list[Said]:
+        """Compare what is new in `delivery_reports` with what was told; return it."""
+        rows = self._tables[DELIVERY_REPORTS.name].new_rows(self.lake.snapshot(DELIVERY_REPORTS).files)
+        assert all(row["sent_date"] == self._day((row["app_id"], row["msg_id"])) for row in rows)
+        stored = [_said(row) for row in rows]
+        invalid = [said for said in stored if said.status == "invalid_id"]
+        told = _oldest(played.ledger.told, len(stored) - len(invalid))
+        assert Counter(said for said in stored if said.status != "invalid_id") == Counter(
+            said for each in told for said in each.said
+        )
+        lost = len(played.ledger.told) - len(told)
+        assert lost <= 2 * SLICE_CALLS if played.end == "killed" else not lost
+        self._check_invalid(played, invalid)
+        return stored
+
+    def _check_invalid(self, played: Played, invalid: list[Said]) -> None:
+        """An id is refused for good only where it was asked alone and its app had an answer in this run."""
+        proven = {told.app_id for told in played.ledger.told}
+        alone = {
+            (call.app_id, call.asked[0]) for call in played.ledger.calls if call.got == "-14" and len(call.asked) == 1
+        }
+        expected = {key for key in alone if key[0] in proven}
+        keys = [(said.app_id, said.msg_id) for said in invalid]
+        assert len(keys) == len(set(keys))
+        assert set(keys) == expected if played.end == "done" else set(keys) <= expected
+
+    def _check_calls(self, played: Played) -> None:
+        """One row of `api_calls` a batch, its attempts the requests that were seen; odd rows set aside."""
+        rows = self._tables[API_CALLS.name].new_rows(self.lake.snapshot(API_CALLS).files)
+        odd = self._tables[REJECTED_RECORDS.name].new_rows(self.lake.snapshot(REJECTED_RECORDS).files)
+        ledger = played.ledger
+        outcomes = Counter(row["outcome"] for row in rows)
+        consistent = sum(told.is_consistent for told in ledger.told)
+        requests, batches = sum(row["attempts"] for row in rows), len({(c.app_id, c.asked) for c in ledger.calls})
+        assert len({row["call_id"] for row in rows}) == len(rows)
+        assert len(odd) <= sum(told.odd_rows for told in ledger.told)
+        if played.end == "killed":
+            assert requests <= len(ledger.calls)
+            assert len(rows) <= batches
+            return
+        assert (outcomes["ok"], outcomes["mismatch"]) == (consistent, len(ledger.told) - consistent)
+        assert len(odd) == sum(told.odd_rows for told in ledger.told)
+        if played.end == "done":
+            assert (requests, len(rows)) == (len(ledger.calls), batches)
+
+    def _note(self, stored: Iterable[Said]) -> None:
+        for said in stored:
+            self.answers[said.app_id, said.msg_id].append(said)
+
+    def _check_messages(self, played: Played) -> None:
+        """Every message is there once; those of the run's days are in the state that their answers make."""
+        rows = {(row["app_id"], row["msg_id"]): row for row in read_table(self.lake, MESSAGES)}
+        self.states = rows
+        assert rows.keys() == self.known
+        assert self.lake.snapshot(MESSAGES).rows == len(rows)
+        for key, row in rows.items():
+            if self._day(key) in played.days:
+                assert _state(row) in self._expected(key, played.now), (key, self.answers[key])
+        for day in played.days:
+            self._latest_verdict[day] = max(played.now, self._latest_verdict.get(day, played.now))
+
+    def _expected(self, key: Key, now: datetime) -> list[Row]:
+        """Return the state as of now; where the clock has gone back, a verdict on silence may stand."""
+        moments = [now, max(now, self._latest_verdict.get(self._day(key), now))]
+        return [self._expected_at(key, moment) for moment in moments]
+
+    def _expected_at(self, key: Key, now: datetime) -> Row:
+        sent, said = self.messages[key].sent, self.answers[key]
+        state = expected_state(sent, said, now=now, unknown_after=self.settings.unknown_after)
+        times = [each.observed_at for each in said]
+        return {
+            "sent_at": sent.sent_at,
+            "sent_date": self._day(key),
+            "number": next((each.number for each in said if each.number), None),
+            "delivery_status": state.status,
+            "is_final": state.is_final,
+            "receive_time": state.receive_time,
+            "latency_seconds": state.latency,
+            "poll_count": state.polls,
+            "first_polled_at": min(times, default=None),
+            "last_polled_at": max(times, default=None),
+        }
+
+
+def _key(sent: Sent) -> Key:
+    return sent.app_id, sent.msg_id
+
+
+def _keys(told: Told) -> list[Key]:
+    return [(said.app_id, said.msg_id) for said in told.said]
+
+
+def _said(row: Row) -> Said:
+    names = ("msg_id", "status", "observed_at", "receive_time", "app_id", "number")
+    return Said(**{name: row[name] for name in names})
+
+
+def _state(row: Row) -> Row:
+    left_out = {"app_id", "msg_id", "country", "sender_id", "order_id"}
+    return {name: value for name, value in row.items() if name not in left_out}
+
+
+def _oldest(told: list[Told], rows: int) -> list[Told]:
+    """Return the answers, oldest first, that make so many rows; answers are stored whole."""
+    kept: list[Told] = []
+    for each in told:
+        if rows <= 0:
+            break
+        kept.append(each)
+        rows -= len(each.said)
+    assert rows == 0
+    return kept
+
+
+def _check_completeness(played: Played, due: set[Key], stored: list[Said]) -> None:
+    """Every id that is due was answered, or the failures say why not; and they say nothing else."""
+    ledger, failures = played.ledger, played.failures
+    stopped = {app_id for app_id in HOSTS if is_stopped(app_id, failures)}
+    missing = due - {(said.app_id, said.msg_id) for said in stored}
+    ends = {(call.app_id, call.asked): call.got for call in ledger.calls}
+    lost = {asked for asked, got in ends.items() if got in ERROR_FAULTS and asked[0] not in stopped}
+    assert {key for key in missing if key[0] not in stopped} == {
+        (app_id, msg_id) for app_id, asked in lost for msg_id in asked
+    }
+    told = [line for line in failures if "batches were given up" in line]
+    if not stopped:
+        assert [int(line.split()[0]) for line in told] == ([len(lost)] if lost else [])
+        assert len(failures) == len(told)
+    for app_id in stopped:
+        assert _may_be_stopped(app_id, played)
+
+
+def is_stopped(app_id: str, failures: list[str]) -> bool:
+    """Say whether the failures of a run name an app, or its base."""
+    starts = (f"app {app_id} was stopped: ", f"https://{HOSTS[app_id]}/sms: asking was stopped: ")
+    return any(line.startswith(starts) for line in failures)
+
+
+def _may_be_stopped(app_id: str, played: Played) -> bool:
+    """Say whether the API gave a reason to stop an app: it, its whole base, or every single id was refused."""
+    own = [call.got for call in played.ledger.calls if call.app_id == app_id]
+    of_base = [call.got for call in played.ledger.calls if HOSTS[call.app_id] == HOSTS[app_id]]
+    return (
+        any(got in STOP_APP_FAULTS for got in own)
+        or any(got in {*STOP_BASE_FAULTS, CLOCK_FAULT} for got in of_base)
+        or sum(got in ERROR_FAULTS for got in of_base) >= FAILURES_IN_A_ROW
+        or ("-14" in own and "answer" not in own)
+    )

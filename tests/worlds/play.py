@@ -1,0 +1,237 @@
+"""Plays a world: its runs one after the other on a lake, each checked against the chronicle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from pipeline.accounts import Account, Accounts
+from pipeline.collect import collect
+from pipeline.derive import derive_messages
+from pipeline.errors import Interrupted
+from pipeline.follow import follow
+from pipeline.lake import Lake
+from pipeline.settings import Settings, given_settings
+from tests.worlds.api import HOSTS, KEY, SECRET, FakeApi, VirtualTime
+from tests.worlds.chronicle import FINAL, Chronicle, Key, Played, is_stopped
+from tests.worlds.lakes import store_sent
+from tests.worlds.stage import MEMORY_LIMIT, Killed, Life, Stage
+from tests.worlds.story import START, End, Message, Run, World
+
+ATTEMPTS = 3
+
+
+class Crash(Exception):  # noqa: N818 - what happens, not what is wrong
+    """Something in the middle of a run that nobody foresaw."""
+
+
+@dataclass
+class Trigger:
+    """Ends a run early: called at every step of the API."""
+
+    end: End | None
+    life: Life
+    answers: int = 0
+
+    def __call__(self, step: str) -> None:
+        """Take a step, and end the run if this is the one."""
+        self.life.step()
+        if step != "answer" or self.end is None:
+            return
+        if self.answers == self.end.at:
+            _strike(self.end)
+        self.answers += 1
+
+
+def _strike(end: End) -> None:
+    if end.kind == "crash":
+        raise Crash
+    if end.kind == "signal" and threading.current_thread() is threading.main_thread():
+        signal.raise_signal(signal.SIGTERM)
+
+
+class Player:
+    """One world on one stage.
+
+    Args:
+        world: the world.
+        stage: its lake.
+        logs: folder for sent logs, which `collect` then reads; None: messages are stored by hand.
+    """
+
+    def __init__(self, world: World, stage: Stage, logs: Path | None) -> None:
+        self.time = VirtualTime(START)
+        self._world = world
+        self._stage = stage
+        self._logs = logs
+        self._settings = _settings(world, logs)
+        self.chronicle = Chronicle(stage.lake, self._settings, world.messages, has_logs=logs is not None)
+
+    def play(self) -> Ending:
+        """Play all runs, each checked; return how the last one left things, checked too."""
+        due_at = START
+        since, played = START, None
+        for number, run in enumerate((*self._world.runs, self._world.last)):
+            due_at += run.gap
+            self.time.advance(max(timedelta(), due_at - self.time.true))
+            self.time.error = run.clock_error + timedelta(microseconds=number)
+            self._log([m for m in self._world.messages if m.logged_before == number])
+            since, played = self.time.true, self._run(run)
+            self.chronicle.check(played)
+        assert played is not None
+        ending = Ending(self.chronicle, played, since, self.time.true)
+        ending.check()
+        return ending
+
+    def _log(self, messages: Collection[Message]) -> None:
+        """Write log records, or store the messages where there are no logs."""
+        self.chronicle.log(messages)
+        if self._logs is None:
+            store_sent(self._stage.lake, [message.sent for message in messages])
+            return
+        for message in messages:
+            sent = message.sent
+            record = {"msg_id": sent.msg_id, "app_id": sent.app_id, "sent_at": sent.sent_at.isoformat()}
+            with (self._logs / f"sent-{sent.sent_at.date()}.jsonl").open("a") as log:
+                log.write(json.dumps(record) + "\n")
+
+    def _run(self, run: Run) -> Played:
+        days = self._days(run)
+        life = Life(run.end.at if run.end and run.end.kind == "kill" else None)
+        fates = {message.sent.msg_id: message.fate for message in self._world.messages}
+        api = FakeApi(fates, run.weather, self.time, Trigger(run.end, life))
+        played = Played(run, days, self.time.wall(), api.ledger)
+        settings = self._settings.model_copy(
+            update={
+                "batch_size": run.batch_size,
+                "max_concurrency": run.workers,
+                "max_requests_per_second": run.rate,
+            }
+        )
+        with self._watched(played, life):
+            self._do(played, self._stage.as_seen_by(life), settings, api)
+        return played
+
+    def _do(self, played: Played, lake: Lake, settings: Settings, api: FakeApi) -> None:
+        """Do what the assets of a run do, one after the other."""
+        days, now = played.days, played.now
+        if self._logs is not None:
+            collect(days, lake=lake, settings=settings, now=now)
+        tally = follow(
+            days,
+            lake=lake,
+            accounts=ACCOUNTS,
+            settings=settings,
+            now=now,
+            force=played.run.force,
+            clock=self.time.clock(),
+            transport=api,
+        )
+        played.failures, played.tally = tally.failures, tally
+        derive_messages(days, lake=lake, settings=settings, now=now)
+
+    @contextlib.contextmanager
+    def _watched(self, played: Played, life: Life) -> Iterator[None]:
+        """Note how a run ends."""
+        try:
+            yield
+        except Killed:
+            played.end = "killed"
+        except (Crash, Interrupted):
+            played.end = "stopped"
+        assert (played.end == "killed") == life.is_dead
+
+    def _days(self, run: Run) -> list[date]:
+        """Return all days of the world, but for the one that the run leaves out."""
+        days = sorted({message.sent.sent_at.date() for message in self._world.messages})
+        if run.leaves_out is not None and len(days) > 1:
+            del days[run.leaves_out % len(days)]
+        return days
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the last run, in fair weather and asking for everything, leaves a world.
+
+    Attributes:
+        chronicle: what is known.
+        last: the last run.
+        since: true time when it began.
+        until: true time when it ended.
+    """
+
+    chronicle: Chronicle
+    last: Played
+    since: datetime
+    until: datetime
+
+    def check(self) -> None:
+        """Whatever happened before: each message whose answers never went back is as the platform has it now."""
+        assert self.last.end == "done"
+        for key in self.steady():
+            step = self.chronicle.messages[key].fate.at(self.until)
+            truth: str = step.kind if step else "not_found"
+            if truth not in FINAL and self.is_silent(key):
+                truth = "unknown"
+            assert self.chronicle.states[key]["delivery_status"] == truth, key
+
+    def steady(self) -> set[Key]:
+        """Return the messages that the platform shows alike all through the last run, and that it can be asked for."""
+        messages = self.chronicle.messages
+        return {
+            key
+            for key in self.chronicle.known
+            if messages[key].is_steady
+            and messages[key].fate.at(self.since) == messages[key].fate.at(self.until)
+            and self.last.now - messages[key].sent.sent_at <= self.chronicle.settings.give_up_after
+            and not is_stopped(key[0], self.last.failures)
+        }
+
+    def is_silent(self, key: Key) -> bool:
+        """Say whether a message that is not final counts as unknown."""
+        return self.last.now - self.chronicle.messages[key].sent.sent_at > self.chronicle.settings.unknown_after
+
+    def check_same_as(self, other: Ending) -> None:
+        """Two worlds that the platform shows alike at their end are alike in the lake."""
+        messages = self.chronicle.messages
+        for key in self.steady() & other.steady():
+            shown, shown_there = messages[key].fate.at(self.since), messages[key].fate.at(other.since)
+            if shown == shown_there and self.is_silent(key) == other.is_silent(key):
+                assert self._state(key) == other._state(key), key
+
+    def _state(self, key: Key) -> tuple[object, ...]:
+        row = self.chronicle.states[key]
+        return row["delivery_status"], row["is_final"], row["sent_at"], row["sent_date"]
+
+
+def last_alone(world: World) -> World:
+    """Return the same world in which only the last run takes place, at the same time."""
+    gap = sum((run.gap for run in world.runs), world.last.gap)
+    messages = tuple(replace(message, logged_before=0) for message in world.messages)
+    return replace(world, messages=messages, runs=(), last=replace(world.last, gap=gap))
+
+
+def _account(host: str) -> Account:
+    return Account(f"https://{host}/sms", SecretStr(KEY), SecretStr(SECRET))
+
+
+ACCOUNTS = Accounts(_account(HOSTS["app"]), {"third": _account(HOSTS["third"])})
+
+
+def _settings(world: World, logs: Path | None) -> Settings:
+    return given_settings(
+        logs or Path("/"),
+        api_base_url=f"https://{HOSTS['app']}/sms",
+        sent_logs="sent-{date}.jsonl",
+        max_attempts=ATTEMPTS,
+        give_up_after_days=world.give_up_days,
+        memory_limit=MEMORY_LIMIT,
+    )

@@ -1,0 +1,199 @@
+"""Whole worlds for Hypothesis: messages and what becomes of them, runs and what goes wrong in them.
+
+What belongs here: which worlds there are. What does not: playing one (`play.py`), what must come out (`chronicle.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from hypothesis import strategies as st
+
+from tests.worlds.api import (
+    CLOCK_FAULT,
+    GIVE_UP_FAULTS,
+    HOSTS,
+    LOST_FAULTS,
+    ODD_FAULTS,
+    SLOW_FAULTS,
+    STOP_APP_FAULTS,
+    STOP_BASE_FAULTS,
+    Fate,
+    Kind,
+    Step,
+    Weather,
+)
+from tests.worlds.lakes import Sent
+
+START: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
+_DAY: Final = 86_400
+_YOUNG: Final = (0, 30, 60, 600, 3600, 5 * 3600, _DAY)
+_BOUNDS: Final = (3 * _DAY - 45, 3 * _DAY, 7 * _DAY - 45, 7 * _DAY, 90 * _DAY - 45, 90 * _DAY)
+"""Ages in seconds at which a message may be first seen, up to 90 s more: around every bound there is."""
+_GAPS: Final = (1, 45, 61, 600, 3600, 6 * 3600, 6 * 3600, _DAY, _DAY, 3 * _DAY, 7 * _DAY)
+_MOMENTS: Final = (0, 1, 30, 90, 600, 3600, 7200, 40_000, _DAY, 2 * _DAY, 4 * _DAY, 8 * _DAY)
+_CLOCK_ERRORS: Final = (0, 0, 0, 0, 0, 0, -45, 45, -100, 100, -7200, 7200)
+_COMMON_FAULTS: Final = (*LOST_FAULTS, *LOST_FAULTS, *SLOW_FAULTS, CLOCK_FAULT)
+_ANY_FAULT: Final = (*_COMMON_FAULTS, *GIVE_UP_FAULTS, *STOP_APP_FAULTS, *STOP_BASE_FAULTS)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A sent message, what becomes of it, and the number of the run before which its log record is written."""
+
+    sent: Sent
+    fate: Fate
+    logged_before: int
+
+    @property
+    def is_steady(self) -> bool:
+        """Say whether what is shown of it never goes back: absent, sending, one final state."""
+        order = ["absent", "sending", "final"]
+        ranks = [order.index(s.kind if s.kind in order else "final") for s in self.fate.steps]
+        return not self.fate.is_bad_id and ranks == sorted(ranks) and ranks.count(2) <= 1
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ends early.
+
+    `kill`: at a step (a request, an answer, a file, before or after a commit) nothing has an effect any more.
+    `crash`: an exception out of a call; `signal`: SIGTERM during a call; the lake is there for both.
+    """
+
+    kind: Literal["kill", "crash", "signal"]
+    at: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: when it starts after the one before, how it is started, and what happens to it."""
+
+    gap: timedelta
+    clock_error: timedelta = timedelta()
+    leaves_out: int | None = None
+    force: bool = False
+    weather: Weather = field(default_factory=Weather)
+    end: End | None = None
+    batch_size: int = 200
+    workers: int = 1
+    rate: float = 0
+
+
+@dataclass(frozen=True)
+class World:
+    """Messages, the runs that follow them, and a last run in fair weather that asks for everything."""
+
+    messages: tuple[Message, ...]
+    runs: tuple[Run, ...]
+    last: Run
+    give_up_days: float = 7
+
+
+def _seconds(values: st.SearchStrategy[int]) -> st.SearchStrategy[timedelta]:
+    return values.map(lambda seconds: timedelta(seconds=seconds))
+
+
+def weathers(*, is_mild: bool) -> st.SearchStrategy[Weather]:
+    """Fair for every third run; nothing that stops an app or a base where it is mild."""
+    common, rare = st.sampled_from(_COMMON_FAULTS), st.sampled_from(_ANY_FAULT)
+    each = st.one_of(st.none(), common, common, common if is_mild else rare)
+    faults = st.lists(each, min_size=1, max_size=5).map(tuple)
+    bad = st.builds(
+        Weather,
+        faults=faults,
+        oddities=st.lists(st.one_of(st.none(), st.sampled_from(ODD_FAULTS)), min_size=1, max_size=5).map(tuple),
+        outage=st.sampled_from([(0, 0), (0, 0), (0, 0), (0, 5), (2, 4), (3, 1000), (30, 60)]),
+        latency=st.sampled_from([10, 50, 2000]).map(lambda ms: timedelta(milliseconds=ms)),
+        jump=st.one_of(st.none(), st.tuples(st.integers(0, 4), _seconds(st.sampled_from([-3600, -30, 1, 30, 3600])))),
+    )
+    return st.one_of(st.just(Weather()), bad, bad)
+
+
+def ends(steps: st.SearchStrategy[int]) -> st.SearchStrategy[End | None]:
+    """Half of the runs are left to come to their end."""
+    kinds: list[Literal["kill", "crash", "signal"]] = ["kill", "kill", "kill", "crash", "signal"]
+    return st.one_of(st.none(), st.builds(End, st.sampled_from(kinds), steps))
+
+
+def runs(*, is_crowded: bool) -> st.SearchStrategy[Run]:
+    """One run of any kind."""
+    return st.builds(
+        Run,
+        gap=_seconds(st.sampled_from(_GAPS)),
+        clock_error=_seconds(st.sampled_from(_CLOCK_ERRORS)),
+        leaves_out=st.one_of(st.none(), st.none(), st.none(), st.integers(0, 3)),
+        force=st.sampled_from([False, False, False, True]),
+        weather=weathers(is_mild=is_crowded),
+        end=ends(st.integers(0, 450) if is_crowded else st.integers(0, 15)),
+        batch_size=st.sampled_from([1, 1, 2] if is_crowded else [200, 3, 2, 1]),
+        workers=st.sampled_from([1, 1, 1, 3]),
+        rate=st.sampled_from([0, 0, 10]),
+    )
+
+
+@st.composite
+def fates(draw: st.DrawFn, sent_at: datetime) -> Fate:
+    """Mostly what a platform does: absent, sending, final; else anything in any order, or a refused id."""
+    kind = draw(st.sampled_from(["steady"] * 6 + ["wild", "wild", "bad"]))
+    if kind == "bad":
+        return Fate((), is_bad_id=True)
+    final: Kind = draw(st.sampled_from(["delivered", "failed"]))
+    kinds: list[Kind] = (
+        draw(st.sampled_from([[], ["sending"], [final], ["sending", final], ["absent", "sending", final]]))
+        if kind == "steady"
+        else draw(st.lists(st.sampled_from(["absent", "sending", "delivered", "failed"]), min_size=1, max_size=4))
+    )
+    moments = sorted(draw(st.lists(st.sampled_from(_MOMENTS), min_size=len(kinds), max_size=len(kinds), unique=True)))
+    return Fate(tuple(_step(draw, sent_at, moment, each) for moment, each in zip(moments, kinds, strict=True)))
+
+
+def _step(draw: st.DrawFn, sent_at: datetime, moment: int, kind: Kind) -> Step:
+    at = sent_at + timedelta(seconds=moment)
+    has_time = kind in {"delivered", "failed"} and draw(st.sampled_from([True, True, True, False]))
+    return Step(at, kind, at - timedelta(seconds=draw(st.integers(0, 3))) if has_time else None)
+
+
+@st.composite
+def messages(draw: st.DrawFn, starts: list[datetime], ages: list[int]) -> Message:
+    """A message that is first seen at one of the runs, and never before it was sent."""
+    number = draw(st.sampled_from([0, 0, 0, *range(len(starts))]))
+    age = draw(st.sampled_from(ages)) + draw(st.integers(0, 90))
+    sent_at = starts[number] - timedelta(seconds=age)
+    sent = Sent("", sent_at, app_id=draw(st.sampled_from(["app", "app", *HOSTS])))
+    return Message(sent, draw(fates(sent_at)), number)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, *, is_crowded: bool = False, most_runs: int = 4) -> World:
+    """A small world; a crowded one has some hundred calls a run, so that a run commits more than once."""
+    story = draw(st.lists(runs(is_crowded=is_crowded), min_size=1, max_size=most_runs))
+    last = Run(draw(_seconds(st.sampled_from(_GAPS))), force=True)
+    starts: list[datetime] = [START]
+    for run in (*story, last):
+        starts.append(starts[-1] + run.gap)
+    starts = starts[1:]
+    old = _YOUNG if is_crowded else _BOUNDS
+    ages = draw(st.lists(st.one_of(st.sampled_from(_YOUNG), st.sampled_from(old)), min_size=1, max_size=2))
+    kinds = draw(st.lists(messages(starts, ages), min_size=2, max_size=4 if is_crowded else 10))
+    copies = draw(st.integers(150, 300)) // len(kinds) if is_crowded else 1
+    everybody = [_copy(kind, copy) for copy in range(copies) for kind in kinds]
+    return World(
+        tuple(replace(m, sent=replace(m.sent, msg_id=_id_of(number))) for number, m in enumerate(everybody)),
+        tuple(story),
+        last,
+        draw(st.sampled_from([7, 7, 3, 90])),
+    )
+
+
+def _copy(kind: Message, number: int) -> Message:
+    """Return the same message some seconds earlier."""
+    by = timedelta(seconds=number)
+    steps = tuple(Step(s.at - by, s.kind, s.received - by if s.received else None) for s in kind.fate.steps)
+    return replace(kind, sent=replace(kind.sent, sent_at=kind.sent.sent_at - by), fate=replace(kind.fate, steps=steps))
+
+
+def _id_of(number: int) -> str:
+    return str(2_603_020_000_000_000_000 + number)
