@@ -9,9 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.test_run import Place, place, write_logs
-
-__all__ = ["place"]
+from tests.worlds.places import Place, write_logs
 
 
 def numbers_logged(place: Place) -> list[str]:

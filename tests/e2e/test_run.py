@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -18,16 +17,9 @@ from deltalake import DeltaTable
 
 from assets.cli import main
 from pipeline.simulator.rules import report_at
-from tests.worlds.places import SECRET, STATES, Place, logged_messages, opened_place, without_settings, write_logs
+from tests.worlds.places import SECRET, STATES, Place, logged_messages, without_settings, write_logs
 
-__all__ = ["Place", "place", "write_logs"]
 MESSAGES = 20_000
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with opened_place(tmp_path) as place:
-        yield place
 
 
 def test_20000_messages_over_three_days_are_followed_with_few_calls_and_counted_as_plain_python_counts_them(

@@ -184,16 +184,22 @@ class Ending:
             assert self.chronicle.states[key]["delivery_status"] == truth, key
 
     def steady(self) -> set[Key]:
-        """Return the messages that the platform shows alike all through the last run, and that it can be asked for."""
-        messages = self.chronicle.messages
-        return {
-            key
-            for key in self.chronicle.known
-            if messages[key].is_steady
-            and messages[key].fate.at(self.since) == messages[key].fate.at(self.until)
-            and self.last.now - messages[key].sent.sent_at <= self.chronicle.settings.give_up_after
-            and not is_stopped(key[0], self.last.failures)
-        }
+        """Return the messages that must be as the platform has them: it shows them alike all through the last run."""
+        return {key for key in self.chronicle.known if self._is_steady(key) and not self._is_out_of_reach(key)}
+
+    def _is_steady(self, key: Key) -> bool:
+        message = self.chronicle.messages[key]
+        return message.is_steady and message.fate.at(self.since) == message.fate.at(self.until)
+
+    def _is_out_of_reach(self, key: Key) -> bool:
+        """Too old, its app stopped, or answered at a time that is still to come, by a clock that was ahead."""
+        age = self.last.now - self.chronicle.messages[key].sent.sent_at
+        latest = max((said.observed_at for said in self.chronicle.answers[key]), default=self.last.now)
+        return (
+            age > self.chronicle.settings.give_up_after
+            or is_stopped(key[0], self.last.failures)
+            or latest > self.until + self.last.run.clock_error + timedelta(seconds=1)
+        )
 
     def is_silent(self, key: Key) -> bool:
         """Say whether a message that is not final counts as unknown."""
