@@ -6,9 +6,10 @@ from contextlib import contextmanager
 import dagster as dg
 import duckdb
 from deltalake.exceptions import DeltaError
+from sqlalchemy.exc import DBAPIError  # what Dagster's own storage raises
 
 from pipeline.answers import mask_digits
-from pipeline.errors import LakeError, SmsDeliveryError
+from pipeline.errors import LakeError, RunFailed, SmsDeliveryError
 
 
 @contextmanager
@@ -29,6 +30,8 @@ def storage_failures() -> Iterator[None]:
         yield
     except LakeError as error:
         raise LakeError(one_line(error)) from error
+    except DBAPIError as error:
+        raise RunFailed(f"DAGSTER_HOME: the run can't be recorded there: {error.orig}") from error
     except (OSError, duckdb.Error, DeltaError) as error:
         text = mask_digits(f"{type(error).__name__}: {one_line(error)}")
         raise LakeError(f"the lake or the disk: {text}") from error
