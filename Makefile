@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all check
+.PHONY: help demo dev test test-all test-thorough check
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -29,10 +29,13 @@ dev: $(VENV)/installed ## Open the Dagster UI on http://127.0.0.1:3000
 	@DAGSTER_HOME=$(CURDIR)/data/dagster $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(VENV)/installed-dev ## Run the quick tests
-	@$(PYTEST) -m 'not slow'
+	@$(PYTEST) -m 'not slow and not thorough'
 
-test-all: $(VENV)/installed-dev ## Run all tests; those of the UI need Chromium
-	@$(PYTEST)
+test-all: $(VENV)/installed-dev ## Run the slow tests too
+	@$(PYTEST) -m 'not thorough'
+
+test-thorough: $(VENV)/installed-dev ## Repeat kills, signals and random worlds by the hundred
+	@$(PYTEST) -m thorough
 
 check: $(VENV)/installed-dev ## Run ruff, mypy and the import contract
 	@$(BIN)/ruff check .

@@ -218,7 +218,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
         return Undisturbed(folder / "logs", seconds, place.query(UNDISTURBED_SQL))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(50))
 def test_kill_9_at_any_moment_and_one_clean_rerun_come_to_what_an_undisturbed_run_does(
     seed: int, tmp_path: Path, undisturbed: Undisturbed
@@ -300,7 +300,7 @@ def test_signals_commit_what_arrived_and_a_rerun_asks_for_the_rest(tmp_path: Pat
         assert final_twice(place, answers) <= CONCURRENCY * 10
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(16))
 def test_a_signal_at_any_moment_ends_a_run_with_status_1_and_one_line_or_comes_too_late(
     seed: int, tmp_path: Path, undisturbed: Undisturbed
@@ -322,7 +322,7 @@ def test_a_signal_at_any_moment_ends_a_run_with_status_1_and_one_line_or_comes_t
         assert final_twice(place, answers) <= CONCURRENCY * 50
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "step",
     [
@@ -348,7 +348,7 @@ def test_a_signal_during_a_step_without_end_ends_the_process_in_time(step: str, 
 
 @pytest.mark.parametrize(
     "limit",
-    [pytest.param(limit, marks=pytest.mark.slow) for limit in (100, 5_000, 20_000, 150_000, 500_000, 1_000_000)],
+    [pytest.param(limit, marks=pytest.mark.thorough) for limit in (100, 5_000, 20_000, 150_000, 500_000, 1_000_000)],
 )
 def test_a_full_disk_fails_the_run_with_one_line_and_a_rerun_with_room_completes_it(limit: int, tmp_path: Path) -> None:
     with still_place(tmp_path, messages=4000, batch=20) as (place, answers):
@@ -378,7 +378,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
         subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", ["64k", "400k", "900k", "1500k", "2500k"])
 def test_a_disk_that_is_really_full_does_no_lasting_harm(size: str, tmp_path: Path) -> None:
     with small_disk(tmp_path / "data", size), still_place(tmp_path, messages=8000, batch=20) as (place, answers):
@@ -403,7 +403,7 @@ def test_a_commit_that_failed_names_no_file(lake: Lake) -> None:
     assert lake.snapshot(API_CALLS).files == ()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_lake_lost_between_two_runs_is_made_anew_from_the_logs(tmp_path: Path) -> None:
     with still_place(tmp_path, messages=1000, batch=200) as (place, answers):
         place.run("run")
@@ -413,7 +413,7 @@ def test_a_lake_lost_between_two_runs_is_made_anew_from_the_logs(tmp_path: Path)
         assert final_twice(place, answers) > 0
 
 
-@pytest.mark.parametrize("calls", [pytest.param(calls, marks=pytest.mark.slow) for calls in (5, 60, 280)])
+@pytest.mark.parametrize("calls", [pytest.param(calls, marks=pytest.mark.thorough) for calls in (5, 60, 280)])
 def test_a_lake_lost_while_asking_ends_the_run_with_one_line_and_the_next_run_puts_it_right(
     calls: int, tmp_path: Path
 ) -> None:
@@ -468,7 +468,7 @@ def test_two_runs_on_different_days_at_once_lose_and_double_nothing_and_readers_
         assert_whole(place, answers)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(8))
 def test_two_runs_at_once_lose_and_double_nothing_round_after_round(seed: int, tmp_path: Path) -> None:
     with still_place(tmp_path, messages=3000, batch=50) as (place, answers):
@@ -491,7 +491,7 @@ def more_logs(place: Place, *, seed: int) -> None:
     place.environment["SMS_SENT_LOGS"] = "logs/sent-{date}*.jsonl"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_readers_see_no_error_and_no_mixed_snapshot_in_many_publications(tmp_path: Path) -> None:
     with still_place(tmp_path, messages=MANY, batch=200) as (place, _):
         place.run("run")

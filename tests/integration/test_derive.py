@@ -103,7 +103,7 @@ def test_every_cell_of_messages_and_rates_agrees_with_a_recomputation_in_plain_p
     assert_agrees(world, zone_name)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(world=worlds(), zone_name=st.sampled_from(ZONES))
 def test_every_cell_agrees_in_many_more_worlds(world: World, zone_name: str) -> None:

@@ -7,10 +7,10 @@ After every run all of the lake is compared with `tests/worlds/chronicle.py`, wh
 - `api_calls` has a row a batch and accounts for each request;
 - at the end of the world every message is as the platform has it, whatever happened before.
 
-The quick tests play 200 worlds, 30 of them twice on the real lake; the slow ones 1,000 more, or as many as
+The quick tests play 200 worlds, 30 of them twice on the real lake; the thorough ones 1,000 more, or as many as
 `--worlds` says:
 
-    python -m pytest -n 2 -p tests.worlds.option --worlds 10000 -m slow tests/integration/test_worlds.py
+    python -m pytest -n 2 -p tests.worlds.option --worlds 10000 -m thorough tests/integration/test_worlds.py
 """
 
 from __future__ import annotations
@@ -91,21 +91,21 @@ def test_worlds_on_a_real_lake_end_as_if_nothing_had_gone_wrong() -> None:
     explore(twice_on_real_lakes, SMALL, examples=30)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_many_small_worlds(in_memory: StageMaker, many: int) -> None:
     explore(on(in_memory), SMALL, examples=many * 4 // 10)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_many_long_worlds(in_memory: StageMaker, many: int) -> None:
     explore(on(in_memory), LONG, examples=many * 4 // 10)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_many_crowded_worlds(in_memory: StageMaker, many: int) -> None:
     explore(on(in_memory), CROWDED, examples=many // 10)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_many_worlds_on_a_real_lake(many: int) -> None:
     explore(twice_on_real_lakes, SMALL, examples=many // 10)
