@@ -6,6 +6,7 @@ commits them first.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -57,6 +58,7 @@ def stopped_by_signals() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    atexit.register(_ignore_signals)
     told, tell = socket.socketpair()
     with told, tell:
         tell.setblocking(False)  # noqa: FBT003 - its only form
@@ -72,3 +74,9 @@ def stopped_by_signals() -> Iterator[Stop]:
                 signal.signal(number, handler)
             tell.shutdown(socket.SHUT_WR)
             watcher.join(_MOMENT_SECONDS)  # after a signal it lives on: threads of libraries may keep the process
+
+
+def _ignore_signals() -> None:
+    """Let a process that is at its end keep its own status."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
