@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +25,14 @@ import pytest
 from deltalake import DeltaTable
 
 from assets.stopping import STOPPED
+from pipeline.collect import CollectTally, collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.errors import LakeError
-from pipeline.lake import Lake
+from pipeline.lake import Lake, Snapshot
 from pipeline.recording import SLICE_CALLS
 from pipeline.settings import Settings
 from pipeline.simulator.sample_logs import write_sent_logs
-from pipeline.tables import API_CALLS, LAKE_TABLES, MESSAGES, Table
+from pipeline.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 from tests.worlds.places import COMMAND, Answers, Place, still_place
 
@@ -46,6 +47,8 @@ WITH_A_LIMIT = (
     "from assets.cli import main; main()"
 )
 """Runs the command where no file can grow beyond a size: to write more fails as on a full disk."""
+AT_A_SIGN = "import sys, assets.refresh; from assets.cli import main; print(flush=True); sys.stdin.readline(); main()"
+"""Runs the command once all is loaded and a line comes: two that get it at the same moment run at the same moment."""
 MIXED: Final = (
     """
     SELECT sent_date, value FROM delivery_rollups_daily
@@ -98,9 +101,18 @@ def end(process: subprocess.Popen[str], number: int) -> str:
     """Send a signal to a process of ours; return what it said before its end, which must be near."""
     began = time.monotonic()
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
+    said = said_until_end(process)
     assert time.monotonic() - began < END_SECONDS
     return said
+
+
+def said_until_end(process: subprocess.Popen[str]) -> str:
+    """Wait for the end of a process of ours; return what it said on standard error."""
+    try:
+        return process.communicate(timeout=120)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 def asked_ids(place: Place, first_call: int = 0) -> list[str]:
@@ -212,7 +224,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
         process = place.start(COMMAND, "run", **PACE)
         wait_for(place.lake.is_dir, process)
         began = time.monotonic()
-        process.communicate(timeout=120)
+        said_until_end(process)
         seconds = time.monotonic() - began
         assert_whole(place, answers)
         return Undisturbed(folder / "logs", seconds, place.query(UNDISTURBED_SQL))
@@ -353,7 +365,7 @@ def test_a_signal_during_a_step_without_end_ends_the_process_in_time(step: str, 
 def test_a_full_disk_fails_the_run_with_one_line_and_a_rerun_with_room_completes_it(limit: int, tmp_path: Path) -> None:
     with still_place(tmp_path, messages=4000, batch=20) as (place, answers):
         process = place.start(sys.executable, "-c", WITH_A_LIMIT, str(limit), "run", **PACE)
-        _, said = process.communicate(timeout=120)
+        said = said_until_end(process)
         assert process.returncode == 1
         assert_one_clear_line(said)
         assert_tables_open(place)
@@ -422,7 +434,7 @@ def test_a_lake_lost_while_asking_ends_the_run_with_one_line_and_the_next_run_pu
         wait_for(calls_made(place, calls), process)
         while place.lake.exists():
             shutil.rmtree(place.lake, ignore_errors=True)
-        _, said = process.communicate(timeout=120)
+        said = said_until_end(process)
         assert process.returncode == 1
         assert_one_clear_line(said)
         place.run("run")
@@ -432,10 +444,56 @@ def test_a_lake_lost_while_asking_ends_the_run_with_one_line_and_the_next_run_pu
 # --- two at once
 
 
+@dataclass(frozen=True)
+class CrowdedLake(Lake):
+    """A lake where another run does something just before the first commit to one of its tables."""
+
+    table: Table = MESSAGES
+    others: list[Callable[[], object]] = field(default_factory=list)
+
+    def commit(self, snapshot: Snapshot, **changes: Any) -> None:
+        while snapshot.table is self.table and self.others:
+            self.others.pop()()
+        super().commit(snapshot, **changes)
+
+
+def test_two_runs_that_read_the_same_logs_at_the_same_moment_store_them_once(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    write_sent_logs(tmp_path / "logs", messages=100, days=[now.date()], now=now, app_id="app1")
+    ours = settings(sent_logs=str(tmp_path / "logs" / "sent-{date}.jsonl"))
+
+    def collect_all(lake: Lake) -> CollectTally:
+        return collect([now.date()], lake=lake, settings=ours, now=now)
+
+    crowded = CrowdedLake(lake.folder, lake.mode, table=SENT_MESSAGES, others=[lambda: collect_all(lake)])
+    assert (collect_all(crowded).stored, crowded.others) == (0, [])
+    assert lake.snapshot(SENT_MESSAGES).rows == 100
+
+
+def test_an_answer_that_arrives_while_a_day_is_derived_is_not_undone(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    day, now, ours = noon.date(), noon + timedelta(hours=1), settings()
+    store_sent(lake, [Sent("1", noon)])
+
+    def other_run() -> None:
+        store_answers(lake, [(Said("1", "delivered", now), day)])
+        derive_messages([day], lake=lake, settings=ours, now=now)
+
+    crowded = CrowdedLake(lake.folder, lake.mode, table=MESSAGES, others=[other_run])
+    derive_messages([day], lake=crowded, settings=ours, now=now)
+    assert crowded.others == []
+    states = duckdb.read_parquet([str(file.path) for file in lake.snapshot(MESSAGES).files])
+    assert states.project("delivery_status").fetchall() == [("delivered",)]
+
+
 def finish(*processes: subprocess.Popen[str]) -> None:
     """Wait for the end of runs: each does its work, or says in one line why not."""
     for process in processes:
-        _, said = process.communicate(timeout=120)
+        said = said_until_end(process)
         assert process.returncode == 0 or (process.returncode == 1 and len(said.splitlines()) == 1), said
 
 
@@ -469,16 +527,28 @@ def test_two_runs_on_different_days_at_once_lose_and_double_nothing_and_readers_
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("seed", range(8))
-def test_two_runs_at_once_lose_and_double_nothing_round_after_round(seed: int, tmp_path: Path) -> None:
-    with still_place(tmp_path, messages=3000, batch=50) as (place, answers):
-        first = place.start(COMMAND, "run", *(["--from", day_before(1)] if seed % 2 else []))
-        time.sleep(seed // 2 * 0.7)
-        finish(first, place.start(COMMAND, "run", *(["--to", day_before(1)] if seed % 2 else [])))
-        assert_whole(place, answers)
-        for _ in range(2):
-            finish(*(place.start(COMMAND, "run", "--force") for _ in range(2)))
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.4, 1.6])
+@pytest.mark.parametrize("days", ["same", "others"])
+def test_two_runs_at_once_lose_and_double_nothing_round_after_round(days: str, delay: float, tmp_path: Path) -> None:
+    older, newer = ([], []) if days == "same" else (["--to", day_before(1)], ["--from", day_before(0)])
+    with still_place(tmp_path, messages=MANY, batch=200) as (place, answers):
+        for force in ([], ["--force"], ["--force"]):
+            both = [place.start(sys.executable, "-c", AT_A_SIGN, "run", *which, *force) for which in (older, newer)]
+            finish(*together(*both, delay=delay))
             assert_whole(place, answers)
+
+
+def together(*processes: subprocess.Popen[str], delay: float) -> tuple[subprocess.Popen[str], ...]:
+    """Give the sign to start, one after the other, once all are ready."""
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        time.sleep(delay)
+    return processes
 
 
 def more_logs(place: Place, *, seed: int) -> None:

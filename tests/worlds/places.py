@@ -59,7 +59,7 @@ class Place:
         """Start a command, by its full path, and leave it running."""
         return subprocess.Popen(
             command, cwd=self.folder, env=self.environment | environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def query(self, sql: str) -> list[tuple[object, ...]]:

@@ -33,6 +33,7 @@ _YOUNG: Final = (0, 30, 60, 600, 3600, 5 * 3600, _DAY)
 _BOUNDS: Final = (3 * _DAY - 45, 3 * _DAY, 7 * _DAY - 45, 7 * _DAY, 90 * _DAY - 45, 90 * _DAY)
 """Ages in seconds at which a message may be first seen, up to 90 s more: around every bound there is."""
 _GAPS: Final = (1, 45, 61, 600, 3600, 6 * 3600, 6 * 3600, _DAY, _DAY, 3 * _DAY, 7 * _DAY)
+_AROUND_DUE: Final = (None, None, None, -45, 0, 45, 90)
 _MOMENTS: Final = (0, 1, 30, 90, 600, 3600, 7200, 40_000, _DAY, 2 * _DAY, 4 * _DAY, 8 * _DAY)
 _CLOCK_ERRORS: Final = (0, 0, 0, 0, 0, 0, -45, 45, -100, 100, -7200, 7200)
 _COMMON_FAULTS: Final = (*LOST_FAULTS, *LOST_FAULTS, *SLOW_FAULTS, CLOCK_FAULT)
@@ -97,19 +98,20 @@ def _seconds(values: st.SearchStrategy[int]) -> st.SearchStrategy[timedelta]:
 
 
 def weathers(*, is_mild: bool) -> st.SearchStrategy[Weather]:
-    """Fair for every third run; nothing that stops an app or a base where it is mild."""
+    """Fair for every fourth run; nothing that stops an app or a base where it is mild."""
     common, rare = st.sampled_from(_COMMON_FAULTS), st.sampled_from(_ANY_FAULT)
     each = st.one_of(st.none(), common, common, common if is_mild else rare)
-    faults = st.lists(each, min_size=1, max_size=5).map(tuple)
+    faults = st.one_of(st.just([None]), st.lists(each, min_size=1, max_size=5)).map(tuple)
+    oddity = st.sampled_from([None, None, None, *ODD_FAULTS])
     bad = st.builds(
         Weather,
         faults=faults,
-        oddities=st.lists(st.one_of(st.none(), st.sampled_from(ODD_FAULTS)), min_size=1, max_size=5).map(tuple),
+        oddities=st.lists(oddity, min_size=1, max_size=5).map(tuple),
         outage=st.sampled_from([(0, 0), (0, 0), (0, 0), (0, 5), (2, 4), (3, 1000), (30, 60)]),
         latency=st.sampled_from([10, 50, 2000]).map(lambda ms: timedelta(milliseconds=ms)),
         jump=st.one_of(st.none(), st.tuples(st.integers(0, 4), _seconds(st.sampled_from([-3600, -30, 1, 30, 3600])))),
     )
-    return st.one_of(st.just(Weather()), bad, bad)
+    return st.one_of(st.just(Weather()), bad, bad, bad)
 
 
 def ends(steps: st.SearchStrategy[int]) -> st.SearchStrategy[End | None]:
@@ -124,10 +126,10 @@ def runs(*, is_crowded: bool) -> st.SearchStrategy[Run]:
         Run,
         gap=_seconds(st.sampled_from(_GAPS)),
         clock_error=_seconds(st.sampled_from(_CLOCK_ERRORS)),
-        leaves_out=st.one_of(st.none(), st.none(), st.none(), st.integers(0, 3)),
+        leaves_out=st.one_of(st.none(), st.none(), st.integers(0, 3)),
         force=st.sampled_from([False, False, False, True]),
         weather=weathers(is_mild=is_crowded),
-        end=ends(st.integers(0, 450) if is_crowded else st.integers(0, 15)),
+        end=ends(st.integers(100, 450) if is_crowded else st.integers(0, 15)),
         batch_size=st.sampled_from([1, 1, 2] if is_crowded else [200, 3, 2, 1]),
         workers=st.sampled_from([1, 1, 1, 3]),
         rate=st.sampled_from([0, 0, 10]),
@@ -135,9 +137,9 @@ def runs(*, is_crowded: bool) -> st.SearchStrategy[Run]:
 
 
 @st.composite
-def fates(draw: st.DrawFn, sent_at: datetime) -> Fate:
+def fates(draw: st.DrawFn, sent_at: datetime, *, is_plagued: bool) -> Fate:
     """Mostly what a platform does: absent, sending, final; else anything in any order, or a refused id."""
-    kind = draw(st.sampled_from(["steady"] * 6 + ["wild", "wild", "bad"]))
+    kind = draw(st.sampled_from(["steady"] * (2 if is_plagued else 6) + ["wild", "bad", "bad"]))
     if kind == "bad":
         return Fate((), is_bad_id=True)
     final: Kind = draw(st.sampled_from(["delivered", "failed"]))
@@ -157,27 +159,28 @@ def _step(draw: st.DrawFn, sent_at: datetime, moment: int, kind: Kind) -> Step:
 
 
 @st.composite
-def messages(draw: st.DrawFn, starts: list[datetime], ages: list[int]) -> Message:
+def messages(draw: st.DrawFn, starts: list[datetime], ages: list[int], *, is_plagued: bool) -> Message:
     """A message that is first seen at one of the runs, and never before it was sent."""
     number = draw(st.sampled_from([0, 0, 0, *range(len(starts))]))
     age = draw(st.sampled_from(ages)) + draw(st.integers(0, 90))
     sent_at = starts[number] - timedelta(seconds=age)
-    sent = Sent("", sent_at, app_id=draw(st.sampled_from(["app", "app", *HOSTS])))
-    return Message(sent, draw(fates(sent_at)), number)
+    sent = Sent("", sent_at, app_id=draw(st.sampled_from(["app", "app", "app", *HOSTS])))
+    return Message(sent, draw(fates(sent_at, is_plagued=is_plagued)), number)
 
 
 @st.composite
 def worlds(draw: st.DrawFn, *, is_crowded: bool = False, most_runs: int = 4) -> World:
     """A small world; a crowded one has some hundred calls a run, so that a run commits more than once."""
-    story = draw(st.lists(runs(is_crowded=is_crowded), min_size=1, max_size=most_runs))
+    old = _YOUNG if is_crowded else _BOUNDS
+    ages = draw(st.lists(st.one_of(st.sampled_from(_YOUNG), st.sampled_from(old)), min_size=1, max_size=2))
+    story = _timed(draw, draw(st.lists(runs(is_crowded=is_crowded), min_size=1, max_size=most_runs)), ages[0])
     last = Run(draw(_seconds(st.sampled_from(_GAPS))), force=True)
     starts: list[datetime] = [START]
     for run in (*story, last):
         starts.append(starts[-1] + run.gap)
     starts = starts[1:]
-    old = _YOUNG if is_crowded else _BOUNDS
-    ages = draw(st.lists(st.one_of(st.sampled_from(_YOUNG), st.sampled_from(old)), min_size=1, max_size=2))
-    kinds = draw(st.lists(messages(starts, ages), min_size=2, max_size=4 if is_crowded else 10))
+    message = messages(starts, ages, is_plagued=draw(st.sampled_from([False, False, False, True])))
+    kinds = draw(st.lists(message, min_size=2, max_size=4 if is_crowded else 10))
     copies = draw(st.integers(150, 300)) // len(kinds) if is_crowded else 1
     everybody = [_copy(kind, copy) for copy in range(copies) for kind in kinds]
     return World(
@@ -186,6 +189,17 @@ def worlds(draw: st.DrawFn, *, is_crowded: bool = False, most_runs: int = 4) -> 
         last,
         draw(st.sampled_from([7, 7, 3, 90])),
     )
+
+
+def _timed(draw: st.DrawFn, story: list[Run], age: int) -> list[Run]:
+    """Let half of the runs start when messages of an age at the first run are about to be due again."""
+    timed = story[:1]
+    for run in story[1:]:
+        around = draw(st.sampled_from(_AROUND_DUE))
+        gap = run.gap if around is None else timedelta(seconds=max(60, age // 2) + around)
+        age += gap // timedelta(seconds=1)
+        timed.append(replace(run, gap=gap))
+    return timed
 
 
 def _copy(kind: Message, number: int) -> Message:
