@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 
@@ -58,7 +58,9 @@ def judge_response(response: Response, body: bytes, *, sent_at: datetime, observ
     Raises:
         CallError: of the kind that says what the caller does next.
     """
-    hint = retry_after_seconds(response.headers.get("Retry-After"), now=observed_at)
+    offset = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
+    # A date in Retry-After is of the platform's clock, which may be hours from ours.
+    hint = retry_after_seconds(response.headers.get("Retry-After"), now=observed_at + timedelta(seconds=offset or 0))
     try:
         envelope = decode_envelope(body)
     except NotTheProtocolError as error:
@@ -69,7 +71,7 @@ def judge_response(response: Response, body: bytes, *, sent_at: datetime, observ
         raise _http_error(response.status_code, hint, what="its body does not say why", body=body)
     verdict = _envelope_error(envelope, response, body, hint)
     if isinstance(verdict, ClockSkewed):
-        verdict.offset_seconds = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
+        verdict.offset_seconds = offset
     raise verdict
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -238,8 +239,11 @@ def _names_in(env_file: Path) -> list[str]:
 
 
 def environment_secret(name: str) -> SecretStr | None:
-    """Return the secret in the environment variable `name`, None where it is not set or empty."""
+    """Return the secret of a variable of the environment, else of the `.env` that is read; None without a value."""
     value = os.environ.get(name)  # noqa: TID251 - this is the module that may
+    env_file = _home(Path.cwd().resolve()).env_file
+    if not value and env_file is not None:
+        value = dotenv_values(env_file).get(name)
     return SecretStr(value) if value else None
 
 

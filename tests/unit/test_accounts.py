@@ -113,6 +113,17 @@ def test_a_secret_can_be_in_a_variable_of_its_own(
     assert secret_of(accounts.of("one")) == SECRET
 
 
+def test_such_a_variable_may_stand_in_the_env_file_too(
+    settings: Callable[..., Settings], file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("APP_ONE_SECRET", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f'APP_ONE_SECRET="{SECRET}"\n', "utf-8")
+    accounts = load(settings, file, '[apps.one]\napi_key = "k"\napi_secret_env = "APP_ONE_SECRET"')
+
+    assert secret_of(accounts.of("one")) == SECRET
+
+
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_variable_that_is_not_set_is_named(
     settings: Callable[..., Settings], file: Path, monkeypatch: pytest.MonkeyPatch, value: str | None

@@ -219,6 +219,14 @@ def test_retry_after_of_any_text_is_a_wait_or_none(value: str) -> None:
     assert seconds is None or seconds > 0
 
 
+def test_a_date_in_retry_after_is_of_the_clock_that_the_platform_shows() -> None:
+    """Here it is 12:00, there 14:00: until 14:01 means a minute, not two hours."""
+    error = error_of(b"", 429, Date=DATE.replace("12:", "14:"), Retry_After=DATE.replace("12:00:", "14:01:"))
+
+    assert isinstance(error, Throttled)
+    assert error.wait_seconds == 60 - OFFSET_BY_DATE
+
+
 @pytest.mark.parametrize("seconds", [-86_400 * 30, -600, -1, 0, 1, 600, 86_400 * 30])
 def test_an_expired_timestamp_tells_how_far_the_clocks_are_apart(seconds: int) -> None:
     """`Date` has whole seconds, so the offset is right to half of one."""
