@@ -139,4 +139,5 @@ def _may_begin(region: str) -> Callable[[str], object]:
     from phonenumbers import PhoneMetadata  # noqa: PLC0415 - as above
 
     metadata = PhoneMetadata.metadata_for_region(region)
-    return re.compile(f"0|{metadata.national_prefix_for_parsing or '0'}").match
+    prefix = metadata.national_prefix_for_parsing if metadata else None
+    return re.compile(f"0|{prefix or '0'}").match

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute
 
+from pipeline.iso_times import INSTANT, instants_of
 from pipeline.logs.times import EPOCH, QUARTER_US, SECONDS_BELOW, local_date
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments n
 _ID = r"^[0-9]{1,32}$"
 _NUMBER = r"^\+?[0-9]{1,20}$"
 _TEXT = r"^([!-~]([ -~]{0,198}[!-~])?)?$"
-_LOCAL_TIME = r"^(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,6})?"
-_OFFSET = r"(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
-_INSTANT = pa.timestamp("us", "UTC")
 _NO = pa.scalar(False)  # noqa: FBT003 - a value, not a flag
 _LATEST_MS = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
@@ -113,11 +111,11 @@ def _times(values: Any, limits: Limits) -> _Column:
     if pa.types.is_integer(values.type):
         moments = _from_integers(values)
     elif pa.types.is_string(values.type):
-        moments = _from_texts(values, is_utc=limits.log_zone.key == "UTC")
+        moments = instants_of(values, local_is_utc=limits.log_zone.key == "UTC")
     elif pa.types.is_timestamp(values.type) and values.type.tz is not None:
         moments = values.cast(pa.timestamp("us", "UTC"), safe=False)
     else:
-        return _nothing(values, _INSTANT)
+        return _nothing(values, INSTANT)
     moments_us = moments.cast(pa.int64())
     is_clean = _pc.and_(_pc.greater_equal(moments_us, 0), _pc.less_equal(moments_us, limits.latest_us))
     return _Column(moments, _pc.fill_null(is_clean, fill_value=False))
@@ -127,20 +125,7 @@ def _from_integers(values: Any) -> Any:
     is_seconds = _pc.less(values, SECONDS_BELOW)
     milliseconds = _pc.if_else(is_seconds, _pc.multiply(values, 1000), values)
     known = _pc.and_(_pc.greater_equal(values, 0), _pc.less(milliseconds, _LATEST_MS))
-    return _pc.multiply(_pc.if_else(known, milliseconds, None), 1000).cast(_INSTANT)
-
-
-def _from_texts(values: Any, *, is_utc: bool) -> Any:
-    """Read texts that are wholly in one of the usual forms, null for the rest."""
-    has_offset = _matching(values, _LOCAL_TIME + _OFFSET)
-    texts = _pc.if_else(has_offset, values, None)
-    if is_utc and texts.null_count:
-        is_local = _matching(values, _LOCAL_TIME + "$")
-        texts = _pc.if_else(is_local, _pc.binary_join_element_wise(values, "Z", ""), texts)
-    try:
-        return texts.cast(_INSTANT)
-    except pa.ArrowInvalid:  # a day that is none, such as 30 February
-        return pa.nulls(len(values), _INSTANT)
+    return _pc.multiply(_pc.if_else(known, milliseconds, None), 1000).cast(INSTANT)
 
 
 def _dates(moments: Any, limits: Limits) -> _Column:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,28 @@ _MOST_DIGITS: Final = 18
 
 class NotTheProtocolError(ValueError):
     """The body is not an answer of this protocol: HTML, cut JSON, no status."""
+
+
+class PlainRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    """A row of `array` that is just as the vendor page has it: texts, and no field beside the four."""
+
+    msg_id: str = msgspec.field(name="msgId")
+    status: str
+    number: str | msgspec.UnsetType | None = msgspec.UNSET
+    receive_time: str | msgspec.UnsetType | None = msgspec.field(name="receiveTime", default=msgspec.UNSET)
+
+
+class _PlainAnswer(msgspec.Struct, gc=False):
+    status: Any = None
+    reason: Any = None
+    success: Any = None
+    fail: Any = None
+    sending: Any = None
+    nofound: Any = None
+    array: list[PlainRow] | None = None
+
+
+_decode_plain: Final = msgspec.json.Decoder(_PlainAnswer).decode
 
 
 @dataclass(frozen=True)
@@ -30,7 +52,8 @@ class Envelope:
         fail: tally of failed messages, likewise.
         sending: tally of messages being sent, likewise.
         not_found: `nofound`, tally of ids not found, likewise.
-        rows: elements of `array` as they came; empty where it is null or missing.
+        array: elements of `array`; empty where it is null or missing.
+        is_plain: every element is a `PlainRow`; else they are as they came.
     """
 
     status: str
@@ -39,7 +62,13 @@ class Envelope:
     fail: int | None
     sending: int | None
     not_found: int | None
-    rows: Sequence[object]
+    array: Sequence[Any]
+    is_plain: bool
+
+    @property
+    def rows(self) -> Sequence[object]:
+        """Elements of `array` as they came."""
+        return [msgspec.to_builtins(row) for row in self.array] if self.is_plain else self.array
 
 
 def decode_envelope(body: bytes) -> Envelope:
@@ -49,25 +78,39 @@ def decode_envelope(body: bytes) -> Envelope:
         NotTheProtocolError: not JSON, not an object, no status, or an `array` that is not one.
     """
     try:
+        answer = _decode_plain(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _envelope(_leniently(body), is_plain=False)
+    return _envelope(answer, is_plain=True)
+
+
+def _leniently(body: bytes) -> _PlainAnswer:
+    """Read an answer of which at least a row is not plain."""
+    try:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotTheProtocolError("the body is not JSON") from error
     if not isinstance(answer, dict):
         raise NotTheProtocolError("the body is not a JSON object")
-    status = text_of(answer.get("status"))
+    rows = answer.get("array")
+    if text_of(answer.get("status")) is not None and rows is not None and not isinstance(rows, list):
+        raise NotTheProtocolError("array is neither a list nor null")
+    return _PlainAnswer(**{name: answer.get(name) for name in _PlainAnswer.__struct_fields__})
+
+
+def _envelope(answer: _PlainAnswer, *, is_plain: bool) -> Envelope:
+    status = text_of(answer.status)
     if status is None:
         raise NotTheProtocolError("the body has no status")
-    rows = answer.get("array")
-    if rows is not None and not isinstance(rows, list):
-        raise NotTheProtocolError("array is neither a list nor null")
     return Envelope(
         status=status,
-        reason=text_of(answer.get("reason")) or "",
-        success=_count(answer.get("success")),
-        fail=_count(answer.get("fail")),
-        sending=_count(answer.get("sending")),
-        not_found=_count(answer.get("nofound")),
-        rows=rows or (),
+        reason=text_of(answer.reason) or "",
+        success=_count(answer.success),
+        fail=_count(answer.fail),
+        sending=_count(answer.sending),
+        not_found=_count(answer.nofound),
+        array=answer.array or (),
+        is_plain=is_plain,
     )
 
 

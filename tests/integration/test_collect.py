@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -91,6 +93,25 @@ def test_a_log_that_has_not_changed_is_not_read_again(lake: Lake, chosen: Settin
     tally = read(lake, chosen)
     assert (tally.files_matched, tally.files_read) == (1, 0)
     assert versions == [lake.snapshot(table).version for table in (SENT_MESSAGES, REJECTED_RECORDS)]
+
+
+def test_a_log_that_vanishes_after_it_was_listed_is_named_and_takes_no_other_with_it(
+    lake: Lake, chosen: Settings, tmp_path: Path
+) -> None:
+    write(tmp_path, "2026-11-20.jsonl", *(record(number) for number in range(30_000)))
+    gone = write(tmp_path, "2026-11-21.jsonl", record(99_999))
+
+    def remove_once_the_first_is_read() -> None:
+        while not any((lake.folder / "_scratch").glob("*/work.duckdb")):  # made after the logs were listed
+            time.sleep(0.001)
+        gone.unlink()
+
+    remover = threading.Thread(target=remove_once_the_first_is_read)
+    remover.start()
+    tally = read(lake, chosen)
+    remover.join()
+    assert (tally.files_matched, tally.files_read, tally.files_gone) == (2, 1, [str(gone)])
+    assert len(ids(lake)) == 30_000
 
 
 @pytest.mark.parametrize("change", ["size", "time", "app"])

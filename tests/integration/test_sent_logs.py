@@ -7,6 +7,7 @@ import os
 import tracemalloc
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -41,6 +42,23 @@ from tests.worlds.sent_logs import (
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     return writer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "changes", "code"),
+    [
+        ("2025-06-03T08:00:00Z", {"now": datetime(2025, 6, 4, tzinfo=UTC)}, "far_from_file_date"),
+        ("2025-05-29T08:00:00Z", {}, "far_from_file_date"),
+        ("2025-06-01T08:00:00Z", {"start_date": date(2025, 6, 2)}, "before_start"),
+        ("2025-06-01T08:00:00Z", {"now": datetime(2025, 5, 31, 7, 59, tzinfo=UTC)}, "in_future"),
+    ],
+)
+def test_records_that_are_plain_but_out_of_bounds_are_rejected_too(
+    write: Write, sent_at: str, changes: dict[str, Any], code: str
+) -> None:
+    record = b'{"msg_id": "1", "sent_at": "%s"}\n' % sent_at.encode()
+    messages, rejects = read(write("a.jsonl", record * 3), default_app_id="app", **changes)
+    assert (messages, codes(rejects)) == ([], [(1, code), (2, code), (3, code)])
 
 
 def test_a_message_has_all_its_columns(write: Write) -> None:

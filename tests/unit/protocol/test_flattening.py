@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.protocol.decoding import NotTheProtocolError, decode_envelope
@@ -22,6 +23,7 @@ from pipeline.protocol.flattening import (
     flatten_reports,
     parse_receive_time,
 )
+from pipeline.protocol.plain_answers import flatten_plain
 
 DAY = date(2021, 2, 12)
 NOW = datetime(2021, 2, 12, 2, tzinfo=UTC)
@@ -132,6 +134,50 @@ def test_every_row_of_an_answer_is_a_report_or_a_reject_or_named_as_a_mismatch(
     assert left >= 0
     if not left:
         assert not flat.mismatches
+
+
+written_times = st.none() | st.sampled_from(["", " ", "2021-02-12T09:30:03+08:00", "2021-02-12 01:30:03Z"])
+odd_times = st.sampled_from(["2021-02-30T09:30:03+08:00", "2021-02-12T09:30:03", "1999-12-31T23:59:59.5-05:30", "soon"])
+plain_rows = st.fixed_dictionaries(
+    {"msgId": few_ids, "status": st.sampled_from(["0", "0", "1", "-1"])},
+    optional={"number": st.none() | st.sampled_from(["", " 91856321412 "]), "receiveTime": written_times},
+)
+plain_answers: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"status": st.just("0"), "array": st.lists(plain_rows, max_size=5, unique_by=lambda row: row["msgId"])},
+    optional={"success": st.integers(0, 3).map(str)},
+)
+hardly_odd = st.builds(
+    lambda answer, row, time: answer | {"array": [*answer["array"], row | {"receiveTime": time}]},
+    plain_answers, plain_rows, odd_times,
+)  # fmt: skip
+
+
+def as_odd(answer: Answer) -> Answer:
+    """The same answer, so that each row of it is read on its own."""
+    return replace(answer, envelope=replace(answer.envelope, array=answer.envelope.rows, is_plain=False))
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(plain_answers | plain_answers | hardly_odd | near_answers, st.sets(few_ids, min_size=1)), max_size=4
+    )
+)
+def test_plain_answers_come_to_what_reading_them_row_by_row_does(
+    answers: list[tuple[dict[str, Any], set[str]]],
+) -> None:
+    given = [answer_of(body, *sorted(ids), call_id=str(number)) for number, (body, ids) in enumerate(answers)]
+    one, other = flatten_reports(given), flatten_reports(as_odd(answer) for answer in given)
+
+    pd.testing.assert_frame_equal(one.reports, other.reports)
+    pd.testing.assert_frame_equal(one.rejects, other.rejects)
+    assert one.mismatches == other.mismatches
+
+
+def test_the_vendors_sample_is_plain() -> None:
+    """What the vendor's page shows must not fall to the slow path."""
+    _, others = flatten_plain([answer_of(VENDOR_SAMPLE)])
+    assert others == []
 
 
 @given(st.lists(near_answers, max_size=2))
