@@ -143,8 +143,9 @@ def _stage(connection: duckdb.DuckDBPyConnection, file: LogFile, rules: LogRules
     for chunk in read_sent_log(file, rules):
         connection.register("chunk", chunk.messages)
         connection.execute("INSERT INTO staged BY NAME SELECT * FROM chunk")
-        connection.register("chunk", chunk.rejects)
-        connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
+        if chunk.rejects.num_rows:
+            connection.register("chunk", chunk.rejects)
+            connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
         connection.unregister("chunk")
         staged += chunk.messages.num_rows
     return staged
