@@ -1,7 +1,7 @@
 """The lake: Delta tables of Parquet files, one folder a table, one partition a day of sending.
 
-What belongs here: opening, listing, committing, locks, scratch space. What does not: what the rows mean
-(`tables.py`, `sql/`), DuckDB (`warehouse.py`), HTTP.
+What belongs here: opening, listing, committing. What does not: locks and scratch space (`locks.py`), what a
+version consists of (`snapshots.py`), what the rows mean (`tables.py`, `sql/`), DuckDB (`warehouse.py`), HTTP.
 
 Files are written first (by DuckDB's COPY or pyarrow, so that memory does not grow with a day) and become
 part of a table with one commit of its transaction log. What must not be done twice (a log's records stored,
@@ -16,32 +16,39 @@ import errno
 import json
 import os
 import random
-import shutil
-import tempfile
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction
-from filelock import FileLock, Timeout
 
 from pipeline.errors import LakeError, SettingsError
-from pipeline.tables import LAKE_TABLES, PARTITION_KEY, SqlType, Table
+from pipeline.locks import Guarded
+from pipeline.snapshots import DataFile, Snapshot, add_action, arrow_schema, now_ms, remove_action, snapshot_of
+from pipeline.tables import LAKE_TABLES, PARTITION_KEY, Table
+
+__all__ = [
+    "COMPRESSION",
+    "NO_DATE",
+    "DataFile",
+    "Lake",
+    "Snapshot",
+    "StaleSnapshotError",
+    "arrow_schema",
+    "folder_mode",
+]
 
 NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """Folder name of the partition of rows without a date, as Hive, Delta and DuckDB write it."""
 COMPRESSION: Final = "zstd"
-_CHANGES_DATA: Final = True
 _COMMIT_TRIES: Final = 50
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says of a full disk, a used up quota, a limit of file sizes."""
@@ -49,78 +56,10 @@ _STAGED_SECONDS: Final = 60.0
 """Age from which a file that Delta wrote and did not move into its log is a dead process's: moving follows at once."""
 _MARK_MARGIN_MS: Final = 60_000
 """Longest time between stamping a file and committing it that a mark allows for."""
-_ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
-    "VARCHAR": pa.string(),
-    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
-    "DATE": pa.date32(),
-    "BOOLEAN": pa.bool_(),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-}
 
 
 class StaleSnapshotError(LakeError):
     """Another commit did the same work in the meantime; read again and work it out anew."""
-
-
-def arrow_schema(table: Table) -> pa.Schema:
-    """Return the Arrow schema of a table's columns, the partition key included."""
-    return pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in table.columns])
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A Parquet file that is, or is about to be, part of a table.
-
-    Attributes:
-        path: absolute path.
-        sent_date: its partition, None for rows without a date.
-        rows: rows in it.
-        size: bytes.
-        latest: greatest `observed_at` in it, UTC; None where the table has no such column or it is not known.
-        added_ms: when it became part of its table, Unix milliseconds by the writer's clock; 0 where it has not.
-    """
-
-    path: Path
-    sent_date: date | None
-    rows: int
-    size: int
-    latest: datetime | None = None
-    added_ms: int = 0
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A table as of one version: what a reader may rely on, and what a commit starts from."""
-
-    table: Table
-    version: int
-    files: tuple[DataFile, ...]
-    _handle: DeltaTable = field(repr=False)
-
-    @property
-    def rows(self) -> int:
-        """Rows in all files."""
-        return sum(file.rows for file in self.files)
-
-    @property
-    def latest(self) -> datetime | None:
-        """Greatest `observed_at` of all files."""
-        return max((file.latest for file in self.files if file.latest), default=None)
-
-    def days(self) -> list[date]:
-        """Return the partitions that have files, in order, those without a date left out."""
-        return sorted({file.sent_date for file in self.files if file.sent_date})
-
-    def of(self, days: Collection[date | None]) -> list[DataFile]:
-        """Return the files of some partitions."""
-        return [file for file in self.files if file.sent_date in days]
-
-    def transaction(self, name: str) -> int | None:
-        """Return the version of an application transaction, None where there was none."""
-        version = self._handle.transaction_version(name)
-        return None if version is None else int(version)
 
 
 @dataclass(frozen=True)
@@ -156,7 +95,7 @@ class Lake:
                 lake._check_recorded(recorded)
                 for table in LAKE_TABLES:
                     lake._create(table)
-            lake._clear_scratch()
+            lake._guarded.clear_scratch()
             lake._clear_staged()
         except (DeltaError, OSError) as error:
             # Delta's own errors have no number: they come after the folder was found good.
@@ -177,7 +116,7 @@ class Lake:
             LakeError: the table can't be read.
         """
         try:
-            return _snapshot(table, DeltaTable(self._folder_of(table)), self._folder_of(table))
+            return snapshot_of(table, DeltaTable(self._folder_of(table)), self._folder_of(table))
         except (DeltaError, OSError, FileNotFoundError) as error:
             raise LakeError(f"the lake's table {table.name} can't be read in {self.folder}: {error}") from error
 
@@ -280,8 +219,8 @@ class Lake:
         root = self._folder_of(base.table)
         if not root.is_dir():  # Delta would make a log that begins in its middle
             raise FileNotFoundError(errno.ENOENT, "the table's folder has gone", str(root))
-        base._handle.create_write_transaction(  # noqa: SLF001 - the snapshot is this module's
-            [_add_action(file, root) for file in add] + [_remove_action(file, root) for file in remove],
+        base.handle.create_write_transaction(
+            [add_action(file, root) for file in add] + [remove_action(file, root) for file in remove],
             "append",
             arrow_schema(base.table),
             [PARTITION_KEY],
@@ -309,50 +248,17 @@ class Lake:
         files = self._folder_of(table).glob(f"{PARTITION_KEY}=*/*.parquet")
         return [DataFile(path, None, rows=0, size=path.stat().st_size) for path in sorted(files)]
 
-    @contextmanager
-    def lock(self, name: str, *, seconds: float = -1) -> Iterator[None]:
-        """Hold a lock that other processes on this machine see; a dead process holds none.
+    def lock(self, name: str, *, seconds: float = -1) -> AbstractContextManager[None]:
+        """Hold a lock of the lake, see `Guarded.lock`."""
+        return self._guarded.lock(name, seconds=seconds)
 
-        Args:
-            name: what is locked.
-            seconds: how long to wait for it, negative for ever.
+    def scratch(self) -> AbstractContextManager[Path]:
+        """Give a folder of this process alone, see `Guarded.scratch`."""
+        return self._guarded.scratch()
 
-        Raises:
-            LakeError: it was not to be had in that time.
-        """
-        folder = self.folder / "_locks"
-        folder.mkdir(exist_ok=True)
-        try:
-            with FileLock(folder / f"{name}.lock", timeout=seconds, mode=self.mode):
-                yield
-        except Timeout as error:
-            raise LakeError(f"another run holds {name} of the lake {self.folder}") from error
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Give a folder of this process alone (0700), gone afterwards; a dead one's goes at the next run."""
-        parent = self.folder / _SCRATCH
-        parent.mkdir(exist_ok=True)
-        with self.lock(_SCRATCH):  # whoever clears sees no folder whose guard is not held yet
-            folder = Path(tempfile.mkdtemp(dir=parent))
-            guard = FileLock(f"{folder}.lock", mode=0o600)
-            guard.acquire()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            guard.release()
-            Path(guard.lock_file).unlink(missing_ok=True)
-
-    def _clear_scratch(self) -> None:
-        with self.lock(_SCRATCH):
-            for folder in {entry.with_suffix("") for entry in (self.folder / _SCRATCH).glob("*")}:
-                try:
-                    with FileLock(f"{folder}.lock", timeout=0):
-                        shutil.rmtree(folder, ignore_errors=True)
-                except Timeout:
-                    continue  # its process is alive
-                Path(f"{folder}.lock").unlink(missing_ok=True)
+    @property
+    def _guarded(self) -> Guarded:
+        return Guarded(self.folder, self.mode)
 
     def _clear_staged(self) -> None:
         """Remove what Delta wrote beside its log (`….json#1`) and a dead process did not move into it."""
@@ -371,7 +277,7 @@ class Lake:
             tables: where to look.
             reader: who asks; each has a mark of its own.
         """
-        began, mark = _now_ms(), self.folder / _MARKS / reader
+        began, mark = now_ms(), self.folder / _MARKS / reader
         since = int(mark.read_text("ascii")) - _MARK_MARGIN_MS if mark.is_file() else 0
         files = [file for table in tables for file in self.snapshot(table).files]
         yield {file.sent_date for file in files if file.sent_date and file.added_ms >= since}
@@ -417,26 +323,12 @@ class Lake:
 
 
 _RECORDED: Final = "settings.json"
-_SCRATCH: Final = "_scratch"
 _MARKS: Final = "_marks"
 
 
 def folder_mode(mode: int) -> int:
     """Return the mode of folders that goes with a mode of files: who may read may enter."""
     return mode | (mode & 0o444) >> 2
-
-
-def _snapshot(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
-    actions = pa.table(handle.get_add_actions(flatten=True))
-    latest = actions["max.observed_at"].to_pylist() if "max.observed_at" in actions.column_names else None
-    columns = ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes", "modification_time")
-    files = tuple(
-        DataFile(folder / unquote(path), day, rows, size, latest[row] if latest else None, added_ms)
-        for row, (path, day, rows, size, added_ms) in enumerate(
-            zip(*(actions[name].to_pylist() for name in columns), strict=True)
-        )
-    )
-    return Snapshot(table, handle.version(), files, handle)
 
 
 def _are_named(add: Sequence[DataFile], present: Snapshot) -> bool:
@@ -447,29 +339,3 @@ def _are_named(add: Sequence[DataFile], present: Snapshot) -> bool:
 def _unlink(files: Iterable[DataFile]) -> None:
     for file in files:
         file.path.unlink(missing_ok=True)
-
-
-def _add_action(file: DataFile, root: Path) -> AddAction:
-    stats: dict[str, object] = {"numRecords": file.rows}
-    if file.latest is not None:
-        stats["maxValues"] = {"observed_at": file.latest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
-    return AddAction(
-        str(file.path.relative_to(root)),
-        file.size,
-        _partition_values(file),
-        _now_ms(),
-        data_change=True,
-        stats=json.dumps(stats),
-    )
-
-
-def _remove_action(file: DataFile, root: Path) -> RemoveAction:
-    return RemoveAction(str(file.path.relative_to(root)), _CHANGES_DATA, _now_ms(), file.size, _partition_values(file))
-
-
-def _partition_values(file: DataFile) -> dict[str, str | None]:
-    return {PARTITION_KEY: file.sent_date.isoformat() if file.sent_date else None}
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -1,0 +1,134 @@
+"""What a table of the lake consists of at one version: its files, as the transaction log names them.
+
+What belongs here: schemas, files and their entries in the log. What does not: changing a table (`lake.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.transaction import AddAction, RemoveAction
+
+from pipeline.tables import PARTITION_KEY, SqlType, Table
+
+_CHANGES_DATA: Final = True
+_ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
+    "VARCHAR": pa.string(),
+    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+    "DATE": pa.date32(),
+    "BOOLEAN": pa.bool_(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+}
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Return the Arrow schema of a table's columns, the partition key included."""
+    return pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in table.columns])
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file that is, or is about to be, part of a table.
+
+    Attributes:
+        path: absolute path.
+        sent_date: its partition, None for rows without a date.
+        rows: rows in it.
+        size: bytes.
+        latest: greatest `observed_at` in it, UTC; None where the table has no such column or it is not known.
+        added_ms: when it became part of its table, Unix milliseconds by the writer's clock; 0 where it has not.
+    """
+
+    path: Path
+    sent_date: date | None
+    rows: int
+    size: int
+    latest: datetime | None = None
+    added_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table as of one version: what a reader may rely on, and what a commit starts from."""
+
+    table: Table
+    version: int
+    files: tuple[DataFile, ...]
+    handle: DeltaTable = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        """Rows in all files."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def latest(self) -> datetime | None:
+        """Greatest `observed_at` of all files."""
+        return max((file.latest for file in self.files if file.latest), default=None)
+
+    def days(self) -> list[date]:
+        """Return the partitions that have files, in order, those without a date left out."""
+        return sorted({file.sent_date for file in self.files if file.sent_date})
+
+    def of(self, days: Collection[date | None]) -> list[DataFile]:
+        """Return the files of some partitions."""
+        return [file for file in self.files if file.sent_date in days]
+
+    def transaction(self, name: str) -> int | None:
+        """Return the version of an application transaction, None where there was none."""
+        version = self.handle.transaction_version(name)
+        return None if version is None else int(version)
+
+
+def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
+    """List a table's files at the version of a handle."""
+    actions = pa.table(handle.get_add_actions(flatten=True))
+    latest = actions["max.observed_at"].to_pylist() if "max.observed_at" in actions.column_names else None
+    columns = ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes", "modification_time")
+    files = tuple(
+        DataFile(folder / unquote(path), day, rows, size, latest[row] if latest else None, added_ms)
+        for row, (path, day, rows, size, added_ms) in enumerate(
+            zip(*(actions[name].to_pylist() for name in columns), strict=True)
+        )
+    )
+    return Snapshot(table, handle.version(), files, handle)
+
+
+def add_action(file: DataFile, root: Path) -> AddAction:
+    """Return the entry that makes a file part of the table in a folder."""
+    stats: dict[str, object] = {"numRecords": file.rows}
+    if file.latest is not None:
+        stats["maxValues"] = {"observed_at": file.latest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    return AddAction(
+        str(file.path.relative_to(root)),
+        file.size,
+        _partition_values(file),
+        now_ms(),
+        data_change=True,
+        stats=json.dumps(stats),
+    )
+
+
+def remove_action(file: DataFile, root: Path) -> RemoveAction:
+    """Return the entry that takes a file out of the table in a folder."""
+    return RemoveAction(str(file.path.relative_to(root)), _CHANGES_DATA, now_ms(), file.size, _partition_values(file))
+
+
+def _partition_values(file: DataFile) -> dict[str, str | None]:
+    return {PARTITION_KEY: file.sent_date.isoformat() if file.sent_date else None}
+
+
+def now_ms() -> int:
+    """Return the present in Unix milliseconds, as Delta's log stamps files."""
+    return int(time.time() * 1000)
