@@ -6,7 +6,6 @@ before its inputs are read: a commit that met another one is worked out again (s
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import duckdb
 
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.settings import Settings
+from pipeline.snapshots import mark_of
 from pipeline.tables import (
     DELIVERY_REPORTS,
     DELIVERY_ROLLUPS_DAILY,
@@ -151,7 +151,7 @@ class _Deriving:
         sent, reports = self.lake.snapshot(SENT_MESSAGES), self.lake.snapshot(DELIVERY_REPORTS)
         inputs = (*sent.of([day]), *reports.of([day]))
         present = target.of([day])
-        transaction, state = f"messages/{day}", _hash_of(inputs)
+        transaction, state = f"messages/{day}", mark_of(inputs)
         if not inputs and not present:
             return False
         if not self.anew and target.transaction(transaction) == state and not self._has_new_verdicts(present):
@@ -167,7 +167,7 @@ class _Deriving:
         changes = []
         for day in days:
             inputs, present = messages.of([day]), target.of([day])
-            transaction, state = f"{table.name}/{day}", _hash_of(inputs)
+            transaction, state = f"{table.name}/{day}", mark_of(inputs)
             if not inputs and not present:
                 continue
             if not self.anew and target.transaction(transaction) == state and self._is_mature(table, present):
@@ -219,12 +219,6 @@ def _with_fragments(select: str) -> str:
     for name in ("sent_hour", "rate_measures"):
         select = select.replace(f"/* {name} */", query(name))
     return select
-
-
-def _hash_of(inputs: Iterable[DataFile]) -> int:
-    """Return a number of 63 bits that stands for a set of immutable files."""
-    names = "\n".join(sorted(file.path.name for file in inputs))
-    return int.from_bytes(hashlib.blake2b(names.encode(), digest_size=8).digest()) >> 1
 
 
 def _discard(data_files: Iterable[DataFile]) -> None:

@@ -18,7 +18,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -32,7 +32,16 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from pipeline.errors import LakeError, SettingsError
 from pipeline.locks import Guarded
-from pipeline.snapshots import DataFile, Snapshot, add_action, arrow_schema, now_ms, remove_action, snapshot_of
+from pipeline.snapshots import (
+    DataFile,
+    Snapshot,
+    add_action,
+    arrow_schema,
+    now_ms,
+    remove_action,
+    snapshot_of,
+    stand_in_name,
+)
 from pipeline.tables import LAKE_TABLES, PARTITION_KEY, Table
 
 __all__ = [
@@ -116,21 +125,27 @@ class Lake:
             LakeError: the table can't be read.
         """
         try:
-            return snapshot_of(table, DeltaTable(self._folder_of(table)), self._folder_of(table))
+            return snapshot_of(table, DeltaTable(self.folder_of(table)), self.folder_of(table))
         except (DeltaError, OSError, FileNotFoundError) as error:
             raise LakeError(f"the lake's table {table.name} can't be read in {self.folder}: {error}") from error
 
-    def new_file(self, table: Table, sent_date: date | None) -> Path:
+    def new_file(self, table: Table, sent_date: date | None, *, in_place_of: Collection[DataFile] = ()) -> Path:
         """Return the path for a new file of a partition; its folder is there.
+
+        Args:
+            table: the table.
+            sent_date: the partition.
+            in_place_of: files whose rows, and no others, it will hold.
 
         Raises:
             LakeError: the lake has gone; half a lake is not made in its place.
         """
         if not self.folder.is_dir():
             raise LakeError(f"the lake {self.folder} has gone; the next run makes a new one from the sent logs")
-        folder = self._folder_of(table) / f"{PARTITION_KEY}={sent_date or NO_DATE}"
+        folder = self.folder_of(table) / f"{PARTITION_KEY}={sent_date or NO_DATE}"
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"part-{uuid.uuid4()}.parquet"
+        name = f"part-{uuid.uuid4()}"
+        return folder / f"{stand_in_name(name, in_place_of) if in_place_of else name}.parquet"
 
     def write(self, table: Table, rows: pa.Table, sent_date: date | None) -> DataFile:
         """Write rows of one partition to a new file, which no table knows yet.
@@ -176,6 +191,7 @@ class Lake:
         add: Sequence[DataFile] = (),
         remove: Sequence[DataFile] = (),
         transactions: Mapping[str, int] | None = None,
+        data_change: bool = True,
     ) -> None:
         """Add and remove files in one commit, which starts from `snapshot`.
 
@@ -185,6 +201,7 @@ class Lake:
             remove: files of `snapshot` that go.
             transactions: application transactions to record: name to new version. What they had in
                 `snapshot` must still stand.
+            data_change: False where the rows stay the same, in other files.
 
         Raises:
             StaleSnapshotError: one of `transactions` was recorded, or one of `remove` went, in the meantime.
@@ -195,7 +212,7 @@ class Lake:
         present = snapshot
         for attempt in range(_COMMIT_TRIES):
             try:
-                self._commit_once(present, add, remove, names)
+                self._commit_once(present, add, remove, names, data_change=data_change)
             except CommitFailedError:
                 time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - to part two writers
                 present = self.snapshot(snapshot.table)
@@ -214,13 +231,20 @@ class Lake:
         raise LakeError(f"{snapshot.table.name} met another writer at each of {_COMMIT_TRIES} tries")
 
     def _commit_once(
-        self, base: Snapshot, add: Sequence[DataFile], remove: Sequence[DataFile], names: Mapping[str, int]
+        self,
+        base: Snapshot,
+        add: Sequence[DataFile],
+        remove: Sequence[DataFile],
+        names: Mapping[str, int],
+        *,
+        data_change: bool,
     ) -> None:
-        root = self._folder_of(base.table)
+        root = self.folder_of(base.table)
         if not root.is_dir():  # Delta would make a log that begins in its middle
             raise FileNotFoundError(errno.ENOENT, "the table's folder has gone", str(root))
         base.handle.create_write_transaction(
-            [add_action(file, root) for file in add] + [remove_action(file, root) for file in remove],
+            [add_action(file, root, data_change=data_change) for file in add]
+            + [remove_action(file, root, data_change=data_change) for file in remove],
             "append",
             arrow_schema(base.table),
             [PARTITION_KEY],
@@ -239,13 +263,13 @@ class Lake:
 
     def delete_unnamed(self, table: Table) -> None:
         """Delete every file of a table that its newest version does not name, however young."""
-        DeltaTable(self._folder_of(table)).vacuum(
+        DeltaTable(self.folder_of(table)).vacuum(
             retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True
         )
 
     def files_there(self, table: Table) -> list[DataFile]:
         """Return every Parquet file in a table's folder, whether a version names it or not."""
-        files = self._folder_of(table).glob(f"{PARTITION_KEY}=*/*.parquet")
+        files = self.folder_of(table).glob(f"{PARTITION_KEY}=*/*.parquet")
         return [DataFile(path, None, rows=0, size=path.stat().st_size) for path in sorted(files)]
 
     def lock(self, name: str, *, seconds: float = -1) -> AbstractContextManager[None]:
@@ -255,6 +279,10 @@ class Lake:
     def scratch(self) -> AbstractContextManager[Path]:
         """Give a folder of this process alone, see `Guarded.scratch`."""
         return self._guarded.scratch()
+
+    def working_since(self) -> datetime | None:
+        """Return from when on somebody has been at work in the lake without a pause, see `Guarded.working_since`."""
+        return self._guarded.working_since()
 
     @property
     def _guarded(self) -> Guarded:
@@ -291,11 +319,12 @@ class Lake:
         beside.chmod(self.mode)
         beside.replace(path)
 
-    def _folder_of(self, table: Table) -> Path:
+    def folder_of(self, table: Table) -> Path:
+        """Return where a table lies."""
         return self.folder / table.name
 
     def _create(self, table: Table) -> None:
-        folder = self._folder_of(table)
+        folder = self.folder_of(table)
         try:
             DeltaTable(folder)
         except (TableNotFoundError, FileNotFoundError):

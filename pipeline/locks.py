@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +59,7 @@ class Guarded:
         parent = self.folder / _SCRATCH
         parent.mkdir(exist_ok=True)
         with self.lock(_SCRATCH):  # whoever clears sees no folder whose guard is not held yet
-            folder = Path(tempfile.mkdtemp(dir=parent))
+            folder = Path(tempfile.mkdtemp(prefix=f"{time.time_ns() // 1_000_000}-", dir=parent))
             guard = FileLock(f"{folder}.lock", mode=0o600)
             guard.acquire()
         try:
@@ -77,3 +79,27 @@ class Guarded:
                 except Timeout:
                     continue  # its process is alive
                 Path(f"{folder}.lock").unlink(missing_ok=True)
+
+    def working_since(self) -> datetime | None:
+        """Return when the oldest scratch space that is in use was taken; None where none is.
+
+        Whoever reads or writes the lake's files has scratch space meanwhile: a file that was old before is in
+        nobody's hands.
+        """
+        with self.lock(_SCRATCH):
+            folders = [entry for entry in (self.folder / _SCRATCH).glob("*") if entry.is_dir()]
+            taken = [_taken_at(folder.name) for folder in folders if _in_use(folder)]
+        return min(taken, default=None)
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        with FileLock(f"{folder}.lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _taken_at(name: str) -> datetime:
+    milliseconds = name.partition("-")[0]
+    return datetime.fromtimestamp(int(milliseconds) / 1000 if milliseconds.isdigit() else 0, UTC)

@@ -5,9 +5,11 @@ What belongs here: schemas, files and their entries in the log. What does not: c
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,7 +22,8 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from pipeline.tables import PARTITION_KEY, SqlType, Table
 
-_CHANGES_DATA: Final = True
+_MARK_BITS: Final = 2**63 - 1
+_STANDS_FOR: Final = re.compile(r"-for-([0-9a-f]{16})\.parquet$")
 _ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
     "VARCHAR": pa.string(),
     "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
@@ -56,6 +59,14 @@ class DataFile:
     size: int
     latest: datetime | None = None
     added_ms: int = 0
+
+    @property
+    def mark(self) -> int:
+        """A number of 63 bits for the rows in it: of its name, or the one that its name says it stands for."""
+        stands_for = _STANDS_FOR.search(self.path.name)
+        if stands_for:
+            return int(stands_for[1], 16)
+        return int.from_bytes(hashlib.blake2b(self.path.name.encode(), digest_size=8).digest()) & _MARK_BITS
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,17 @@ def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
     return Snapshot(table, handle.version(), files, handle)
 
 
-def add_action(file: DataFile, root: Path) -> AddAction:
+def mark_of(files: Iterable[DataFile]) -> int:
+    """Return a number of 63 bits for the rows of a set of immutable files; compacting them does not change it."""
+    return sum(file.mark for file in files) & _MARK_BITS
+
+
+def stand_in_name(name: str, replaced: Iterable[DataFile]) -> str:
+    """Return the name of a file that holds the rows of others."""
+    return f"{name}-for-{mark_of(replaced):016x}"
+
+
+def add_action(file: DataFile, root: Path, *, data_change: bool) -> AddAction:
     """Return the entry that makes a file part of the table in a folder."""
     stats: dict[str, object] = {"numRecords": file.rows}
     if file.latest is not None:
@@ -114,15 +135,15 @@ def add_action(file: DataFile, root: Path) -> AddAction:
         str(file.path.relative_to(root)),
         file.size,
         _partition_values(file),
-        now_ms(),
-        data_change=True,
+        file.added_ms or now_ms(),
+        data_change=data_change,
         stats=json.dumps(stats),
     )
 
 
-def remove_action(file: DataFile, root: Path) -> RemoveAction:
+def remove_action(file: DataFile, root: Path, *, data_change: bool) -> RemoveAction:
     """Return the entry that takes a file out of the table in a folder."""
-    return RemoveAction(str(file.path.relative_to(root)), _CHANGES_DATA, now_ms(), file.size, _partition_values(file))
+    return RemoveAction(str(file.path.relative_to(root)), data_change, now_ms(), file.size, _partition_values(file))
 
 
 def _partition_values(file: DataFile) -> dict[str, str | None]:

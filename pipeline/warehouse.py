@@ -97,12 +97,14 @@ def write_partition(
     select: str,
     day: date | None,
     parameters: Mapping[str, Scalar] | None = None,
+    in_place_of: Sequence[DataFile] = (),
 ) -> DataFile | None:
     """Write the result of a query as a new file of a partition, streaming; None where it has no row.
 
-    The query may give the columns in any order; the partition key is not written.
+    The query may give the columns in any order; the partition key is not written. Where it gives the rows of
+    other files, these are named in `in_place_of`.
     """
-    path = lake.new_file(table, day)
+    path = lake.new_file(table, day, in_place_of=in_place_of)
     columns = ", ".join(
         f"CAST({column.name} AS {column.type}) AS {column.name}"
         for column in table.columns
