@@ -4,15 +4,17 @@ import dagster as dg
 
 from assets.assets import build_assets
 from assets.checks import run_outcome
+from assets.maintenance import maintenance
 from assets.partitions import sent_dates, settings_for_loading
 from assets.resources import Workspace
+from assets.schedules import JOB, REFRESH_CRON, build_schedules
 from pipeline.settings import Settings
 
-JOB = "delivery_refresh"
+__all__ = ["JOB", "build_definitions", "defs"]
 
 
-def build_definitions(settings: Settings, workspace: Workspace) -> dg.Definitions:
-    """Put the definitions together for some settings (zone and first day) and a workspace."""
+def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron: str = REFRESH_CRON) -> dg.Definitions:
+    """Put the definitions together for some settings (zone, first day, schedules) and a workspace."""
     refresh = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.all(),
@@ -24,7 +26,8 @@ def build_definitions(settings: Settings, workspace: Workspace) -> dg.Definition
     return dg.Definitions(
         assets=build_assets(sent_dates(settings)),
         asset_checks=[run_outcome],
-        jobs=[refresh],
+        jobs=[refresh, maintenance],
+        schedules=build_schedules(settings, workspace.reread, refresh_cron=refresh_cron),
         resources={"workspace": workspace},
         executor=dg.in_process_executor,
     )

@@ -40,6 +40,10 @@ class Workspace:
         self.force = force
         self.anew = anew
 
+    def reread(self) -> "Workspace":
+        """Return a workspace that reads the settings anew: those of this one are kept for a run."""
+        return Workspace(self._load)
+
     @property
     def settings(self) -> Settings:
         """The settings, read once.

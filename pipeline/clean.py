@@ -116,7 +116,8 @@ def _published_files(path: Path) -> set[str]:
 
 def _replaced(folder: Path) -> dict[Path, datetime]:
     """Return when files were taken out of a table, as far as its log tells: newest checkpoint, entries after it."""
-    log, found = folder / "_delta_log", {}
+    log = folder / "_delta_log"
+    found: dict[Path, datetime] = {}
     checkpoints = sorted(log.glob("*.checkpoint*.parquet"))
     start = checkpoints[-1].name.partition(".")[0] if checkpoints else ""
     for checkpoint in (path for path in checkpoints if path.name.startswith(start)):

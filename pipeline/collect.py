@@ -91,6 +91,20 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     return tally
 
 
+def unread_logs(*, lake: Lake, settings: Settings) -> list[LogFile]:
+    """List the logs, of whatever day, that are new or have changed since they were read; none is opened.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    present = lake.snapshot(SENT_MESSAGES)
+    return [
+        file
+        for file in find_log_files(settings.sent_logs, None)
+        if present.transaction(_note(file)) != _state(file, settings)
+    ]
+
+
 def _rules(settings: Settings, now: datetime) -> LogRules:
     return LogRules(
         log_zone=settings.sent_log_timezone,

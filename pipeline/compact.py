@@ -21,7 +21,7 @@ from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.polling import API_MEMORY
 from pipeline.settings import Settings
 from pipeline.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
-from pipeline.warehouse import connect, query, relation, rows_of, show_files, write_partition
+from pipeline.warehouse import Scalar, connect, query, relation, rows_of, show_files, write_partition
 
 SMALL_BYTES: Final = 32 * 2**20
 """Files below this are made one."""
@@ -104,7 +104,7 @@ def _closed(
     sent, derived = lake.snapshot(SENT_MESSAGES), lake.snapshot(MESSAGES)
     old -= {day for day in old if day and _rows(sent.of([day])) != _rows(derived.of([day]))}
     show_files(connection, MESSAGES, derived.of(old))
-    parameters = {
+    parameters: dict[str, Scalar] = {
         "now": now,
         "give_up_seconds": settings.give_up_after.total_seconds(),
         "memory_seconds": API_MEMORY.total_seconds(),

@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     alert_webhook: SecretStr | None = None
     numbers: Literal["keep", "mask", "hash", "drop"] = "keep"
     numbers_key: SecretStr | None = None
+    schedules: Literal["on", "off"] = "off"
+    run_history_days: float = Field(30, gt=0, allow_inf_nan=False)
 
     @field_validator("sent_logs", mode="before")
     @classmethod

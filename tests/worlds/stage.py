@@ -92,7 +92,9 @@ class _InMemory(Lake):
         add: Sequence[DataFile] = (),
         remove: Sequence[DataFile] = (),
         transactions: Mapping[str, int] | None = None,
+        data_change: bool = True,
     ) -> None:
+        del data_change  # rows are what a log in memory is asked for
         log, names = self.logs[snapshot.table.name], dict(transactions or {})
         gone = {file.path for file in remove} - {file.path for file in log.files}
         if gone or any(log.transactions.get(name) != snapshot.transaction(name) for name in names):

@@ -1,0 +1,70 @@
+"""Dagster's own history: runs that have ended go at an age, with their events and what they printed.
+
+The run that a partition was last materialized in, or a check last evaluated in, stays whatever its age: without its
+events the UI would show the partition as missing. So what is left of an old day is about one run.
+"""
+
+# No `from __future__ import annotations`: see `assets/schedules.py`.
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+
+_ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_PAGE: Final = 100
+
+
+def prune_runs(instance: dg.DagsterInstance, *, before: datetime) -> int:
+    """Delete runs that ended and were made before an instant; return how many.
+
+    Args:
+        instance: whose history it is; SQLite's file of each run goes too, its events are in it twice.
+        before: aware.
+    """
+    needed = _runs_of_latest_materializations(instance)
+    old = [run_id for run_id in _ended_runs(instance, before) if run_id not in needed]
+    for run_id in old:
+        instance.delete_run(run_id)
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        _delete_event_file(instance, run_id)
+    return len(old)
+
+
+def _ended_runs(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
+    cursor: str | None = None
+    while page := instance.get_run_records(
+        dg.RunsFilter(statuses=_ENDED, created_before=before), limit=_PAGE, cursor=cursor
+    ):
+        yield from (record.dagster_run.run_id for record in page)
+        cursor = page[-1].dagster_run.run_id
+
+
+def _runs_of_latest_materializations(instance: dg.DagsterInstance) -> set[str]:
+    """Return the runs that each asset and each of its partitions were last materialized in."""
+    kind, needed = dg.DagsterEventType.ASSET_MATERIALIZATION, set[str]()
+    for key in instance.all_asset_keys():
+        latest = instance.get_latest_materialization_event(key)
+        needed |= {latest.run_id} if latest else set()
+        ids = instance.event_log_storage.get_latest_storage_id_by_partition(key, kind)
+        for record in _records(instance, key, set(ids.values())):
+            needed.add(record.run_id)
+    return needed
+
+
+def _records(instance: dg.DagsterInstance, key: dg.AssetKey, storage_ids: set[int]) -> Iterator[dg.EventLogRecord]:
+    wanted = sorted(storage_ids)
+    for start in range(0, len(wanted), _PAGE):
+        found = dg.AssetRecordsFilter(asset_key=key, storage_ids=wanted[start : start + _PAGE])
+        yield from instance.fetch_materializations(found, limit=_PAGE).records
+
+
+def _delete_event_file(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete the file of a run's events that SQLite's storage keeps; other storages have none."""
+    storage = instance.event_log_storage
+    path_of = getattr(storage, "path_for_shard", None)
+    if path_of is None:
+        return
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        Path(path_of(run_id) + suffix).unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""The job `maintenance`: what keeps lake and history small. Each op calls one use case of the library."""
+
+# No `from __future__ import annotations`: see `assets/schedules.py`.
+from datetime import timedelta
+from typing import Final
+
+import dagster as dg
+
+from assets.failures import readable_failures
+from assets.history import prune_runs
+from assets.resources import Workspace, utc_now
+from pipeline.clean import clean
+from pipeline.compact import compact
+from pipeline.publish import publish
+
+MAINTENANCE: Final = "maintenance"
+
+
+@dg.op
+def compact_closed_days(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """Make few large files of many small ones where no message may change, and publish the new ones."""
+    with readable_failures():
+        tally = compact(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
+        if tally.partitions and workspace.settings.duckdb.exists():
+            # Else an idle lake's publication would name the old files for ever, and they would have to stay.
+            publish(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
+    partitions = ", ".join(f"{count} of {name}" for name, count in tally.partitions.items()) or "none"
+    context.log.info("compacted: %s; %d files became %d", partitions, tally.files_before, tally.files_after)
+    context.add_output_metadata(
+        {
+            "partitions": sum(tally.partitions.values()),
+            "files_before": tally.files_before,
+            "files_after": tally.files_after,
+            "partitions_left_to_next_time": tally.left,
+        }
+    )
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)})
+def delete_old_files(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """Delete the lake's files that no reader can need (SMS_SNAPSHOT_HOURS), and shorten the transaction logs."""
+    with readable_failures():
+        tally = clean(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
+    context.log.info("%d files deleted, %.1f MB; %d kept for a while", tally.files, tally.size / 1e6, tally.kept)
+    context.add_output_metadata({"files": tally.files, "bytes": tally.size, "files_kept": tally.kept})
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)})
+def prune_run_history(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
+    """Delete runs older than SMS_RUN_HISTORY_DAYS from Dagster's history."""
+    with readable_failures():
+        days = workspace.settings.run_history_days
+        runs = prune_runs(context.instance, before=utc_now() - timedelta(days=days))
+    context.log.info("%d runs older than %g days deleted", runs, days)
+    context.add_output_metadata({"runs": runs})
+
+
+@dg.job(
+    name=MAINTENANCE,
+    executor_def=dg.in_process_executor,
+    tags={"dagster/retry_on_asset_or_op_failure": "false"},
+    description="Daily: compacts the small files of closed days, deletes files that no reader can need, prunes the "
+    "history of runs. Safe at any time, beside a run and with readers connected.",
+)
+def maintenance() -> None:
+    """Compact, clean, prune: one after the other, as each makes work for the next."""
+    prune_run_history(delete_old_files(compact_closed_days()))

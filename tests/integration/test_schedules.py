@@ -1,0 +1,223 @@
+"""What a tick of the schedules does: one run over what is due, or a skip that says why; and the daily job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.definitions import JOB, build_definitions
+from assets.history import prune_runs
+from assets.maintenance import MAINTENANCE
+from assets.resources import Workspace
+from assets.schedules import RANGE_END, RANGE_START
+from pipeline.collect import collect
+from pipeline.derive import derive_messages, derive_rates
+from pipeline.due import what_is_due
+from pipeline.errors import SettingsError
+from pipeline.lake import Lake
+from pipeline.settings import Settings, given_settings
+from pipeline.tables import SENT_MESSAGES
+from tests.worlds.lakes import Said, store_answers
+
+NOW = datetime.now(UTC)
+TODAY = NOW.date()
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def ago(days: int) -> date:
+    return TODAY - timedelta(days=days)
+
+
+class Place:
+    """A folder with logs, a lake and a Dagster instance of its own."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.settings: Settings = given_settings(
+            folder, api_key="key", api_secret="secret", sent_logs="sent-{date}.jsonl", start_date=ago(40)
+        )
+        self.folder, self.instance = folder, instance
+        self.definitions = build_definitions(self.settings, Workspace(lambda: self.settings))
+
+    def log(self, day: date, msg_id: str) -> None:
+        with (self.folder / f"sent-{day}.jsonl").open("a") as log:
+            log.write(f'{{"msg_id": "{msg_id}", "sent_at": "{day}T00:00:30Z", "app_id": "app"}}\n')
+
+    def work(self, first: date, *, status: str = "delivered") -> None:
+        """Read, answer and derive what a run of these days would, without an API."""
+        lake, days = self.lake(), [first + timedelta(days=n) for n in range((TODAY - first).days + 1)]
+        collect(days, lake=lake, settings=self.settings, now=NOW)
+        sent = [row for file in lake.snapshot(SENT_MESSAGES).of(days) for row in rows_of_file(file.path)]
+        store_answers(lake, [(Said(msg_id, status, NOW), sent_at.date()) for msg_id, sent_at in sent])
+        derive_messages(days, lake=lake, settings=self.settings, now=NOW)
+        derive_rates(days, lake=lake, settings=self.settings, now=NOW)
+
+    def lake(self) -> Lake:
+        return Lake.open(self.settings.lake, mode=0o640, recorded={})
+
+    def tick(self) -> dg.RunRequest | str:
+        """Evaluate the schedule once: the run that it asks for, or why there is none."""
+        schedule = self.definitions.resolve_schedule_def(JOB)
+        with dg.build_schedule_context(instance=self.instance, scheduled_execution_time=NOW) as context:
+            data = schedule.evaluate_tick(context)
+        if data.run_requests:
+            (request,) = data.run_requests
+            return request
+        assert data.skip_message
+        return data.skip_message
+
+    def range(self) -> tuple[str, str]:
+        request = self.tick()
+        assert isinstance(request, dg.RunRequest), request
+        return request.tags[RANGE_START], request.tags[RANGE_END]
+
+
+def rows_of_file(path: Path) -> list[tuple[str, datetime]]:
+    import duckdb  # noqa: PLC0415
+
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute("SELECT msg_id, sent_at FROM read_parquet(?)", [str(path)]).fetchall()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    before = os.umask(0o077)
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        yield Place(tmp_path, instance)
+    os.umask(before)
+
+
+def test_new_logs_make_one_run_over_the_smallest_range_that_covers_them(place: Place) -> None:
+    for days in (2, 5):
+        place.log(ago(days), f"{days}")
+    assert place.range() == (f"{ago(5)}", f"{ago(2)}")
+
+
+def test_nothing_to_do_is_a_skip_that_says_so(place: Place) -> None:
+    place.log(ago(2), "1")
+    place.work(ago(3))
+    assert place.tick() == "nothing to do: no message is due, and no sent log is new or has changed"
+
+
+def test_messages_that_are_due_make_a_run_over_their_days(place: Place) -> None:
+    for days in (2, 4):
+        place.log(ago(days), f"{days}")
+    place.work(ago(5), status="sending")
+    assert "nothing to do" in str(place.tick())
+    due = what_is_due(lake=place.lake(), settings=place.settings, now=NOW + timedelta(days=2, hours=1))
+    assert due.range is not None
+    assert ago(2) in due.open
+
+
+@pytest.mark.parametrize("days", [30, 1])
+def test_late_logs_and_logs_that_grew_are_noticed_whatever_their_day(place: Place, days: int) -> None:
+    place.log(ago(30), "1")
+    place.log(ago(1), "2")
+    place.work(ago(31))
+    place.log(ago(days), "3")
+    assert place.range() == (f"{ago(days)}", f"{ago(days)}")
+
+
+def test_logs_of_days_that_no_run_reads_are_no_reason_to_run(place: Place) -> None:
+    place.log(ago(60), "1")
+    assert "nothing to do" in str(place.tick())
+
+
+Assets = frozenset[dg.AssetKey] | None
+
+
+def make_run(place: Place, status: dg.DagsterRunStatus, *, job: str = JOB, assets: Assets = None) -> str:
+    run = place.instance.create_run(
+        job_name=job, run_id=None, run_config=None, status=status, tags=None, root_run_id=None, parent_run_id=None,
+        step_keys_to_execute=None, execution_plan_snapshot=None, job_snapshot=None, parent_job_snapshot=None,
+        asset_selection=assets, asset_check_selection=None, resolved_op_selection=None, op_selection=None,
+        remote_job_origin=None, job_code_origin=None, asset_graph=place.definitions.resolve_asset_graph(),
+    )  # fmt: skip
+    return run.run_id
+
+
+@pytest.mark.parametrize(
+    ("job", "assets"), [(JOB, None), ("__ASSET_JOB", frozenset({dg.AssetKey("messages")}))], ids=["job", "by hand"]
+)
+def test_no_run_is_launched_beside_one_under_way_whoever_started_it(place: Place, job: str, assets: Assets) -> None:
+    place.log(ago(1), "1")
+    run_id = make_run(place, dg.DagsterRunStatus.STARTED, job=job, assets=assets)
+    assert place.tick() == f"run {run_id[:8]} is under way; the next tick looks again"
+
+
+def test_maintenance_under_way_holds_up_no_run(place: Place) -> None:
+    place.log(ago(1), "1")
+    make_run(place, dg.DagsterRunStatus.STARTED, job=MAINTENANCE)
+    assert isinstance(place.tick(), dg.RunRequest)
+
+
+@pytest.mark.parametrize(
+    ("values", "setting"), [({"api_secret": None}, "SMS_API_SECRET"), ({"sent_logs": ()}, "SMS_SENT_LOGS")]
+)
+def test_a_missing_setting_is_a_skip_that_names_it(place: Place, values: dict[str, object], setting: str) -> None:
+    place.log(ago(1), "1")
+    place.settings = place.settings.model_copy(update=values)
+    assert str(place.tick()).startswith(f"no run until this is mended: {setting}: ")
+
+
+def test_a_wrong_setting_is_a_skip_that_names_it_and_each_tick_reads_them_anew(place: Place) -> None:
+    def wrong() -> Settings:
+        raise SettingsError("SMS_BATCH_SIZE: must be at most 200")
+
+    right = place.settings
+    loads: list[Callable[[], Settings]] = [wrong, lambda: right]
+
+    def load() -> Settings:
+        return loads.pop(0)()
+
+    place.definitions = build_definitions(right, Workspace(load))
+    assert place.tick() == "no run until this is mended: SMS_BATCH_SIZE: must be at most 200"
+    assert "nothing to do" in str(place.tick())
+
+
+@pytest.mark.parametrize(("value", "status"), [("on", "RUNNING"), ("off", "STOPPED")])
+def test_one_setting_switches_both_schedules_on(place: Place, value: str, status: str) -> None:
+    settings = place.settings.model_copy(update={"schedules": value})
+    definitions = build_definitions(settings, Workspace(lambda: settings))
+    schedules = {name: definitions.resolve_schedule_def(name) for name in (JOB, MAINTENANCE)}
+    assert {name: schedule.default_status.value for name, schedule in schedules.items()} == {
+        JOB: status,
+        MAINTENANCE: status,
+    }
+
+
+def test_the_daily_job_compacts_cleans_and_prunes(place: Place) -> None:
+    for number in range(3):
+        place.log(ago(20), f"{number}")
+        place.work(ago(21))
+    result = place.definitions.resolve_job_def(MAINTENANCE).execute_in_process(
+        instance=place.instance, run_config=QUIET
+    )
+    assert result.success
+    assert [e.step_key for e in result.all_events if e.is_step_success] == [
+        "compact_closed_days",
+        "delete_old_files",
+        "prune_run_history",
+    ]
+
+
+def test_pruning_deletes_old_runs_with_their_events_but_those_that_say_what_is_materialized(place: Place) -> None:
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+    def counted() -> None: ...
+
+    runs = [
+        dg.materialize([counted], partition_key=key, instance=place.instance, run_config=QUIET).run_id for key in "aab"
+    ]
+    shards = {run_id: next(Path(place.instance.root_directory).rglob(f"{run_id}.db")) for run_id in runs}
+    assert prune_runs(place.instance, before=NOW - timedelta(days=1)) == 0
+    assert prune_runs(place.instance, before=datetime.now(UTC) + timedelta(days=1)) == 1
+    assert [place.instance.has_run(run_id) for run_id in runs] == [False, True, True]
+    assert [shards[run_id].exists() for run_id in runs] == [False, True, True]
+    assert place.instance.get_materialized_partitions(dg.AssetKey("counted")) == {"a", "b"}
