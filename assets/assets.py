@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from assets.failures import readable_failures
 from assets.partitions import days_of
@@ -13,8 +14,9 @@ from assets.resources import Workspace, utc_now
 from pipeline.accounts import check_inputs
 from pipeline.collect import collect
 from pipeline.derive import DeriveTally, derive_messages, derive_rates
-from pipeline.follow import follow
+from pipeline.follow import FollowTally, follow
 from pipeline.page import write_page
+from pipeline.polling import API_MEMORY
 from pipeline.publish import PUBLISHING, publish
 
 GROUP = "sms_delivery"
@@ -26,6 +28,19 @@ def run_started_at(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCon
     """Return when the run was made: one instant for all its steps."""
     record = context.instance.get_run_record_by_id(context.run.run_id)
     return record.create_timestamp.replace(tzinfo=UTC) if record else utc_now()
+
+
+class Asking(dg.Config):
+    """How `delivery_reports` asks; set in the launchpad under ops, delivery_reports, config."""
+
+    force: bool = Field(default=False, description="Ask for every message that is not final, due or not.")
+    max_calls: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most calls of this run, repeated ones included. What is left is asked for by the next run; the "
+        "run says how much, and does not fail for it.",
+    )
+    apps: list[str] = Field(default=[], description="Apps (app_id) to ask for; none means all.")
 
 
 def sent_messages(
@@ -57,7 +72,7 @@ def sent_messages(
 
 
 def delivery_reports(
-    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    context: dg.AssetExecutionContext, config: Asking, workspace: dg.ResourceParam[Workspace]
 ) -> dg.MaterializeResult[None]:
     """Every answer of getReport for the messages of these days, one row an answer, appended."""
     with readable_failures():
@@ -67,9 +82,12 @@ def delivery_reports(
             accounts=workspace.accounts(),
             settings=workspace.settings,
             now=run_started_at(context),
-            force=workspace.force,
+            force=config.force,
+            max_calls=config.max_calls,
+            apps=config.apps,
             on_progress=workspace.on_progress,
         )
+    _say_what_was_left(context, tally)
     _by_day(
         context,
         {"answers": tally.record.answers_by_day, "calls": tally.calls_by_day, "retries": tally.retries_by_day},
@@ -83,6 +101,8 @@ def delivery_reports(
             "requests_repeated": tally.retries,
             "mismatches": tally.record.mismatches,
             "rows_rejected": tally.record.rejected,
+            "left_to_next_run": tally.left,
+            "days_beyond_memory": len(tally.not_asked),
             "clock_offset_seconds": dict(tally.clock_offsets),
             FAILURES: list(tally.failures),
         }
@@ -163,6 +183,24 @@ def build_assets(days: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition
         dg.asset(deps=[messages.__name__, delivery_rates.__name__], kinds={"duckdb"}, **whole)(analytics_db),
         dg.asset(deps=[analytics_db.__name__], kinds={"html"}, **whole)(delivery_page),
     ]
+
+
+def _say_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) -> None:
+    """Put in the log what was not asked for on purpose: it is no failure."""
+    if tally.left:
+        context.log.info(
+            "%d messages that are due were left: the run has made all calls that max_calls allows; "
+            "the next run asks for them",
+            tally.left,
+        )
+    if tally.not_asked:
+        context.log.info(
+            "%d days (%s to %s) were not asked for: the platform remembers %d days; they were read and derived",
+            len(tally.not_asked),
+            tally.not_asked[0],
+            tally.not_asked[-1],
+            API_MEMORY.days,
+        )
 
 
 def _derived(tally: DeriveTally) -> dg.MaterializeResult[None]:

@@ -16,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from assets.definitions import JOB, build_definitions
 from assets.failures import storage_failures
 from assets.resources import Workspace, utc_now
+from assets.schedules import RANGE_END, RANGE_START
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.errors import RunFailed, SettingsError
 from pipeline.forget import forget, remove_old_files
@@ -28,8 +29,6 @@ from pipeline.tables import SENT_MESSAGES
 
 RECENT_DAYS: Final = 3
 """Days before today that a run covers by default: as long as SMS_UNKNOWN_AFTER_HOURS waits by default."""
-_RANGE_START: Final = "dagster/asset_partition_range_start"
-_RANGE_END: Final = "dagster/asset_partition_range_end"
 
 
 @storage_failures()
@@ -41,11 +40,11 @@ def refresh(settings: Settings, *, first: date | None = None, last: date | None 
         RunFailed: something was not got; what was got is published, unless the text says otherwise.
     """
     with _progress() as on_progress:
-        workspace = Workspace(lambda: settings, on_progress=on_progress, force=force)
+        workspace = Workspace(lambda: settings, on_progress=on_progress)
         lake = workspace.lake()
         first, last = _range(settings, lake, first, last)
         click.echo(f"days {first} to {last} ({settings.timezone.key})")
-        result = _execute(settings, workspace, first, last)
+        result = _execute(settings, workspace, first, last, force=force)
     _say(result)
 
 
@@ -128,13 +127,18 @@ def _range(settings: Settings, lake: Lake, first: date | None, last: date | None
     return first, last
 
 
-def _execute(settings: Settings, workspace: Workspace, first: date, last: date) -> dg.ExecuteInProcessResult:
+def _execute(
+    settings: Settings, workspace: Workspace, first: date, last: date, *, force: bool
+) -> dg.ExecuteInProcessResult:
     job = build_definitions(settings, workspace).resolve_job_def(JOB)
     with _instance() as instance:
         return job.execute_in_process(
             instance=instance,
-            tags={_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()},
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={RANGE_START: first.isoformat(), RANGE_END: last.isoformat()},
+            run_config={
+                "ops": {"delivery_reports": {"config": {"force": force}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
             raise_on_error=False,
         )
 

@@ -21,7 +21,6 @@ class Workspace:
     Args:
         load: gives the settings; called when a run needs them, so that loading definitions needs none.
         on_progress: told how many messages were answered, and how many of the answers were final.
-        force: ask for messages that are not final and not due yet, too.
         anew: derive although no input changed.
     """
 
@@ -30,14 +29,12 @@ class Workspace:
         load: Callable[[], Settings] = load_settings,
         *,
         on_progress: Callable[[int, int], None] = _silent,
-        force: bool = False,
         anew: bool = False,
     ) -> None:
         self._load = load
         self._settings: Settings | None = None
         self._lake: Lake | None = None
         self.on_progress = on_progress
-        self.force = force
         self.anew = anew
 
     def reread(self) -> "Workspace":

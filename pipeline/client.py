@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from pipeline.accounts import Account
 from pipeline.answers import judge_response
-from pipeline.errors import ApiRefused, BatchFailed, CallError, ClockSkewed, Throttled, TransientError
+from pipeline.errors import ApiRefused, BatchFailed, CallError, CapReached, ClockSkewed, Throttled, TransientError
 from pipeline.pacing import Pace
 from pipeline.protocol.batching import Batch, query_of
 from pipeline.protocol.decoding import Envelope
@@ -109,6 +109,7 @@ class Gateway:
         max_attempts: most requests for one batch, the one after a learnt clock offset not counted.
         max_concurrency: connections kept.
         requests_per_second: bound for each base URL, 0 for none.
+        max_requests: most requests of all, None for no bound.
         clock: time, for tests.
         transport: what carries requests instead of a socket, for tests.
     """
@@ -120,12 +121,14 @@ class Gateway:
         max_attempts: int,
         max_concurrency: int,
         requests_per_second: float,
+        max_requests: int | None = None,
         clock: Clock | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._timeout = timeout_seconds
         self._max_attempts = max_attempts
         self._rate = requests_per_second
+        self._requests_left = max_requests
         self._clock = clock or Clock()
         self._bases: dict[str, _Base] = {}
         self._http = httpx.AsyncClient(
@@ -159,6 +162,7 @@ class Gateway:
             BatchFailed: no answer in this run.
             AppRefused: stop this app.
             ApiRefused: stop everything of this base.
+            CapReached: the last request that may be made was made.
         """
         base = self._base(account.base_url)
         retrying = AsyncRetrying(
@@ -248,6 +252,7 @@ class Gateway:
         ) from skew  # fmt: skip
 
     async def _exchange(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+        self._spend()
         await base.pace.turn()
         sent_at = self._clock.now()
         ledger.start(sent_at, self._clock.tick())
@@ -268,6 +273,13 @@ class Gateway:
             _hide(error, (request.headers["Sign"], request.headers["Api-Key"]))
             raise
         return Reply(envelope, response.status_code, observed_at)
+
+    def _spend(self) -> None:
+        if self._requests_left is None:
+            return
+        if not self._requests_left:
+            raise CapReached("the run has made as many calls as it may")
+        self._requests_left -= 1
 
     def _request(self, base: _Base, batch: Batch, account: Account, now: datetime) -> httpx.Request:
         timestamp = str(int(now.timestamp() + base.offset_seconds))

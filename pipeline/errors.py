@@ -11,6 +11,7 @@
         ├── ClockSkewed        sign with another clock, then repeat
         ├── BatchRefused       -14: split the batch
         ├── BatchFailed        give this batch up for this run
+        ├── CapReached         ask no more in this run; the next one goes on
         ├── AppRefused         stop this app: its credentials or its contract
         └── ApiRefused         stop every app of this base: configuration or client is wrong
 
@@ -88,6 +89,10 @@ class BatchRefused(CallError):
 
 class BatchFailed(CallError):
     """Nothing more can be had for this batch in this run."""
+
+
+class CapReached(CallError):
+    """The run has made as many requests as it may."""
 
 
 class AppRefused(CallError):

@@ -15,7 +15,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ import httpx
 
 from pipeline.accounts import Account, Accounts
 from pipeline.client import Clock, Gateway, Ledger, Reply
-from pipeline.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, Interrupted
+from pipeline.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
 from pipeline.lake import Lake
 from pipeline.numbers import mask_text
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
@@ -56,6 +56,8 @@ class FollowTally:
         record: what was recorded.
         failures: what the run did not get, one line each, for a person.
         clock_offsets: seconds by which the platform's clock is ahead, by base URL, where it was learnt.
+        left: messages due that were left to the next run, since this one had made all the calls that it may.
+        not_asked: days of which the platform remembers no message.
         calls_by_day: batches by partition.
         retries_by_day: retries by partition.
     """
@@ -66,6 +68,8 @@ class FollowTally:
     record: RecordTally = field(default_factory=RecordTally)
     failures: list[str] = field(default_factory=list)
     clock_offsets: dict[str, float] = field(default_factory=dict)
+    left: int = 0
+    not_asked: tuple[date, ...] = ()
     calls_by_day: dict[date, int] = field(default_factory=dict)
     retries_by_day: dict[date, int] = field(default_factory=dict)
 
@@ -82,6 +86,8 @@ def follow(
     settings: Settings,
     now: datetime,
     force: bool = False,
+    max_calls: int | None = None,
+    apps: Collection[str] = (),
     on_progress: Progress | None = None,
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -97,6 +103,8 @@ def follow(
         settings: bounds of asking, treatment of numbers, memory.
         now: the instant at which ids are due: the run's start.
         force: ask for messages that are not final and not due yet, too.
+        max_calls: most requests, repeated ones included; what is left then is asked for by the next run.
+        apps: apps to ask for; none means all.
         on_progress: told after each commit.
         clock: time, for tests.
         transport: what carries requests instead of a socket, for tests.
@@ -112,19 +120,33 @@ def follow(
         lambda tally: on_progress(sum(tally.answers.values()), tally.final) if on_progress else None,
         tick=clock.tick,
     )
-    with due_batches(days, lake=lake, settings=settings, now=now, force=force) as batches:
-        follower = _Follower(recorder, accounts, settings, clock, transport)
+    forgotten = tuple(day for day in sorted(days) if is_beyond_memory(day, settings=settings, now=now))
+    days = set(days) - set(forgotten)
+    with due_batches(days, lake=lake, settings=settings, now=now, force=force, apps=apps) as batches:
+        follower = _Follower(recorder, accounts, settings, clock, transport, max_calls=max_calls)
         try:
             asyncio.run(follower.run(batches))
         finally:
             recorder.close()
-    follower.tally.record = recorder.tally
+    follower.tally.record, follower.tally.not_asked = recorder.tally, forgotten
     return follower.tally
+
+
+def is_beyond_memory(day: date, *, settings: Settings, now: datetime) -> bool:
+    """Say whether the platform remembers no message of a day any more."""
+    end = datetime.combine(day + timedelta(days=1), time.min, settings.timezone)
+    return end.astimezone(UTC) <= now - API_MEMORY
 
 
 @contextlib.contextmanager
 def due_batches(
-    days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, force: bool
+    days: Collection[date],
+    *,
+    lake: Lake,
+    settings: Settings,
+    now: datetime,
+    force: bool,
+    apps: Collection[str] = (),
 ) -> Iterator[Iterator[list[Batch]]]:
     """Give the batches to ask for, some at a time, in the order of their days; memory does not grow with them."""
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
@@ -135,13 +157,19 @@ def due_batches(
                 show_files(connection, SENT_MESSAGES, sent.of([day]))
                 show_files(connection, DELIVERY_REPORTS, reports.of([day]))
                 if sent.of([day]):
-                    yield from _batches_of_day(connection, day, settings, now, force=force)
+                    yield from _batches_of_day(connection, day, settings, now, force=force, apps=apps)
 
         yield batches()
 
 
 def _batches_of_day(
-    connection: duckdb.DuckDBPyConnection, day: date, settings: Settings, now: datetime, *, force: bool
+    connection: duckdb.DuckDBPyConnection,
+    day: date,
+    settings: Settings,
+    now: datetime,
+    *,
+    force: bool,
+    apps: Collection[str],
 ) -> Iterator[list[Batch]]:
     """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
     parameters = {
@@ -155,7 +183,8 @@ def _batches_of_day(
     waiting: dict[str, list[str]] = {}
     for chunk in connection.sql(query("due_ids"), params=parameters).to_arrow_reader(_CHUNK_IDS):
         for app_id, msg_id in zip(chunk["app_id"].to_pylist(), chunk["msg_id"].to_pylist(), strict=True):
-            waiting.setdefault(app_id, []).append(msg_id)
+            if not apps or app_id in apps:
+                waiting.setdefault(app_id, []).append(msg_id)
         yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=True)]
     yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=False)]
 
@@ -208,7 +237,10 @@ class _Follower:
         settings: Settings,
         clock: Clock,
         transport: httpx.AsyncBaseTransport | None,
+        *,
+        max_calls: int | None,
     ) -> None:
+        self._max_calls = max_calls
         self.tally = FollowTally()
         self._recorder = recorder
         self._accounts = accounts
@@ -254,6 +286,7 @@ class _Follower:
             max_attempts=self._settings.max_attempts,
             max_concurrency=self._settings.max_concurrency,
             requests_per_second=self._settings.max_requests_per_second,
+            max_requests=self._max_calls,
             clock=self._clock,
             transport=self._transport,
         )
@@ -323,6 +356,10 @@ class _Follower:
             app.refusal[batch.msg_ids] = call_id
             self._note(batch, call_id, ledger, "split" if len(batch.msg_ids) > 1 else "refused", error)
             return _Outcome.REFUSED_IDS
+        except CapReached as error:
+            self.tally.left += len(batch.msg_ids)
+            if ledger.requests:
+                self._note(batch, call_id, ledger, "gave_up", error)
         except BatchFailed as error:
             self._note(batch, call_id, ledger, "gave_up", error)
             self._gave_up.append(str(error))
@@ -404,6 +441,9 @@ class _Follower:
         """Say what was not got, once every batch is settled."""
         for app_id, app in self._apps.items():
             if not app.proven and (app.suspects or app.deferred):
+                if self.tally.left:  # the calls that would have told were not made
+                    self.tally.left += len(app.suspects) + sum(len(batch.msg_ids) for batch in app.deferred)
+                    continue
                 self._stop_unproven(app_id, app)
         self.tally.failures += [f"{url}: asking was stopped: {why}" for url, why in self._stopped_bases.items()]
         if self._gave_up:

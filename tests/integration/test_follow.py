@@ -90,6 +90,8 @@ def go(lake: Lake, clock: Clock, settings: Callable[..., Settings]) -> Follow:
         now: datetime = NOON,
         force: bool = False,
         accounts: Accounts | None = None,
+        max_calls: int | None = None,
+        apps: tuple[str, ...] = (),
         **values: Any,
     ) -> FollowTally:
         chosen = settings(**({"api_base_url": server.base_url, "max_requests_per_second": 0} | values))
@@ -100,6 +102,8 @@ def go(lake: Lake, clock: Clock, settings: Callable[..., Settings]) -> Follow:
             settings=chosen,
             now=now,
             force=force,
+            max_calls=max_calls,
+            apps=apps,
             clock=clock,
         )
 
@@ -183,6 +187,57 @@ def test_force_asks_for_all_that_is_not_final_but_no_more(lake: Lake, simulator:
     server.calls.clear()
     go(server, now=NOON + timedelta(days=8), force=True)
     assert server.calls == []
+
+
+def test_a_cap_on_calls_holds_and_the_next_run_asks_for_what_was_left(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    server, ids = simulator(), ids_sent(NOON - timedelta(hours=3), 50)
+    send(lake, ids)
+    tally = go(server, batch_size=10, max_calls=3)
+    assert len(server.calls) == tally.requests == tally.batches == 3
+    assert (tally.left, tally.failures) == (20, [])
+    assert go(server, batch_size=10).left == 0
+    assert sorted(asked_ids(server.calls)) == sorted(ids)
+
+
+@pytest.mark.parametrize("cap", [1, 2, 4])
+def test_repeated_calls_count_for_the_cap_too_and_reaching_it_is_no_failure(
+    lake: Lake, simulator: Simulate, go: Follow, cap: int
+) -> None:
+    server = simulator(faults=Faults.from_specs(["http-500=1"]))
+    send(lake, ids_sent(NOON - timedelta(hours=3), 20))
+    tally = go(server, batch_size=10, max_calls=cap, max_attempts=9)
+    assert len(server.calls) == cap
+    assert (tally.left, tally.failures) == (20, [])
+
+
+def test_a_cap_in_the_midst_of_refused_batches_blames_nobody(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    server = simulator()
+    send(lake, [ABNORMAL_ID[:-number] for number in range(1, 3)])
+    send(lake, [ABNORMAL_ID])
+    tally = go(server, max_calls=1)
+    assert (tally.left, tally.failures) == (3, [])
+
+
+def test_only_the_apps_that_are_named_are_asked_for(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    server = simulator()
+    for app_id in ("one", "two", "three"):
+        send(lake, ids_sent(NOON - timedelta(hours=3), 3), app_id=app_id)
+    go(server, apps=("one", "three"))
+    assert {row["app_id"] for row in stored(lake, DELIVERY_REPORTS)} == {"one", "three"}
+
+
+def test_days_that_the_platform_has_forgotten_are_not_asked_for_and_said_to_be(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    server = simulator()
+    days = [DAY - timedelta(days=days) for days in (91, 90)]
+    for day in days:
+        send(lake, ids_sent(NOON, 2), sent_at=datetime(day.year, day.month, day.day, 23, tzinfo=UTC))
+    tally = go(server, *days)
+    assert tally.not_asked == (days[0],)
+    assert {row["sent_date"] for row in stored(lake, DELIVERY_REPORTS)} == {days[1]}
 
 
 def test_a_day_without_messages_costs_nothing(simulator: Simulate, go: Follow) -> None:

@@ -1,0 +1,67 @@
+"""Run config of the job: what a person sets in the launchpad reaches the API, and the run says what it left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.definitions import JOB, build_definitions
+from assets.resources import Workspace
+from assets.schedules import RANGE_END, RANGE_START
+from pipeline.settings import given_settings
+from pipeline.simulator.sample_logs import write_sent_logs
+from pipeline.simulator.server import SimulatorOptions, running
+
+Run = Callable[..., dict[str, Any]]
+NOW = datetime.now(UTC)
+OLD, TODAY = NOW.date() - timedelta(days=95), NOW.date()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Run the job over some days with a config; return the metadata of its answers and its log."""
+    before = os.umask(0o077)
+    write_sent_logs(tmp_path, messages=60, days=[OLD, TODAY], now=NOW, app_id="app")
+    options = SimulatorOptions(api_key="key", api_secret="secret")
+    with running(options) as simulator, dg.DagsterInstance.ephemeral() as instance:
+        settings = given_settings(
+            tmp_path, api_base_url=simulator.base_url, api_key="key", api_secret="secret",
+            sent_logs="sent-{date}.jsonl", batch_size=10, start_date=OLD,
+        )  # fmt: skip
+        job = build_definitions(settings, Workspace(lambda: settings)).resolve_job_def(JOB)
+
+        def execute(**config: Any) -> dict[str, Any]:
+            calls = len(simulator.calls)
+            result = job.execute_in_process(
+                instance=instance,
+                tags={RANGE_START: OLD.isoformat(), RANGE_END: TODAY.isoformat()},
+                run_config={
+                    "ops": {"delivery_reports": {"config": config}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+            )
+            metadata = result.asset_materializations_for_node("delivery_reports")[-1].metadata
+            said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+            return {"said": said, "calls": len(simulator.calls) - calls} | {k: v.value for k, v in metadata.items()}
+
+        yield execute
+    os.umask(before)
+
+
+def test_a_cap_on_calls_a_list_of_apps_and_force_are_run_config_and_old_days_are_not_asked_for(run: Run) -> None:
+    found = run(max_calls=2)
+    assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (2, 10, 5)
+    assert [line for line in found["said"] if line.startswith("10 messages that are due were left")]
+    (line,) = [line for line in found["said"] if "were not asked for" in line]
+    assert line.startswith(f"5 days ({OLD} to {OLD + timedelta(days=4)}) were not asked for: the platform remembers 90")
+    assert run(apps=["another"])["calls"] == 0
+    found = run()
+    assert (found["calls"], found["left_to_next_run"]) == (1, 0)
+    assert run()["calls"] == 0
+    assert run(force=True)["calls"] in {0, 1}  # what is final is asked for no more
