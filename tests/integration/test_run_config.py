@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,11 @@ def run(tmp_path: Path) -> Iterator[Run]:
         )  # fmt: skip
         job = build_definitions(settings, Workspace(lambda: settings)).resolve_job_def(JOB)
 
-        def execute(**config: Any) -> dict[str, Any]:
+        def execute(day: date, **config: Any) -> dict[str, Any]:
             calls = len(simulator.calls)
             result = job.execute_in_process(
                 instance=instance,
-                tags={RANGE_START: OLD.isoformat(), RANGE_END: TODAY.isoformat()},
+                tags={RANGE_START: day.isoformat(), RANGE_END: day.isoformat()},
                 run_config={
                     "ops": {"delivery_reports": {"config": config}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -55,13 +55,13 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_a_cap_on_calls_a_list_of_apps_and_force_are_run_config_and_old_days_are_not_asked_for(run: Run) -> None:
-    found = run(max_calls=2)
-    assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (2, 10, 5)
+    found = run(OLD)
+    assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (0, 0, 1)
+    (line,) = [line for line in found["said"] if "not asked for" in line]
+    assert line.startswith(f"1 days ({OLD} to {OLD}) were not asked for: the platform remembers 90")
+    assert run(TODAY, apps=["another"])["calls"] == 0
+    found = run(TODAY, max_calls=2)
+    assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (2, 10, 0)
     assert [line for line in found["said"] if line.startswith("10 messages that are due were left")]
-    (line,) = [line for line in found["said"] if "were not asked for" in line]
-    assert line.startswith(f"5 days ({OLD} to {OLD + timedelta(days=4)}) were not asked for: the platform remembers 90")
-    assert run(apps=["another"])["calls"] == 0
-    found = run()
+    found = run(TODAY)
     assert (found["calls"], found["left_to_next_run"]) == (1, 0)
-    assert run()["calls"] == 0
-    assert run(force=True)["calls"] in {0, 1}  # what is final is asked for no more
