@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -198,6 +198,36 @@ def rebuild(first: datetime | None, last: datetime | None) -> None:
         from assets.refresh import rebuild as rebuild_days  # noqa: PLC0415
 
         rebuild_days(settings, first=_day(first), last=_day(last))
+
+
+@main.command()
+def doctor() -> None:
+    """Check settings, logs, lake, clock and credentials, with one real call; say what to mend.
+
+    Exit status: 0 all is well, 1 something is to be mended, 2 it is a setting.
+    """
+    from pipeline.settings import load_settings  # noqa: PLC0415
+
+    with said_plainly():
+        settings = load_settings()
+        from pipeline.doctor import examine, shown, worst_status  # noqa: PLC0415
+
+        findings = examine(settings, now=datetime.now(UTC))
+        for finding in findings:
+            click.echo(shown(finding))
+        sys.exit(worst_status(findings))
+
+
+@main.command()
+def status() -> None:
+    """Say where things stand: partitions, what is outstanding and since when, what is due, the last publication."""
+    from pipeline.settings import load_settings  # noqa: PLC0415
+
+    with said_plainly():
+        settings = load_settings()
+        from assets.refresh import say_status  # noqa: PLC0415
+
+        say_status(settings)
 
 
 @main.command()

@@ -25,6 +25,7 @@ from pipeline.open_days import open_days
 from pipeline.page import write_page
 from pipeline.publish import PUBLISHING, Publication, publish
 from pipeline.settings import Settings
+from pipeline.status import shown, status_of
 from pipeline.tables import SENT_MESSAGES
 
 RECENT_DAYS: Final = 3
@@ -103,6 +104,18 @@ def forget_number(settings: Settings, number: str) -> None:
     click.echo(f"erased from rows of {_listed(tally.rows)}; {tally.left} rows of any file still hold it")
     if tally.left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
+
+
+@storage_failures()
+def say_status(settings: Settings) -> None:
+    """Print where things stand.
+
+    Raises:
+        SettingsError: there is no lake.
+        LakeError: it can't be read.
+    """
+    status = status_of(lake=_existing_lake(settings), settings=settings, now=utc_now())
+    click.echo(shown(status, zone=settings.timezone.key))
 
 
 def _existing_lake(settings: Settings) -> Lake:

@@ -61,8 +61,7 @@ class Workspace:
         """
         if self._lake is None:
             settings = self.settings
-            recorded = {"SMS_TIMEZONE": settings.timezone.key, "SMS_NUMBERS": settings.numbers}
-            self._lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=recorded)
+            self._lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
         return self._lake
 
     def accounts(self) -> Accounts:

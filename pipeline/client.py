@@ -21,7 +21,7 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from pipeline.accounts import Account
-from pipeline.answers import judge_response
+from pipeline.answers import clock_offset, judge_response
 from pipeline.errors import ApiRefused, BatchFailed, CallError, CapReached, ClockSkewed, Throttled, TransientError
 from pipeline.pacing import Pace
 from pipeline.protocol.batching import Batch, query_of
@@ -98,6 +98,7 @@ class _Base:
         self.path = httpx.URL(self.url).raw_path.decode("ascii")  # percent-encoded, as it goes on the wire
         self.pace = Pace(rate, clock=clock.tick, sleep=clock.sleep)
         self.offset_seconds = 0.0
+        self.seen_offset_seconds: float | None = None
         self.failures_in_a_row = 0
 
 
@@ -153,6 +154,10 @@ class Gateway:
     def clock_offsets(self) -> dict[str, float]:
         """Return what the platform's clock shows beyond ours, in seconds, by base URL, where it was learnt."""
         return {url: base.offset_seconds for url, base in self._bases.items() if base.offset_seconds}
+
+    def seen_offsets(self) -> dict[str, float | None]:
+        """Return what the platform's clock showed beyond ours in its latest answer, by base URL; None: no answer."""
+        return {url: base.seen_offset_seconds for url, base in self._bases.items()}
 
     async def ask(self, batch: Batch, account: Account, ledger: Ledger) -> Reply:
         """Ask for one batch until there is an answer or no use in asking on.
@@ -267,6 +272,7 @@ class Gateway:
             ledger.stop(self._clock.tick())
         observed_at = self._clock.now()
         ledger.http_status = response.status_code
+        base.seen_offset_seconds = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
         try:
             envelope = judge_response(response, body, sent_at=sent_at, observed_at=observed_at)
         except CallError as error:

@@ -74,7 +74,7 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     Raises:
         LakeError: the lake can't be read or written.
     """
-    rules = _rules(settings, now)
+    rules = log_rules(settings, now)
     found = find_log_files(settings.sent_logs, days)
     tally = CollectTally(files_matched=len(found))
     present = lake.snapshot(SENT_MESSAGES)
@@ -105,7 +105,8 @@ def unread_logs(*, lake: Lake, settings: Settings) -> list[LogFile]:
     ]
 
 
-def _rules(settings: Settings, now: datetime) -> LogRules:
+def log_rules(settings: Settings, now: datetime) -> LogRules:
+    """Return the rules that logs are read by."""
     return LogRules(
         log_zone=settings.sent_log_timezone,
         partition_zone=settings.timezone,

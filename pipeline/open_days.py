@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+import duckdb
+
 from pipeline.lake import Lake
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
 from pipeline.settings import Settings
@@ -21,12 +23,23 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
     """
     sent, derived = lake.snapshot(SENT_MESSAGES), lake.snapshot(MESSAGES)
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        show_files(connection, DELIVERY_ROLLUPS_DAILY, lake.snapshot(DELIVERY_ROLLUPS_DAILY).files)
-        counted = dict(rows_of(connection, query("closed_days")))
+        counted = _counted(connection, lake)
         candidates = [day for day in derived.days() if not counted.get(day, False)]
         show_files(connection, MESSAGES, derived.of(candidates))
         days = {day for (day,) in rows_of(connection, query("open_days"), _parameters(settings, now))}
     return days | (set(sent.days()) - counted.keys())
+
+
+def days_not_closed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[date]:
+    """Return the days that have a message which is not final, or rates that don't tell."""
+    counted = _counted(connection, lake)
+    return [day for day in lake.snapshot(MESSAGES).days() if not counted.get(day, False)]
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, lake: Lake) -> dict[date, bool]:
+    """Return the days that have rates, and whether each message of them is final."""
+    show_files(connection, DELIVERY_ROLLUPS_DAILY, lake.snapshot(DELIVERY_ROLLUPS_DAILY).files)
+    return dict(rows_of(connection, query("closed_days")))
 
 
 def _parameters(settings: Settings, now: datetime) -> dict[str, Scalar]:

@@ -162,6 +162,11 @@ class Settings(BaseSettings):
         """Age after which an id that was answered before is asked for no more."""
         return timedelta(days=self.give_up_after_days)
 
+    @property
+    def recorded(self) -> dict[str, str]:
+        """The settings that stay the same for the life of a lake, by name."""
+        return {"SMS_TIMEZONE": self.timezone.key, "SMS_NUMBERS": self.numbers}
+
     def today(self, now: datetime) -> date:
         """Return the partition of the instant `now`."""
         return now.astimezone(self.timezone).date()

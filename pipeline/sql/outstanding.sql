@@ -1,0 +1,9 @@
+-- Grain: one row a state of messages that are not final: how many, and when the oldest was sent.
+SELECT
+  delivery_status,
+  count(*) AS messages,
+  min(sent_at) AS oldest_sent_at
+FROM messages
+WHERE NOT is_final
+GROUP BY delivery_status
+ORDER BY oldest_sent_at;

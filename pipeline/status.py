@@ -1,0 +1,139 @@
+"""Use case: where things stand: partitions, what is outstanding and since when, what is due, the last publication."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+
+from pipeline.due import Due, what_is_due
+from pipeline.errors import LakeError
+from pipeline.lake import Lake
+from pipeline.open_days import days_not_closed
+from pipeline.settings import Settings
+from pipeline.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES
+from pipeline.warehouse import connect, literal, query, rows_of, show_files
+
+
+@dataclass(frozen=True)
+class Outstanding:
+    """Messages of one state that is not final; unknown ones are asked for no more, the others are."""
+
+    delivery_status: str
+    messages: int
+    oldest_sent_at: datetime
+
+
+@dataclass(frozen=True)
+class LastPublication:
+    """The published file.
+
+    Attributes:
+        published_at: when it was made, UTC.
+        data_as_of: when its latest answer arrived, UTC; None before the first.
+        tables_behind: tables that have changed in the lake since.
+    """
+
+    published_at: datetime
+    data_as_of: datetime | None
+    tables_behind: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where things stand.
+
+    Attributes:
+        days: partitions that have messages, in order.
+        messages: sent messages.
+        outstanding: messages that are not final, by state, the one with the oldest first.
+        due: what a run has to do now.
+        published: the last publication, None where there is none.
+    """
+
+    days: tuple[date, ...]
+    messages: int
+    outstanding: tuple[Outstanding, ...]
+    due: Due
+    published: LastPublication | None
+
+
+def status_of(*, lake: Lake, settings: Settings, now: datetime) -> Status:
+    """Find out where things stand; no log is opened, no call made.
+
+    Raises:
+        LakeError: lake or published file can't be read.
+    """
+    sent = lake.snapshot(SENT_MESSAGES)
+    return Status(
+        days=tuple(sent.days()),
+        messages=sent.rows,
+        outstanding=_outstanding(lake, settings),
+        due=what_is_due(lake=lake, settings=settings, now=now),
+        published=last_publication(lake=lake, settings=settings),
+    )
+
+
+def _outstanding(lake: Lake, settings: Settings) -> tuple[Outstanding, ...]:
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        days = days_not_closed(connection, lake)
+        show_files(connection, MESSAGES, lake.snapshot(MESSAGES).of(days))
+        return tuple(Outstanding(*row) for row in rows_of(connection, query("outstanding")))
+
+
+def last_publication(*, lake: Lake, settings: Settings) -> LastPublication | None:
+    """Return what the published file says of itself, None where there is none.
+
+    Raises:
+        LakeError: it can't be read.
+    """
+    if not settings.duckdb.exists():
+        return None
+    versions = {table.name: lake.snapshot(table).version for table in LAKE_TABLES}
+    rows = _snapshot_info(settings.duckdb)
+    behind = tuple(name for name, version, *_ in rows if versions.get(name, version) != version)
+    return LastPublication(rows[0][2], rows[0][3], behind)
+
+
+def _snapshot_info(path: Path) -> list[tuple[str, int, datetime, datetime | None]]:
+    try:
+        with duckdb.connect() as connection:  # attached, so that a file which this process has open is read anew
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"ATTACH {literal(str(path))} AS published (READ_ONLY)")
+            return rows_of(
+                connection,
+                "SELECT table_name, lake_version, published_at, data_as_of FROM published.snapshot_info",
+            )
+    except duckdb.Error as error:
+        raise LakeError(f"SMS_DUCKDB: {path} can't be read: {error}") from error
+
+
+def shown(status: Status, *, zone: str) -> str:
+    """Return the lines that a person reads."""
+    days = f"{len(status.days):,} days, {status.days[0]} to {status.days[-1]} ({zone})" if status.days else "none yet"
+    lines = [f"partitions   {days}", f"messages     {status.messages:,}"]
+    lines += [
+        f"outstanding  {row.messages:,} {row.delivery_status}, the oldest sent {_moment(row.oldest_sent_at)}"
+        for row in status.outstanding
+    ]
+    if not status.outstanding:
+        lines.append("outstanding  none")
+    span = f": {status.due.range[0]} to {status.due.range[1]}" if status.due.range else ""
+    lines.append(f"due          {status.due.reason}{span}")
+    return "\n".join([*lines, f"published    {_published(status.published)}"])
+
+
+def _published(publication: LastPublication | None) -> str:
+    if publication is None:
+        return "never; `sms-delivery publish` or the next run does"
+    as_of = _moment(publication.data_as_of) if publication.data_as_of else "none yet"
+    behind = ", ".join(publication.tables_behind)
+    return f"{_moment(publication.published_at)}, answers up to {as_of}" + (
+        f"; changed since: {behind}" if behind else ""
+    )
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

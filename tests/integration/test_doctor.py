@@ -1,0 +1,171 @@
+"""`doctor` and `status`: each thing that can be wrong is one line that says what to mend, and an exit status."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from assets.cli import main
+from pipeline.doctor import Finding, examine
+from pipeline.settings import Settings, given_settings
+from pipeline.simulator.faults import Faults
+from pipeline.simulator.sample_logs import write_sent_logs
+from pipeline.simulator.server import Running, SimulatorOptions, running
+from pipeline.status import status_of
+from tests.integration.test_maintenance import World
+from tests.worlds.places import Place, opened_place, write_logs
+
+KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"
+Examine = Callable[..., dict[str, Finding]]
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Iterator[Examine]:
+    """Examine settings that are right but for the values given, against a simulator with the options given."""
+    now = datetime.now(UTC)
+    write_sent_logs(tmp_path / "logs", messages=50, days=[now.date()], now=now, app_id="app")
+    before = os.umask(0o077)
+
+    def found(*, ahead: float = 0, faults: str | None = None, **values: Any) -> dict[str, Finding]:
+        struck = Faults.from_specs([faults] if faults else [])
+        chosen = SimulatorOptions(api_key=KEY, api_secret=SECRET, faults=struck)
+        with running(chosen, clock=lambda: datetime.now(UTC) + timedelta(seconds=ahead)) as server:
+            findings = examine(settings_of(server, **values), now=now)
+        for finding in findings:
+            assert SECRET not in finding.text
+            assert not re.search(r"\d{7}", finding.text.replace(str(tmp_path), "")), finding.text
+        return {finding.subject: finding for finding in findings}
+
+    def settings_of(server: Running, **values: Any) -> Settings:
+        right = {
+            "api_base_url": server.base_url,
+            "api_key": KEY,
+            "api_secret": SECRET,
+            "sent_logs": "logs/sent-{date}.jsonl",
+        }
+        return given_settings(tmp_path, **(right | values))
+
+    yield found
+    os.umask(before)
+
+
+def wrong(findings: dict[str, Finding]) -> dict[str, str]:
+    return {subject: finding.text for subject, finding in findings.items() if not finding.ok}
+
+
+def test_where_all_is_well_every_line_is_ok_and_nothing_is_made(look: Examine, tmp_path: Path) -> None:
+    findings = look()
+    assert list(findings) == ["settings", "sent logs", "lake", "credentials", "clock"]
+    assert wrong(findings) == {}
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_wrong_secret_names_the_settings_to_mend(look: Examine) -> None:
+    findings = wrong(look(api_secret="another-secret-2718281"))
+    assert list(findings) == ["credentials"]
+    assert "SMS_API_KEY and SMS_API_SECRET" in findings["credentials"]
+
+
+@pytest.mark.parametrize("seconds", [-900, 900])
+def test_a_clock_that_is_off_is_told_and_the_credentials_are_found_good_all_the_same(
+    look: Examine, seconds: int
+) -> None:
+    findings = wrong(look(ahead=seconds))
+    assert list(findings) == ["clock"]
+    told = re.search(r" ([+-]\d+) s from this machine's: mend", findings["clock"])
+    assert told
+    assert abs(int(told[1]) - seconds) < 3
+
+
+def test_a_platform_that_can_not_be_reached_is_told(look: Examine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    findings = wrong(look(api_base_url=f"http://127.0.0.1:{port}/sms"))
+    assert list(findings) == ["credentials", "clock"]
+    assert f"127.0.0.1:{port}" in findings["credentials"]
+
+
+def test_an_html_answer_is_told(look: Examine) -> None:
+    findings = wrong(look(faults="html=1"))
+    assert "HTTP 200" in findings["credentials"]
+
+
+def test_no_logs_are_told_and_the_app_of_the_settings_is_asked_for(look: Examine) -> None:
+    findings = look(sent_logs="elsewhere/{date}.jsonl", app_id="app")
+    assert list(wrong(findings)) == ["sent logs"]
+    assert "SMS_SENT_LOGS" in findings["sent logs"].text
+    assert "app app" in findings["credentials"].text
+    assert wrong(look(sent_logs="elsewhere/{date}.jsonl"))["credentials"].startswith("SMS_APP_ID: ")
+
+
+def test_an_id_that_the_platform_finds_abnormal_shows_that_the_credentials_are_good(look: Examine) -> None:
+    assert wrong(look(faults="-14=1")) == {}
+
+
+def test_each_account_is_asked_for(look: Examine, tmp_path: Path) -> None:
+    (tmp_path / "accounts.toml").write_text(f'[apps.other]\napi_key = "{KEY}"\napi_secret = "not-that-one"\n')
+    findings = look(accounts=tmp_path / "accounts.toml")
+    assert "app other" in findings["credentials"].text
+    assert not findings["credentials"].ok
+
+
+def test_a_lake_of_other_settings_is_told(look: Examine, tmp_path: Path) -> None:
+    lake = tmp_path / "data" / "lake"
+    lake.mkdir(parents=True)
+    (lake / "settings.json").write_text('{"SMS_TIMEZONE": "Asia/Tokyo"}')
+    assert wrong(look())["lake"].startswith("SMS_TIMEZONE: ")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with opened_place(tmp_path) as place:
+        yield place
+
+
+def command(place: Place, monkeypatch: pytest.MonkeyPatch, *arguments: str, **environment: str) -> Result:
+    monkeypatch.chdir(place.folder)
+    return CliRunner().invoke(main, arguments, env=place.environment | environment)
+
+
+def test_the_command_ends_with_0_1_or_2(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_logs(place, 20)
+    good = command(place, monkeypatch, "doctor")
+    assert (good.exit_code, len(place.simulator.calls)) == (0, 1)
+    assert {line.split()[0] for line in good.output.splitlines()} == {"ok"}
+    bad = command(place, monkeypatch, "doctor", SMS_API_SECRET="another-one-entirely")
+    assert bad.exit_code == 1
+    assert "mend  credentials" in bad.output
+    assert command(place, monkeypatch, "doctor", SMS_API_SECRET="").exit_code == 2
+    assert command(place, monkeypatch, "doctor", SMS_BATCH_SIZE="0").exit_code == 2
+    assert command(place, monkeypatch, "status").exit_code == 2
+
+
+def test_status_says_what_is_there_what_is_outstanding_and_when_it_was_published(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    world = World(tmp_path)
+    now = datetime.now(UTC)
+    status = status_of(lake=world.lake, settings=world.settings, now=now)
+    assert (status.messages, status.outstanding, status.published) == (6, (), None)
+    world.send("7")
+    world.answer("7", "sending")
+    world.derive()
+    world.publish()
+    status = status_of(lake=world.lake, settings=world.settings, now=now)
+    assert [(row.delivery_status, row.messages) for row in status.outstanding] == [("unknown", 1)]
+    assert status.published is not None
+    assert status.published.tables_behind == ()
+    assert status.published.data_as_of is not None
+    world.send("8")
+    status = status_of(lake=world.lake, settings=world.settings, now=now)
+    os.umask(before)
+    assert status.published is not None
+    assert status.published.tables_behind == ("sent_messages",)
+    assert (status.messages, len(status.days)) == (8, 1)
