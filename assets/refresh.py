@@ -99,6 +99,7 @@ def forget_number(settings: Settings, number: str) -> None:
     """
     lake = _existing_lake(settings)
     tally = forget(number, lake=lake, settings=settings)
+    derive_rates([], lake=lake, settings=settings, now=utc_now())
     publish_again(settings)
     remove_old_files(number, lake=lake, settings=settings, tally=tally)
     click.echo(f"erased from rows of {_listed(tally.rows)}; {tally.left} rows of any file still hold it")

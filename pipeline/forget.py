@@ -16,14 +16,25 @@ from pipeline.errors import SettingsError
 from pipeline.forgotten import note_forgotten
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.numbers import digits_of, treat_number
+from pipeline.rate_copy import forget_copy
 from pipeline.settings import Settings, number_policy
-from pipeline.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, SENT_MESSAGES, Table
+from pipeline.tables import (
+    API_CALLS,
+    DELIVERY_REPORTS,
+    LAKE_TABLES,
+    MESSAGES,
+    RATE_PUBLICATIONS,
+    REJECTED_RECORDS,
+    SENT_MESSAGES,
+    Table,
+)
 from pipeline.warehouse import connect, literal, relation, rows_of, show_files, write_partition
 
 SHORTEST: Final = 7
 """Digits below which a text is no phone number, and erasing it would hit others."""
-_TABLES: Final = (SENT_MESSAGES, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, API_CALLS)
-_FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id")
+_TABLES: Final = (SENT_MESSAGES, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, API_CALLS, RATE_PUBLICATIONS)
+"""Tables that are rewritten; rates are derived from `messages` again."""
+_FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value")
 _TRIES: Final = 20
 
 
@@ -50,7 +61,9 @@ class _Number:
         return " OR ".join(f"coalesce({part}, false)" for part in parts) or "false"
 
     def erased(self, table: Table) -> str:
-        """Return the SELECT of all a table's rows without the number."""
+        """Return the SELECT of all a table's rows without the number; a bucket that is named by it goes."""
+        if table is RATE_PUBLICATIONS:
+            return f"SELECT * FROM {table.name} WHERE NOT ({self.condition(table)})"
         parts = [f"regexp_replace({name}, {literal(self.pattern)}, '', 'g') AS {name}" for name in _free_text_of(table)]
         if "number" in table.column_names and self.stored is not None:
             parts.append(f"CASE WHEN number = {literal(self.stored)} THEN NULL ELSE number END AS number")
@@ -59,6 +72,8 @@ class _Number:
 
 def forget(number: str, *, lake: Lake, settings: Settings) -> ForgetTally:
     """Rewrite every file that holds the number; the old ones go with `remove_old_files`, after a publication.
+
+    A number may have been logged as sender: rates are to be derived again before that publication.
 
     With `SMS_NUMBERS=mask` every number that is masked to the same text is erased: they can't be told apart.
 
@@ -72,16 +87,17 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> ForgetTally:
         _note_messages(connection, lake, wanted)
         for table in _TABLES:
             tally.rows[table.name] = _erase(connection, lake, table, wanted)
+    forget_copy(lake)
     return tally
 
 
 def remove_old_files(number: str, *, lake: Lake, settings: Settings, tally: ForgetTally) -> None:
     """Delete every file that no table names, and count the rows of all that are left for the number."""
     wanted = _number(number, settings)
-    for table in _TABLES:
+    for table in LAKE_TABLES:
         lake.delete_unnamed(table)
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        for table in _TABLES:
+        for table in LAKE_TABLES:
             show_files(connection, table, lake.files_there(table))
             ((rows,),) = rows_of(connection, f"SELECT count(*) FROM {table.name} WHERE {wanted.condition(table)}")
             tally.left += rows

@@ -142,7 +142,9 @@ class Lake:
         """
         if not self.folder.is_dir():
             raise LakeError(f"the lake {self.folder} has gone; the next run makes a new one from the sent logs")
-        folder = self.folder_of(table) / f"{PARTITION_KEY}={sent_date or NO_DATE}"
+        folder = self.folder_of(table)
+        if table.is_partitioned:
+            folder /= f"{PARTITION_KEY}={sent_date or NO_DATE}"
         folder.mkdir(parents=True, exist_ok=True)
         name = f"part-{uuid.uuid4()}"
         return folder / f"{stand_in_name(name, in_place_of) if in_place_of else name}.parquet"
@@ -156,7 +158,7 @@ class Lake:
             sent_date: the partition.
         """
         path = self.new_file(table, sent_date)
-        rows = rows.select([n for n in table.column_names if n != PARTITION_KEY])
+        rows = rows.select([column.name for column in table.stored_columns])
         with self.removed_unless_written(path):
             pq.write_table(rows, path, compression=COMPRESSION)
         latest = None
@@ -243,11 +245,11 @@ class Lake:
         if not root.is_dir():  # Delta would make a log that begins in its middle
             raise FileNotFoundError(errno.ENOENT, "the table's folder has gone", str(root))
         base.handle.create_write_transaction(
-            [add_action(file, root, data_change=data_change) for file in add]
-            + [remove_action(file, root, data_change=data_change) for file in remove],
+            [add_action(base.table, file, root, data_change=data_change) for file in add]
+            + [remove_action(base.table, file, root, data_change=data_change) for file in remove],
             "append",
             arrow_schema(base.table),
-            [PARTITION_KEY],
+            base.table.partition_keys,
             commit_properties=CommitProperties(
                 max_commit_retries=0,
                 app_transactions=[Transaction(name, version) for name, version in names.items()],
@@ -269,7 +271,7 @@ class Lake:
 
     def files_there(self, table: Table) -> list[DataFile]:
         """Return every Parquet file in a table's folder, whether a version names it or not."""
-        files = self.folder_of(table).glob(f"{PARTITION_KEY}=*/*.parquet")
+        files = self.folder_of(table).glob(f"{PARTITION_KEY}=*/*.parquet" if table.is_partitioned else "*.parquet")
         return [DataFile(path, None, rows=0, size=path.stat().st_size) for path in sorted(files)]
 
     def lock(self, name: str, *, seconds: float = -1) -> AbstractContextManager[None]:
@@ -332,7 +334,7 @@ class Lake:
                 folder,
                 schema=arrow_schema(table),
                 mode="ignore",
-                partition_by=[PARTITION_KEY],
+                partition_by=table.partition_keys,
                 name=table.name,
                 description=table.row,
             )

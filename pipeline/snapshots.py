@@ -106,6 +106,8 @@ def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
     """List a table's files at the version of a handle."""
     actions = pa.table(handle.get_add_actions(flatten=True))
     latest = actions["max.observed_at"].to_pylist() if "max.observed_at" in actions.column_names else None
+    if not table.is_partitioned:
+        actions = actions.append_column(f"partition.{PARTITION_KEY}", pa.nulls(actions.num_rows))
     columns = ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes", "modification_time")
     files = tuple(
         DataFile(folder / unquote(path), day, rows, size, latest[row] if latest else None, added_ms)
@@ -126,7 +128,7 @@ def stand_in_name(name: str, replaced: Iterable[DataFile]) -> str:
     return f"{name}-for-{mark_of(replaced):016x}"
 
 
-def add_action(file: DataFile, root: Path, *, data_change: bool) -> AddAction:
+def add_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> AddAction:
     """Return the entry that makes a file part of the table in a folder."""
     stats: dict[str, object] = {"numRecords": file.rows}
     if file.latest is not None:
@@ -134,20 +136,21 @@ def add_action(file: DataFile, root: Path, *, data_change: bool) -> AddAction:
     return AddAction(
         str(file.path.relative_to(root)),
         file.size,
-        _partition_values(file),
+        _partition_values(table, file),
         file.added_ms or now_ms(),
         data_change=data_change,
         stats=json.dumps(stats),
     )
 
 
-def remove_action(file: DataFile, root: Path, *, data_change: bool) -> RemoveAction:
+def remove_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> RemoveAction:
     """Return the entry that takes a file out of the table in a folder."""
-    return RemoveAction(str(file.path.relative_to(root)), data_change, now_ms(), file.size, _partition_values(file))
+    values = _partition_values(table, file)
+    return RemoveAction(str(file.path.relative_to(root)), data_change, now_ms(), file.size, values)
 
 
-def _partition_values(file: DataFile) -> dict[str, str | None]:
-    return {PARTITION_KEY: file.sent_date.isoformat() if file.sent_date else None}
+def _partition_values(table: Table, file: DataFile) -> dict[str, str | None]:
+    return dict.fromkeys(table.partition_keys, file.sent_date.isoformat() if file.sent_date else None)
 
 
 def now_ms() -> int:

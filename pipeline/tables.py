@@ -30,17 +30,32 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its name, what a row is, its columns in order, and the key that makes a row unique."""
+    """A table: its name, what a row is, its columns in order, and the key that makes a row unique.
+
+    Attributes:
+        is_partitioned: its files lie in a folder for each day and leave the day out; else a file holds any days.
+    """
 
     name: str
     row: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    is_partitioned: bool = True
 
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns, in order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def stored_columns(self) -> tuple[Column, ...]:
+        """Columns that its files hold: a partition key stands in the folder's name instead."""
+        return tuple(c for c in self.columns if not (self.is_partitioned and c.name == PARTITION_KEY))
+
+    @property
+    def partition_keys(self) -> list[str]:
+        """Columns by which its files lie in folders."""
+        return [PARTITION_KEY] if self.is_partitioned else []
 
 
 _APP_ID = Column("app_id", "VARCHAR", "App (appId) that the message was sent with.")
@@ -205,7 +220,7 @@ _LATENCY_NOTE: Final = (
     " of delivered messages in seconds, by the platform's receive time (the vendor's pages disagree on whether that is "
     "receive or send time); percentiles don't add up over rows."
 )
-_MEASURES: Final = (
+MEASURES: Final = (
     *_COUNTS,
     *RATES,
     Column("latency_p50_seconds", "DOUBLE", "Median latency" + _LATENCY_NOTE),
@@ -230,25 +245,25 @@ _DIMENSION: Final = (
 DELIVERY_RATES_DAILY: Final = Table(
     "delivery_rates_daily",
     "One row a day of sending, app, country and sender.",
-    (_SENT_DATE, _APP_ID, _COUNTRY, _SENDER_ID, *_MEASURES),
+    (_SENT_DATE, _APP_ID, _COUNTRY, _SENDER_ID, *MEASURES),
     ("sent_date", "app_id", "country", "sender_id"),
 )
 DELIVERY_RATES_HOURLY: Final = Table(
     "delivery_rates_hourly",
     "One row an hour of sending, app, country and sender.",
-    (_SENT_DATE, _SENT_HOUR, _APP_ID, _COUNTRY, _SENDER_ID, *_MEASURES),
+    (_SENT_DATE, _SENT_HOUR, _APP_ID, _COUNTRY, _SENDER_ID, *MEASURES),
     ("sent_date", "sent_hour", "app_id", "country", "sender_id"),
 )
 DELIVERY_ROLLUPS_DAILY: Final = Table(
     "delivery_rollups_daily",
     "One row a day of sending as a whole, and one for each app, country and sender in it.",
-    (_SENT_DATE, *_DIMENSION, *_MEASURES),
+    (_SENT_DATE, *_DIMENSION, *MEASURES),
     ("sent_date", "dimension", "value"),
 )
 DELIVERY_ROLLUPS_HOURLY: Final = Table(
     "delivery_rollups_hourly",
     "One row an hour of sending as a whole, and one for each app, country and sender in it.",
-    (_SENT_DATE, _SENT_HOUR, *_DIMENSION, *_MEASURES),
+    (_SENT_DATE, _SENT_HOUR, *_DIMENSION, *MEASURES),
     ("sent_date", "sent_hour", "dimension", "value"),
 )
 
@@ -258,7 +273,27 @@ RATE_TABLES: Final = (
     DELIVERY_ROLLUPS_DAILY,
     DELIVERY_ROLLUPS_HOURLY,
 )
-DETAIL_TABLES: Final = (MESSAGES, SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS, REJECTED_RECORDS)
+RATE_PUBLICATIONS: Final = Table(
+    "rate_publications",
+    "One row a publication of a bucket of delivery_rollups_daily: the first in which it was mature, and each later one "
+    "in which it had changed. Only grows; the view revisions shows the changes.",
+    (
+        Column("publication", "BIGINT", "Number of the publication that recorded the row, from 1; later is greater."),
+        Column("published_at", "TIMESTAMPTZ", "When that publication was made."),
+        *DELIVERY_ROLLUPS_DAILY.columns,
+    ),
+    (*DELIVERY_ROLLUPS_DAILY.key, "publication"),
+    is_partitioned=False,
+)
+
+DETAIL_TABLES: Final = (
+    MESSAGES,
+    SENT_MESSAGES,
+    DELIVERY_REPORTS,
+    API_CALLS,
+    REJECTED_RECORDS,
+    RATE_PUBLICATIONS,
+)
 """Tables that the published file shows as views over the lake's Parquet files."""
 LAKE_TABLES: Final = (*DETAIL_TABLES, *RATE_TABLES)
 

@@ -92,6 +92,20 @@ VIEWS: Final = (
         },
     ),
     View(
+        "revisions",
+        "One row a measure of a day's bucket that was published as mature and has changed since (a late answer, a late "
+        "log, rates derived again), newest first: its values in two successive rows of rate_publications.",
+        {
+            "revised_at": "When the changed value was published.",
+            "sent_date": "Day of sending of the bucket.",
+            "dimension": "What the bucket is cut by: all, app_id, country or sender_id.",
+            "value": "The app, country or sender; null for all, and where it is not known.",
+            "measure": "Column of delivery_rollups_daily that changed; is_mature is 1 or 0.",
+            "from_value": "What had been published until then; null where there was none.",
+            "to_value": "What was published then; null where there is none, counts 0 where the bucket has gone.",
+        },
+    ),
+    View(
         "api_health",
         "One row an app and hour (UTC) of asking, from api_calls.",
         {

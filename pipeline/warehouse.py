@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
 from pipeline.lake import COMPRESSION, DataFile, Lake
 from pipeline.tables import PARTITION_KEY, Table
 
+STORAGE_VERSION: Final = "v1.0.0"
+"""DuckDB's storage format, the oldest that has all we need: older tools open the files too."""
 Scalar = str | int | float | bool | datetime | None
 
 
@@ -70,15 +72,24 @@ def relation(table: Table, data_files: Sequence[DataFile]) -> str:
         return f"SELECT {columns} WHERE false"
     names = ", ".join(literal(str(file.path)) for file in data_files)
     columns = ", ".join(table.column_names)
-    return (
-        f"SELECT {columns} FROM read_parquet([{names}], hive_partitioning = true, "
-        f"hive_types = {{'{PARTITION_KEY}': DATE}})"
+    partitions = (
+        f", hive_partitioning = true, hive_types = {{'{PARTITION_KEY}': DATE}}"
+        if table.is_partitioned
+        else ", hive_partitioning = false"
     )
+    return f"SELECT {columns} FROM read_parquet([{names}]{partitions})"
 
 
 def show_files(connection: duckdb.DuckDBPyConnection, table: Table, data_files: Sequence[DataFile]) -> None:
     """Make files of a table readable under the table's name, for this connection."""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {table.name} AS {relation(table, data_files)}")
+
+
+def create_table(connection: duckdb.DuckDBPyConnection, table: Table, *, catalog: str | None = None) -> None:
+    """Make an empty table of a file that is attached, or of the one in use, unless it is there."""
+    columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
+    place = f"{catalog}." if catalog else ""
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {place}{table.name} ({columns})")
 
 
 def rows_of(
@@ -105,11 +116,7 @@ def write_partition(
     other files, these are named in `in_place_of`.
     """
     path = lake.new_file(table, day, in_place_of=in_place_of)
-    columns = ", ".join(
-        f"CAST({column.name} AS {column.type}) AS {column.name}"
-        for column in table.columns
-        if column.name != PARTITION_KEY
-    )
+    columns = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in table.stored_columns)
     options = f"FORMAT parquet, COMPRESSION {COMPRESSION}"
     copy = f"COPY (SELECT {columns} FROM ({select})) TO {literal(str(path))} ({options})"
     with lake.removed_unless_written(path):

@@ -1,0 +1,68 @@
+"""What a DuckDB file for analysts holds besides rows: typed tables, ready-made views, comments, `snapshot_info`.
+
+Belongs here: what the published file and an exported one share. Does not: where rows come from, and how a file
+takes its place (`publish.py`, `export.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import duckdb
+
+from pipeline.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
+from pipeline.views import VIEWS
+from pipeline.warehouse import STORAGE_VERSION, create_table, identifier, literal, query
+
+FILE: Final = "published"
+"""Name under which the file is attached while it is made."""
+WRITE_BITS: Final = 0o222
+
+
+@contextmanager
+def opened_file(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
+    """Attach a file, new or not, and make it the one in which names are looked up and made, in one transaction."""
+    connection.execute(f"ATTACH {literal(str(path))} AS {FILE} (STORAGE_VERSION '{STORAGE_VERSION}')")
+    connection.execute(f"USE {FILE}")
+    connection.execute("BEGIN")  # else each of hundreds of comments waits for the disk
+    yield
+    connection.execute("COMMIT")
+    connection.execute("USE work")
+    connection.execute(f"DETACH {FILE}")
+
+
+def add_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
+    """Add a view."""
+    connection.execute(f"CREATE VIEW {name} AS {select}")
+
+
+def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add the views of `views.py`."""
+    for view in VIEWS:
+        add_view(connection, view.name, query(view.name, folder="views"))
+
+
+def add_snapshot_info(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add `snapshot_info` with rows of its columns."""
+    create_table(connection, SNAPSHOT_INFO)
+    marks = ", ".join("?" * len(SNAPSHOT_INFO.columns))
+    connection.executemany(f"INSERT INTO {SNAPSHOT_INFO.name} VALUES ({marks})", rows)
+
+
+def add_comments(connection: duckdb.DuckDBPyConnection, *, details: Literal["TABLE", "VIEW"]) -> None:
+    """Say what each table, view and column means; `details` is what the detail tables are in this file."""
+    for table in (*RATE_TABLES, SNAPSHOT_INFO):
+        _comment(connection, "TABLE", table.name, table.row, {c.name: c.meaning for c in table.columns})
+    for table in DETAIL_TABLES:
+        _comment(connection, details, table.name, table.row, {c.name: c.meaning for c in table.columns})
+    for view in VIEWS:
+        _comment(connection, "VIEW", view.name, view.row, view.columns)
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, row: str, columns: Mapping[str, str]) -> None:
+    connection.execute(f"COMMENT ON {kind} {name} IS {literal(row)}")
+    for column, meaning in columns.items():
+        connection.execute(f"COMMENT ON COLUMN {name}.{identifier(column)} IS {literal(meaning)}")
