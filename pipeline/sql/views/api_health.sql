@@ -1,6 +1,6 @@
 -- Grain: one row an app and hour of asking.
 SELECT
-  to_timestamp(epoch(requested_at)::BIGINT // 3600 * 3600) AS hour,
+  to_timestamp(epoch_us(requested_at) // 3600000000 * 3600) AS hour,
   app_id,
   count(*) AS batches,
   sum(attempts)::BIGINT AS requests,

@@ -2,16 +2,16 @@
 WITH aged AS (
   SELECT
     messages.*,
-    (epoch(snapshot.published_at) - epoch(messages.sent_at)) / 3600 AS age_hours
+    (epoch_us(snapshot.published_at) - epoch_us(messages.sent_at)) // 1000000 AS age_seconds
   FROM messages, (SELECT any_value(published_at) AS published_at FROM snapshot_info) AS snapshot
   WHERE NOT messages.is_final
 )
 SELECT
   CASE
-    WHEN age_hours < 1 THEN 'under 1 hour'
-    WHEN age_hours < 24 THEN '1 to 24 hours'
-    WHEN age_hours < 72 THEN '1 to 3 days'
-    WHEN age_hours < 168 THEN '3 to 7 days'
+    WHEN age_seconds < 3600 THEN 'under 1 hour'
+    WHEN age_seconds < 86400 THEN '1 to 24 hours'
+    WHEN age_seconds < 3 * 86400 THEN '1 to 3 days'
+    WHEN age_seconds < 7 * 86400 THEN '3 to 7 days'
     ELSE 'over 7 days'
   END AS age,
   delivery_status,
@@ -20,4 +20,4 @@ SELECT
   max(last_polled_at) AS last_polled_at
 FROM aged
 GROUP BY ALL
-ORDER BY oldest_sent_at DESC;
+ORDER BY oldest_sent_at DESC, delivery_status;
