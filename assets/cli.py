@@ -187,6 +187,25 @@ def publish() -> None:
 
 
 @main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--from", "first", type=DATE, help="First day of sending (default: the first there is).")
+@click.option("--to", "last", type=DATE, help="Last day of sending, included (default: the last there is).")
+def export(file: Path, first: datetime | None, last: datetime | None) -> None:
+    """Write a DuckDB file with the published data inside, to take away.
+
+    It holds all tables, views and comments, and opens without the lake. Days are those of SMS_TIMEZONE; the data
+    is as it was last published, phone numbers as SMS_NUMBERS says. FILE must not be there yet; its folder must.
+    """
+    from pipeline.settings import load_settings  # noqa: PLC0415
+
+    with said_plainly():
+        settings = load_settings()
+        from assets.refresh import export_days  # noqa: PLC0415
+
+        export_days(settings, file.absolute(), first=_day(first), last=_day(last))
+
+
+@main.command()
 @click.option("--from", "first", type=DATE, help="First day of sending (default: the lake's first).")
 @click.option("--to", "last", type=DATE, help="Last day of sending, included (default: the lake's last).")
 def rebuild(first: datetime | None, last: datetime | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -19,6 +20,7 @@ from assets.resources import Workspace, utc_now
 from assets.schedules import RANGE_END, RANGE_START
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.errors import RunFailed, SettingsError
+from pipeline.export import Days, export
 from pipeline.forget import forget, remove_old_files
 from pipeline.lake import Lake
 from pipeline.open_days import open_days
@@ -26,7 +28,7 @@ from pipeline.page import write_page
 from pipeline.publish import PUBLISHING, Publication, publish
 from pipeline.settings import Settings
 from pipeline.status import shown, status_of
-from pipeline.tables import SENT_MESSAGES
+from pipeline.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
 RECENT_DAYS: Final = 3
 """Days before today that a run covers by default: as long as SMS_UNKNOWN_AFTER_HOURS waits by default."""
@@ -87,6 +89,18 @@ def rebuild(settings: Settings, *, first: date | None = None, last: date | None 
         f"{len(rates.replaced)} in the rates"
     )
     publish_again(settings)
+
+
+@storage_failures()
+def export_days(settings: Settings, path: Path, *, first: date | None = None, last: date | None = None) -> None:
+    """Write a self-contained DuckDB file of what is published for a range of days.
+
+    Raises:
+        SettingsError: there is no lake, the file is there already, or the days have no message.
+        LakeError: nothing is published, or the file can't be written.
+    """
+    rows = export(path, days=Days(first, last), lake=_existing_lake(settings), settings=settings)
+    click.echo(f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers")
 
 
 @storage_failures()

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from pipeline.lake import Lake, arrow_schema
-from pipeline.tables import DELIVERY_REPORTS, SENT_MESSAGES, Table
+from pipeline.tables import API_CALLS, DELIVERY_REPORTS, SENT_MESSAGES, Table
 
 UTC_ZONE = ZoneInfo("UTC")
 
@@ -38,6 +38,7 @@ class Said:
     app_id: str = "app"
     number: str | None = None
     country: str | None = None
+    extra: str | None = None
 
 
 def day_of(moment: datetime, zone: ZoneInfo) -> date:
@@ -77,12 +78,30 @@ def store_answers(lake: Lake, answers: Iterable[tuple[Said, date]]) -> None:
             "receive_time": said.receive_time,
             "observed_at": said.observed_at,
             "call_id": f"call-{call}",
-            "extra": None,
+            "extra": said.extra,
             "sent_date": day,
         }
         for call, (said, day) in enumerate(answers)
     ]
     _append(lake, DELIVERY_REPORTS, rows)
+
+
+def store_calls(lake: Lake, calls: Iterable[tuple[datetime, str, date]]) -> None:
+    """Append calls: when they were made, their outcome, the partition asked for."""
+    rows: list[dict[str, object]] = [
+        {
+            "call_id": f"call-{number}",
+            "app_id": "app",
+            "sent_date": day,
+            "requested_at": requested_at,
+            "ids": 10 + number,
+            "attempts": 1 + number % 3,
+            "elapsed_ms": 7 * number,
+            "outcome": outcome,
+        }
+        for number, (requested_at, outcome, day) in enumerate(calls)
+    ]
+    _append(lake, API_CALLS, rows)
 
 
 def _append(lake: Lake, table: Table, rows: list[dict[str, object]]) -> None:

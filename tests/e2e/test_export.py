@@ -1,0 +1,20 @@
+"""`export FILE`: what the command says and how it ends."""
+
+from __future__ import annotations
+
+import duckdb
+
+from tests.worlds.places import Place, write_logs
+
+
+def test_a_range_of_days_is_written_to_a_file_once(place: Place) -> None:
+    assert "SMS_LAKE: " in place.run("export", "days.duckdb", status=2).stderr
+    today = write_logs(place, 30).date().isoformat()
+    place.run("run")
+    done = place.run("export", "days.duckdb", "--from", today, "--to", today)
+    ((messages,),) = place.query(f"SELECT count(*) FROM messages WHERE sent_date = '{today}'")
+    assert f"days.duckdb: {messages} messages" in done.stdout
+    with duckdb.connect(place.folder / "days.duckdb", read_only=True) as connection:
+        assert connection.execute("SELECT sum(sent) FROM delivery_by_day").fetchall() == [(messages,)]
+    assert "FILE: " in place.run("export", "days.duckdb", status=2).stderr
+    assert "--from, --to: " in place.run("export", "other.duckdb", "--to", "2024-01-01", status=2).stderr

@@ -1,0 +1,161 @@
+"""`export`: a file to take away, with everything of a range of days inside and nothing of the lake needed."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipeline.derive import derive_messages, derive_rates
+from pipeline.errors import LakeError, SettingsError
+from pipeline.export import Days, export
+from pipeline.lake import Lake
+from pipeline.publish import publish
+from pipeline.settings import Settings
+from pipeline.tables import API_CALLS, DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
+from pipeline.views import VIEWS
+from tests.worlds.lakes import Said, Sent, store_answers, store_calls, store_sent
+
+NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
+TODAY = NOW.date()
+ALL = Days(None, None)
+
+
+@pytest.fixture
+def chosen(settings: Callable[..., Settings], lake: Lake) -> Settings:
+    """Publish 40 messages of five days, 30 of them delivered, 10 of them answered with a price."""
+    chosen = settings(lake=lake.folder, unknown_after_hours=30)
+    sent = [Sent(str(n), NOW - timedelta(hours=3 * n), country="IN", number="919812345678") for n in range(40)]
+    price = '{"pricedetail":{"price":"0.0125","pay":"0.025","currency":"USD","chargeCnt":2}}'
+    store_sent(lake, sent)
+    store_answers(
+        lake,
+        [
+            (Said(s.msg_id, "delivered", NOW, s.sent_at, extra=price if n < 10 else None), s.sent_at.date())
+            for n, s in enumerate(sent[:30])
+        ],
+    )
+    store_calls(lake, [(NOW, "ok", TODAY - timedelta(days=n)) for n in range(5)])
+    derive_messages([], lake=lake, settings=chosen, now=NOW)
+    derive_rates([], lake=lake, settings=chosen, now=NOW)
+    publish(lake=lake, settings=chosen, now=NOW)
+    return chosen
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Iterator[Path]:
+    """Return the place of the exported file, in a folder that holds nothing else afterwards."""
+    folder = tmp_path / "it's elsewhere"
+    folder.mkdir()
+    yield folder / "some days.duckdb"
+    assert {path.name for path in folder.iterdir()} <= {"some days.duckdb"}
+
+
+def rows(path: Path, name: str, where: str = "true") -> list[tuple[Any, ...]]:
+    with duckdb.connect(path, read_only=True) as connection:
+        return connection.execute(f"SELECT * FROM {name} WHERE {where} ORDER BY ALL").fetchall()
+
+
+def test_a_file_of_all_days_holds_what_is_published_and_needs_no_lake(
+    lake: Lake, chosen: Settings, taken: Path
+) -> None:
+    names = [each.name for each in (*DETAIL_TABLES, *RATE_TABLES, *VIEWS, SNAPSHOT_INFO)]
+    published = {name: rows(chosen.duckdb, name) for name in names}
+    export(taken, days=ALL, lake=lake, settings=chosen)
+    shutil.move(lake.folder, lake.folder.with_name("moved away"))
+    chosen.duckdb.unlink()
+    assert {name: rows(taken, name) for name in names} == published
+    assert len(published["messages"]) == 40
+    assert len(published["message_prices"]) == 10
+    assert len(published[API_CALLS.name]) == 5
+
+
+def test_a_range_of_days_is_inclusive_and_views_and_counts_are_of_it_alone(
+    lake: Lake, chosen: Settings, taken: Path
+) -> None:
+    first, last = TODAY - timedelta(days=2), TODAY - timedelta(days=1)
+    counts = export(taken, days=Days(first, last), lake=lake, settings=chosen)
+    where = f"sent_date BETWEEN DATE '{first}' AND DATE '{last}'"
+    for table in (*DETAIL_TABLES, *RATE_TABLES):
+        assert rows(taken, table.name) == rows(chosen.duckdb, table.name, where), table.name
+        assert rows(taken, f"(SELECT rows FROM snapshot_info WHERE table_name = '{table.name}')") == [
+            (counts[table.name],)
+        ]
+    assert {row[0] for row in rows(taken, "delivery_by_day")} == {first, last}
+    assert counts["messages"] == 16
+
+
+def test_an_exported_file_carries_every_comment_the_old_storage_version_and_the_mode(
+    lake: Lake, chosen: Settings, taken: Path
+) -> None:
+    export(taken, days=ALL, lake=lake, settings=chosen)
+    assert stat.S_IMODE(taken.stat().st_mode) == chosen.file_mode
+    comments = "(SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal)"
+    assert rows(taken, comments) == rows(chosen.duckdb, comments)
+    assert rows(taken, "(SELECT 1 FROM duckdb_tables() WHERE comment IS NULL)") == []
+    assert rows(taken, "(SELECT 1 FROM duckdb_views() WHERE comment IS NULL AND NOT internal)") == []
+    assert "v1.0.0" in str(rows(taken, "(SELECT tags FROM duckdb_databases() WHERE NOT internal)"))
+
+
+def test_an_export_is_of_the_published_snapshot_while_a_run_goes_on(lake: Lake, chosen: Settings, taken: Path) -> None:
+    store_sent(lake, [Sent("77", NOW)])
+    derive_messages([TODAY], lake=lake, settings=chosen, now=NOW)  # and its rates are not derived yet
+    with duckdb.connect(chosen.duckdb, read_only=True):
+        export(taken, days=ALL, lake=lake, settings=chosen)
+    assert rows(taken, "(SELECT sum(sent) FROM delivery_by_day)") == rows(taken, "(SELECT count(*) FROM messages)")
+
+
+def test_a_file_that_is_there_is_left_alone(lake: Lake, chosen: Settings, taken: Path) -> None:
+    taken.write_text("mine")
+    with pytest.raises(SettingsError, match=r"FILE: .*there already"):
+        export(taken, days=ALL, lake=lake, settings=chosen)
+    assert taken.read_text() == "mine"
+
+
+def test_half_a_file_of_an_export_that_died_is_no_hindrance(lake: Lake, chosen: Settings, taken: Path) -> None:
+    for leftover in (f".{taken.name}.tmp", f".{taken.name}.tmp.wal"):
+        taken.with_name(leftover).write_bytes(b"half")
+    export(taken, days=ALL, lake=lake, settings=chosen)
+    assert len(rows(taken, "messages")) == 40
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        Days(date(2020, 1, 1), date(2020, 12, 31)),
+        Days(TODAY + timedelta(days=1), None),
+        Days(TODAY, TODAY - timedelta(days=3)),
+    ],
+)
+def test_days_without_a_message_are_an_error_that_names_those_there_are(
+    lake: Lake, chosen: Settings, taken: Path, days: Days
+) -> None:
+    with pytest.raises(SettingsError, match=f"--from, --to: no message .* {TODAY - timedelta(days=5)} to {TODAY}"):
+        export(taken, days=days, lake=lake, settings=chosen)
+    assert not taken.exists()
+
+
+def test_other_hindrances_are_one_line_each(lake: Lake, chosen: Settings, taken: Path) -> None:
+    with pytest.raises(SettingsError, match="FILE: there is no folder"):
+        export(taken / "none" / "a.duckdb", days=ALL, lake=lake, settings=chosen)
+    for file in lake.folder.glob("messages/*/*.parquet"):
+        file.unlink()
+    with pytest.raises(LakeError, match="FILE: ") as error:
+        export(taken, days=ALL, lake=lake, settings=chosen)
+    assert "\n" not in str(error.value)
+    chosen.duckdb.unlink()
+    with pytest.raises(LakeError, match=r"SMS_DUCKDB: .*sms-delivery publish"):
+        export(taken, days=ALL, lake=lake, settings=chosen)
+
+
+def test_an_empty_lake_has_nothing_to_take_away(lake: Lake, settings: Callable[..., Settings], taken: Path) -> None:
+    empty = settings(lake=lake.folder)
+    publish(lake=lake, settings=empty, now=NOW)
+    with pytest.raises(SettingsError, match="no message is published yet"):
+        export(taken, days=ALL, lake=lake, settings=empty)
