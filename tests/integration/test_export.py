@@ -20,7 +20,7 @@ from pipeline.publish import publish
 from pipeline.settings import Settings
 from pipeline.tables import API_CALLS, DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.views import VIEWS
-from tests.worlds.lakes import Said, Sent, store_answers, store_calls, store_sent
+from tests.worlds.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -41,7 +41,7 @@ def chosen(settings: Callable[..., Settings], lake: Lake) -> Settings:
             for n, s in enumerate(sent[:30])
         ],
     )
-    store_calls(lake, [(NOW, "ok", TODAY - timedelta(days=n)) for n in range(5)])
+    store_calls(lake, [(Called(NOW), TODAY - timedelta(days=n)) for n in range(5)])
     derive_messages([], lake=lake, settings=chosen, now=NOW)
     derive_rates([], lake=lake, settings=chosen, now=NOW)
     publish(lake=lake, settings=chosen, now=NOW)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from pipeline.lake import Lake, arrow_schema
 from pipeline.tables import API_CALLS, DELIVERY_REPORTS, SENT_MESSAGES, Table
 
 UTC_ZONE = ZoneInfo("UTC")
+Row = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class Said:
     extra: str | None = None
 
 
+@dataclass(frozen=True)
+class Called:
+    """One batch that was asked for."""
+
+    requested_at: datetime
+    outcome: str = "ok"
+    app_id: str = "app"
+    ids: int = 10
+    attempts: int = 1
+    elapsed_ms: int = 0
+
+
 def day_of(moment: datetime, zone: ZoneInfo) -> date:
     """Return the partition of an instant."""
     return moment.astimezone(zone).date()
@@ -48,7 +61,12 @@ def day_of(moment: datetime, zone: ZoneInfo) -> date:
 
 def store_sent(lake: Lake, messages: Iterable[Sent], *, zone: ZoneInfo = UTC_ZONE) -> None:
     """Append sent messages to their partitions."""
-    rows: list[dict[str, object]] = [
+    _append(lake, SENT_MESSAGES, sent_rows(messages, zone))
+
+
+def sent_rows(messages: Iterable[Sent], zone: ZoneInfo) -> list[Row]:
+    """Return rows of `sent_messages`."""
+    return [
         {
             "app_id": sent.app_id,
             "msg_id": sent.msg_id,
@@ -63,12 +81,16 @@ def store_sent(lake: Lake, messages: Iterable[Sent], *, zone: ZoneInfo = UTC_ZON
         }
         for line, sent in enumerate(messages, 1)
     ]
-    _append(lake, SENT_MESSAGES, rows)
 
 
 def store_answers(lake: Lake, answers: Iterable[tuple[Said, date]]) -> None:
     """Append answers, each with the partition of its message."""
-    rows: list[dict[str, object]] = [
+    _append(lake, DELIVERY_REPORTS, answer_rows(answers))
+
+
+def answer_rows(answers: Iterable[tuple[Said, date]], *, first: int = 0) -> list[Row]:
+    """Return rows of `delivery_reports`."""
+    return [
         {
             "app_id": said.app_id,
             "msg_id": said.msg_id,
@@ -81,30 +103,23 @@ def store_answers(lake: Lake, answers: Iterable[tuple[Said, date]]) -> None:
             "extra": said.extra,
             "sent_date": day,
         }
-        for call, (said, day) in enumerate(answers)
+        for call, (said, day) in enumerate(answers, first)
     ]
-    _append(lake, DELIVERY_REPORTS, rows)
 
 
-def store_calls(lake: Lake, calls: Iterable[tuple[datetime, str, date]]) -> None:
-    """Append calls: when they were made, their outcome, the partition asked for."""
-    rows: list[dict[str, object]] = [
-        {
-            "call_id": f"call-{number}",
-            "app_id": "app",
-            "sent_date": day,
-            "requested_at": requested_at,
-            "ids": 10 + number,
-            "attempts": 1 + number % 3,
-            "elapsed_ms": 7 * number,
-            "outcome": outcome,
-        }
-        for number, (requested_at, outcome, day) in enumerate(calls)
+def store_calls(lake: Lake, calls: Iterable[tuple[Called, date]]) -> None:
+    """Append calls, each with the partition that was asked for."""
+    _append(lake, API_CALLS, call_rows(calls))
+
+
+def call_rows(calls: Iterable[tuple[Called, date]]) -> list[Row]:
+    """Return rows of `api_calls`."""
+    return [
+        {"call_id": f"call-{number}", "sent_date": day, **asdict(called)} for number, (called, day) in enumerate(calls)
     ]
-    _append(lake, API_CALLS, rows)
 
 
-def _append(lake: Lake, table: Table, rows: list[dict[str, object]]) -> None:
+def _append(lake: Lake, table: Table, rows: list[Row]) -> None:
     for day in sorted({row["sent_date"] for row in rows}, key=str):
         assert isinstance(day, date)
         of_day = [row for row in rows if row["sent_date"] == day]

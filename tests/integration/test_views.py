@@ -1,0 +1,375 @@
+"""Every cell of every rate table and view, in random worlds, against a recomputation in plain Python.
+
+The worlds are played in memory with the queries that the pipeline runs, in several publications each; some of them
+once more on a real lake, through the published file.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from pipeline.derive import _with_fragments, derive_messages, derive_rates
+from pipeline.lake import Lake, arrow_schema
+from pipeline.publish import publish
+from pipeline.settings import given_settings
+from pipeline.tables import (
+    API_CALLS,
+    DELIVERY_REPORTS,
+    DELIVERY_ROLLUPS_DAILY,
+    LAKE_TABLES,
+    MESSAGES,
+    RATE_PUBLICATIONS,
+    RATE_TABLES,
+    SENT_MESSAGES,
+    SNAPSHOT_INFO,
+    Table,
+)
+from pipeline.views import VIEWS
+from pipeline.warehouse import create_table, query
+from tests.worlds.lakes import (
+    Called,
+    Said,
+    Sent,
+    answer_rows,
+    call_rows,
+    day_of,
+    sent_rows,
+    store_answers,
+    store_calls,
+    store_sent,
+)
+from tests.worlds.model_views import Book, Row
+
+WORLDS: Final = 200
+QUICK: Final = 50
+"""How many of them the quick tests play."""
+BATCH: Final = 25
+UNKNOWN_AFTER: Final = timedelta(hours=48)
+PLACES: Final = (
+    ("UTC", "2026-10-27"),
+    ("Europe/Berlin", "2026-10-27"),  # a day of 25 hours
+    ("Europe/Berlin", "2026-03-31"),  # of 23
+    ("America/New_York", "2026-11-03"),
+    ("Australia/Lord_Howe", "2026-04-07"),  # of 24 and a half
+    ("Australia/Lord_Howe", "2026-10-06"),  # of 23 and a half
+    ("Asia/Kathmandu", "2026-05-05"),
+    ("America/St_Johns", "2026-03-10"),
+    ("America/Havana", "2026-11-03"),  # clocks change at midnight
+    ("Pacific/Apia", "2012-01-02"),  # a day that never was
+    ("America/Caracas", "2016-05-03"),  # half an hour, for good
+    ("Asia/Pyongyang", "2015-08-17"),  # half an hour before midnight, twice
+)
+SHOWN: Final = (*(table.name for table in RATE_TABLES), *(view.name for view in VIEWS))
+EXTRAS: Final = (
+    None,
+    '{"pricedetail":{"price":"0.0125","pay":"0.025","currency":"USD","chargeCnt":2}}',
+    '{"pricedetail":{"price":0.5,"pay":1,"currency":" EUR ","chargeCnt":"3"},"more":[1]}',
+    '{"pricedetail":{"price":"0.1234567890125","pay":"1e-3","currency":5,"chargeCnt":1.5}}',
+    '{"pricedetail":{"price":"999999999999","pay":"1000000000000","currency":"","chargeCnt":null}}',
+    '{"pricedetail":{"price":"free","pay":{"a":1},"currency":["USD"],"chargeCnt":true}}',
+    '{"pricedetail":{"price":"-0.5","pay":true}}',
+    '{"pricedetail":"none"}',
+    '{"pricedetail":[{"price":"1"}]}',
+    '{"pricedetail":null}',
+    '{"other":"pricedetail"}',
+    '{"pricedetail":{"price":"0.01',
+    "pricedetail",
+)
+OUTCOMES: Final = ("ok", "ok", "mismatch", "split", "gave_up", "refused")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is new at one publication, and when that is made."""
+
+    now: datetime
+    sent: list[Sent]
+    answers: list[tuple[Said, date]]
+    calls: list[tuple[Called, date]]
+
+
+@dataclass(frozen=True)
+class World:
+    """A zone and a few publications."""
+
+    zone: ZoneInfo
+    stages: list[Stage]
+
+
+def world_of(seed: int) -> World:
+    """Make up a world: mostly small, each eighth with days of hundreds of messages, each tenth without any at first."""
+    chance = random.Random(seed)  # noqa: S311 - a world, not a secret
+    name, day = PLACES[seed % len(PLACES)]
+    zone = ZoneInfo(name)
+    now = datetime.fromisoformat(f"{day}T12:00:00.25+00:00")
+    sent: list[Sent] = []
+    stages = []
+    for step in range(chance.choice([1, 1, 2, 3])):
+        now += timedelta(hours=chance.choice([0, 1, 30, 100]), seconds=step)
+        new = [] if seed % 10 == 0 and not step else _messages(chance, now, first=len(sent))
+        if seed % 8 == 1 and not step:
+            new += _crowds(chance, now, first=len(new))
+        sent += new
+        calls = [(_call(chance, now), now.date()) for _ in range(chance.randint(0, 6))]
+        stages.append(Stage(now, new, _answers(chance, sent, zone), calls))
+    return World(zone, stages)
+
+
+def _messages(chance: random.Random, now: datetime, *, first: int) -> list[Sent]:
+    oldest = chance.randint(0, 4 * 86_400)
+    return [
+        Sent(
+            str(2_610_000_000_000_000_000 + first + number),
+            now - timedelta(seconds=chance.choice([0, 3600, 86_400, chance.randint(0, 3600), oldest])),
+            app_id=chance.choice(["app", "app", "other"]),
+            country=chance.choice([None, "IN", "DE"]),
+            sender_id=chance.choice([None, "ACME", "'; DROP"]),
+        )
+        for number in range(chance.randint(1, 15))
+    ]
+
+
+def _crowds(chance: random.Random, now: datetime, *, first: int) -> list[Sent]:
+    """Some days of 249 to 260 messages a week apart, long ago."""
+    sent: list[Sent] = []
+    for week in range(5):
+        for country in chance.sample(["IN", "DE", None], chance.choice([0, 1, 1, 1])):
+            at, size = now - timedelta(days=4 + 7 * week), chance.choice([249, 250, 250, 260])
+            sent += [Sent(str(first + len(sent) + n), at, country=country) for n in range(size)]
+    return sent
+
+
+def _answers(chance: random.Random, sent: list[Sent], zone: ZoneInfo) -> list[tuple[Said, date]]:
+    answered = chance.choices(sent, k=chance.randint(0, 20)) if sent else []
+    crowd = [each for each in sent if len(each.msg_id) < 19]
+    share = {each.sent_at: chance.choice([0.2, 0.5, 0.9, 1.0]) for each in crowd}
+    answered += [each for each in crowd if chance.random() < share[each.sent_at]]
+    found = [(_answer(chance, each, order), day_of(each.sent_at, zone)) for order, each in enumerate(answered)]
+    if chance.random() < 0.2:
+        stray = Sent("404", datetime(2026, 1, 1, tzinfo=UTC))
+        found.append((_answer(chance, stray, len(found)), date(2026, 1, 1)))
+    return found
+
+
+def _answer(chance: random.Random, sent: Sent, order: int) -> Said:
+    states = ["delivered", "delivered", "delivered", "failed", "sending", "not_found", "invalid_id"]
+    return Said(
+        sent.msg_id,
+        chance.choice(states),
+        sent.sent_at + timedelta(seconds=chance.randint(1, 10**6), microseconds=chance.randint(0, 500) * 1000 + order),
+        chance.choice([None, sent.sent_at + timedelta(seconds=chance.randint(-2, 9000))]),
+        app_id=sent.app_id,
+        country=chance.choice([None, None, "BR"]),
+        extra=chance.choice(EXTRAS),
+    )
+
+
+def _call(chance: random.Random, now: datetime) -> Called:
+    ago = timedelta(microseconds=chance.choice([0, 1, 250_001, chance.randint(0, 10**10)]))
+    return Called(
+        now - ago,
+        chance.choice(OUTCOMES),
+        chance.choice(["app", "other"]),
+        ids=chance.randint(1, 200),
+        attempts=chance.randint(1, 5),
+        elapsed_ms=chance.randint(0, 9999),
+    )
+
+
+@contextmanager
+def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a database with the tables and views of the published file, and the pipeline's queries prepared.
+
+    Rates are derived a day at a time: in the schema `one_day` there are the messages of the day in `today` alone.
+    """
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for table in (*LAKE_TABLES, SNAPSHOT_INFO):
+            create_table(connection, table)
+        for view in VIEWS:
+            connection.execute(f"CREATE VIEW {view.name} AS {query(view.name, folder='views')}")
+        for name in SHOWN:
+            connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
+        for table in (MESSAGES, RATE_PUBLICATIONS):
+            connection.execute(f"PREPARE {table.name} AS INSERT INTO {table.name} BY NAME {query(table.name)}")
+        connection.execute("CREATE SCHEMA one_day")
+        connection.execute("CREATE TABLE one_day.today (sent_date DATE)")
+        connection.execute(
+            "CREATE VIEW one_day.messages AS FROM main.messages SEMI JOIN one_day.today USING (sent_date)"
+        )
+        for table in RATE_TABLES:
+            of_day = _with_fragments(query(table.name)).replace("FROM messages", "FROM one_day.messages")
+            select = f"SELECT sent_date, rates.* FROM one_day.today, ({of_day}) AS rates"
+            connection.execute(f"PREPARE {table.name} AS INSERT INTO main.{table.name} BY NAME {select}")
+        yield connection
+
+
+def play_in_memory(connection: duckdb.DuckDBPyConnection, world: World) -> None:
+    """Run the pipeline's queries for each publication; what only the last one shows is made at the last."""
+    empty(connection, world.zone)
+    for number, stage in enumerate(world.stages, 1):
+        insert(connection, SENT_MESSAGES, sent_rows(stage.sent, world.zone))
+        insert(connection, DELIVERY_REPORTS, answer_rows(stage.answers, first=number * 1000))
+        insert(connection, API_CALLS, call_rows(stage.calls))
+        parameters = {
+            "now": f"TIMESTAMPTZ '{stage.now.isoformat()}'",
+            "unknown_after_seconds": str(UNKNOWN_AFTER.total_seconds()),
+            "zone": f"'{world.zone.key}'",
+            "publication": str(number),
+        }
+        connection.execute(f"DELETE FROM {MESSAGES.name}")
+        run(connection, MESSAGES, parameters)
+        is_last = number == len(world.stages)
+        derive_in_memory(connection, RATE_TABLES if is_last else (DELIVERY_ROLLUPS_DAILY,), parameters)
+        run(connection, RATE_PUBLICATIONS, parameters)
+        connection.execute("UPDATE snapshot_info SET published_at = ?", [stage.now])
+
+
+def empty(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> None:
+    for table in (*LAKE_TABLES, SNAPSHOT_INFO):
+        connection.execute(f"DELETE FROM {table.name}")
+    connection.execute("INSERT INTO snapshot_info (time_zone) VALUES (?)", [zone.key])
+
+
+def derive_in_memory(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], parameters: dict[str, str]
+) -> None:
+    for table in tables:
+        connection.execute(f"DELETE FROM {table.name}")
+    for (day,) in connection.execute("SELECT DISTINCT sent_date FROM messages").fetchall():
+        connection.execute("DELETE FROM one_day.today")
+        connection.execute(f"INSERT INTO one_day.today VALUES (DATE '{day}')")
+        for table in tables:
+            run(connection, table, parameters)
+
+
+def run(connection: duckdb.DuckDBPyConnection, table: Table, parameters: dict[str, str]) -> None:
+    """Run the prepared query that fills a table."""
+    select = _with_fragments(query(table.name))
+    used = ", ".join(f"{name} := {value}" for name, value in parameters.items() if f"${name}" in select)
+    connection.execute(f"EXECUTE {table.name}({used})")
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
+    connection.register("new_rows", pa.Table.from_pylist(rows, schema=arrow_schema(table)))
+    connection.execute(f"INSERT INTO {table.name} FROM new_rows")
+    connection.unregister("new_rows")
+
+
+def told(world: World) -> Book:
+    """Write down in plain Python what each publication should show."""
+    book = Book(world.zone, UNKNOWN_AFTER)
+    for stage in world.stages:
+        book.sent += stage.sent
+        book.answers += stage.answers
+        book.calls += [call for call, _ in stage.calls]
+        book.publish(stage.now)
+    return book
+
+
+def assert_agrees(
+    connection: duckdb.DuckDBPyConnection, book: Book, now: datetime, *, show: str = "SELECT * FROM "
+) -> None:
+    everything = book.tables(now) | book.views(now)
+    assert everything.keys() == set(SHOWN)
+    for name, expected in everything.items():
+        result = connection.execute(f"{show}{name}")
+        heads = [column[0] for column in result.description or []]
+        found = [dict(zip(heads, row, strict=True)) for row in result.fetchall()]
+        for row in found:
+            row.pop("call_id", None)  # a name that the model does not make up
+        assert_same(name, found, expected)
+
+
+def assert_same(name: str, found: Sequence[Row], expected: Sequence[Row]) -> None:
+    """Compare rows in any order, numbers to 12 digits: sums of floats depend on their order."""
+    assert len(found) == len(expected), name
+    for got, want in zip(ordered(found), ordered(expected), strict=True):
+        assert got.keys() == want.keys(), name
+        for column, value in want.items():
+            is_float = isinstance(value, float)
+            assert got[column] == (pytest.approx(value, rel=1e-12, abs=1e-9) if is_float else value), (
+                name,
+                column,
+                want,
+            )
+
+
+def ordered(rows: Sequence[Row]) -> list[Row]:
+    """Put rows in the order of what names them: all but measured floats."""
+    return sorted(rows, key=lambda row: [str(v) for v in row.values() if not isinstance(v, float)])
+
+
+@pytest.mark.parametrize(
+    "first",
+    [pytest.param(first, marks=() if first < QUICK else pytest.mark.slow) for first in range(0, WORLDS, BATCH)],
+)
+def test_every_cell_of_every_rate_table_and_view_agrees_with_plain_python(first: int) -> None:
+    with in_memory() as connection:
+        for seed in range(first, first + BATCH):
+            world = world_of(seed)
+            play_in_memory(connection, world)
+            assert_agrees(connection, told(world), world.stages[-1].now, show="EXECUTE show_")
+
+
+@pytest.mark.parametrize("seed", [2, pytest.param(5, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)])
+def test_the_published_file_agrees_with_plain_python(seed: int, tmp_path: Path) -> None:
+    assert_published_agrees(seed, tmp_path)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", range(1000, 1100))
+def test_many_published_files_agree_with_plain_python(seed: int, tmp_path: Path) -> None:
+    assert_published_agrees(seed, tmp_path)
+
+
+def assert_published_agrees(seed: int, folder: Path) -> None:
+    world = world_of(seed)
+    chosen = given_settings(folder, timezone=world.zone.key, unknown_after_hours=48, start_date="2010-01-01")
+    lake = Lake.open(chosen.lake, mode=chosen.file_mode, recorded={})
+    for stage in world.stages:
+        store_sent(lake, stage.sent, zone=world.zone)
+        store_answers(lake, stage.answers)
+        store_calls(lake, stage.calls)
+        derive_messages([], lake=lake, settings=chosen, now=stage.now)
+        derive_rates([], lake=lake, settings=chosen, now=stage.now)
+        days = lake.snapshot(MESSAGES).days()  # verdicts and maturity change by time alone
+        derive_messages(days, lake=lake, settings=chosen, now=stage.now)
+        derive_rates(days, lake=lake, settings=chosen, now=stage.now)
+        publish(lake=lake, settings=chosen, now=stage.now)
+    with duckdb.connect(chosen.duckdb, read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        assert_agrees(connection, told(world), world.stages[-1].now)
+
+
+def test_an_empty_lake_has_no_row_in_any_view() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    with in_memory() as connection:
+        empty(connection, zone)
+        assert_agrees(connection, Book(zone, UNKNOWN_AFTER), datetime(2026, 10, 27, tzinfo=UTC))
+
+
+def test_the_worlds_hold_what_the_views_are_about() -> None:
+    """Else they would agree for want of rows: every view has some, drops among the movers, and falls of revisions."""
+    seen: dict[str, int] = dict.fromkeys([view.name for view in VIEWS], 0)
+    drops = steady = 0
+    for seed in (2, 9, 17, 33):
+        world = world_of(seed)
+        views = told(world).views(world.stages[-1].now)
+        for name, rows in views.items():
+            seen[name] += len(rows)
+        drops += sum(row["is_drop"] is True for row in views["worst_movers"])
+        steady += sum(row["is_drop"] is False for row in views["worst_movers"])
+    assert all(seen.values()), seen
+    assert drops > 0 < steady

@@ -1,0 +1,346 @@
+"""What the rate tables and the ready-made views should hold, in plain Python: no SQL, no pandas.
+
+Written from the comments of the tables and views. Every function returns rows as dictionaries, in no order.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
+
+from tests.worlds.lakes import Called, Said, Sent, day_of
+from tests.worlds.model import Expected, expected_bucket, expected_state, local_hour, percentile
+
+Row = dict[str, object]
+Key = tuple[object, ...]
+_MEASURES_RECORDED = (
+    "sent", "delivered", "failed", "sending", "not_found", "pending", "unknown", "invalid_id",
+    "delivery_rate", "delivery_rate_final", "dlr_coverage",
+    "latency_p50_seconds", "latency_p95_seconds", "latency_p99_seconds", "is_mature",
+)  # fmt: skip
+_NOTHING: Row = dict.fromkeys(_MEASURES_RECORDED[:8], 0) | dict.fromkeys(_MEASURES_RECORDED[8:14]) | {"is_mature": True}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A sent message with what became of it."""
+
+    sent: Sent
+    state: Expected
+    country: str | None
+    day: date
+    polled_at: datetime | None
+
+
+@dataclass
+class Book:
+    """All that was told up to now, and what should come of it."""
+
+    zone: ZoneInfo
+    unknown_after: timedelta
+    sent: list[Sent] = field(default_factory=list)
+    answers: list[tuple[Said, date]] = field(default_factory=list)
+    calls: list[Called] = field(default_factory=list)
+    published: list[tuple[datetime, dict[Key, Row]]] = field(default_factory=list)
+
+    def messages(self, now: datetime) -> list[Message]:
+        """Return every message in its state as of `now`."""
+        said_of: dict[Key, list[Said]] = defaultdict(list)
+        for said, _ in self.answers:
+            said_of[said.app_id, said.msg_id].append(said)
+        return [self._message(sent, said_of[sent.app_id, sent.msg_id], now) for sent in self.sent]
+
+    def _message(self, sent: Sent, said: list[Said], now: datetime) -> Message:
+        state = expected_state(sent, said, now=now, unknown_after=self.unknown_after)
+        ordered = sorted(said, key=lambda answer: answer.observed_at)
+        countries = [answer.country for answer in ordered if answer.country]
+        country = sent.country or (countries[-1] if countries else None)
+        polled_at = ordered[-1].observed_at if ordered else None
+        return Message(sent, state, country, day_of(sent.sent_at, self.zone), polled_at)
+
+    def publish(self, now: datetime) -> None:
+        """Note what a publication shows as daily roll-ups."""
+        rows = self.tables(now)["delivery_rollups_daily"]
+        self.published.append((now, {(r["sent_date"], r["dimension"], r["value"]): r for r in rows}))
+
+    def tables(self, now: datetime) -> dict[str, list[Row]]:
+        """Return the four rate tables."""
+        messages = self.messages(now)
+
+        def own(m: Message) -> list[Row]:
+            return [{"app_id": m.sent.app_id, "country": m.country, "sender_id": m.sent.sender_id}]
+
+        def cuts(m: Message) -> list[Row]:
+            values = {"all": None, "app_id": m.sent.app_id, "country": m.country, "sender_id": m.sent.sender_id}
+            return [{"dimension": dimension, "value": value} for dimension, value in values.items()]
+
+        def of_day(m: Message) -> Row:
+            return {"sent_date": m.day}
+
+        def of_hour(m: Message) -> Row:
+            return {"sent_date": m.day, "sent_hour": local_hour(m.sent.sent_at, self.zone)}
+
+        return {
+            f"delivery_{kind}_{grain}": self._buckets(messages, when, cut, now)
+            for kind, cut in (("rates", own), ("rollups", cuts))
+            for grain, when in (("daily", of_day), ("hourly", of_hour))
+        }
+
+    def _buckets(
+        self,
+        messages: list[Message],
+        when: Callable[[Message], Row],
+        cut: Callable[[Message], list[Row]],
+        now: datetime,
+    ) -> list[Row]:
+        members: dict[Key, list[Message]] = defaultdict(list)
+        keys: dict[Key, Row] = {}
+        for message in messages:
+            for row in cut(message):
+                key = when(message) | row
+                members[tuple(key.values())].append(message)
+                keys[tuple(key.values())] = key
+        return [keys[key] | self._measured(found, now) for key, found in members.items()]
+
+    def _measured(self, messages: Iterable[Message], now: datetime) -> Row:
+        pairs = [(m.sent, m.state) for m in messages]
+        return expected_bucket(pairs, now=now, unknown_after=self.unknown_after)
+
+    def views(self, now: datetime) -> dict[str, list[Row]]:
+        """Return every ready-made view."""
+        messages = self.messages(now)
+        rollups = self.tables(now)["delivery_rollups_daily"]
+        return {
+            "delivery_by_day": self._by_day(messages, now),
+            "delivery_by_country": self._by_span(messages, "country", lambda m: m.country, now),
+            "delivery_by_sender": self._by_span(messages, "sender_id", lambda m: m.sent.sender_id, now),
+            "delivery_by_hour_of_day": self._by_hour(messages, now),
+            "worst_movers": worst_movers(rollups),
+            "backlog": backlog(messages, now),
+            "message_history": self._history(),
+            "message_prices": self._prices(messages),
+            "revisions": revisions(self.published),
+            "api_health": api_health(self.calls),
+        }
+
+    def _by_day(self, messages: list[Message], now: datetime) -> list[Row]:
+        days = {m.day for m in messages}
+        return [{"sent_date": day} | _shown(self._measured((m for m in messages if m.day == day), now)) for day in days]
+
+    def _by_span(
+        self, messages: list[Message], name: str, value_of: Callable[[Message], object], now: datetime
+    ) -> list[Row]:
+        rows: list[Row] = []
+        latest = max((m.day for m in messages), default=date.min)
+        for days in (1, 7, 28, None):
+            within = [m for m in messages if days is None or (latest - m.day).days < days]
+            for value in {value_of(m) for m in within}:
+                measured = self._measured((m for m in within if value_of(m) == value), now)
+                rows.append({"days": days, name: value} | _without_latency(_shown(measured)))
+        return rows
+
+    def _by_hour(self, messages: list[Message], now: datetime) -> list[Row]:
+        latest = max((m.day for m in messages), default=date.min)
+        members: dict[int, list[Message]] = defaultdict(list)
+        for m in messages:
+            if (latest - m.day).days < 28:
+                members[m.sent.sent_at.astimezone(self.zone).hour].append(m)
+        return [
+            {"hour_of_day": hour} | _without_latency(_shown(self._measured(found, now)))
+            for hour, found in members.items()
+        ]
+
+    def _history(self) -> list[Row]:
+        sent_at = {(s.app_id, s.msg_id, day_of(s.sent_at, self.zone)): s.sent_at for s in self.sent}
+        polls: dict[Key, int] = defaultdict(int)
+        rows: list[Row] = []
+        for said, day in sorted(self.answers, key=lambda pair: pair[0].observed_at):
+            key = (said.app_id, said.msg_id, day)
+            polls[key] += 1
+            at = sent_at.get(key)
+            rows.append(
+                {
+                    "app_id": said.app_id,
+                    "msg_id": said.msg_id,
+                    "sent_date": day,
+                    "sent_at": at,
+                    "poll": polls[key],
+                    "observed_at": said.observed_at,
+                    "status": said.status,
+                    "receive_time": said.receive_time,
+                    "seconds_since_sent": (said.observed_at - at).total_seconds() if at else None,
+                }
+            )
+        return rows
+
+    def _prices(self, messages: list[Message]) -> list[Row]:
+        message_of = {(m.sent.app_id, m.sent.msg_id, m.day): m for m in messages}
+        rows: dict[Key, Row] = {}
+        for said, day in sorted(self.answers, key=lambda pair: pair[0].observed_at):
+            detail = _price_detail(said.extra)
+            if detail is not None:
+                key = (said.app_id, said.msg_id, day)
+                rows[key] = _price_row(said, day, detail, message_of.get(key))
+        return list(rows.values())
+
+
+def _shown(measured: Row) -> Row:
+    """Return the measures as the views of delivery show them."""
+    counts = {name: measured[name] for name in ("sent", "delivered", "failed")}
+    outstanding = sum(int(str(measured[name])) for name in ("sending", "not_found", "pending"))
+    rest = ("unknown", "invalid_id", *_MEASURES_RECORDED[8:])
+    return counts | {"outstanding": outstanding} | {name: measured[name] for name in rest}
+
+
+def _without_latency(row: Row) -> Row:
+    return {name: value for name, value in row.items() if not name.startswith("latency")}
+
+
+def worst_movers(rollups: Sequence[Row]) -> list[Row]:
+    """Compare large mature buckets with those of the same weekday of the four weeks before."""
+    large: dict[Key, Row] = {
+        (row["sent_date"], row["dimension"], row["value"]): row
+        for row in rollups
+        if row["is_mature"] and isinstance(row["sent"], int) and row["sent"] >= 250
+    }
+    rows: list[Row] = []
+    for (day, dimension, value), row in large.items():
+        assert isinstance(day, date)
+        before = [large.get((day - timedelta(days=7 * week), dimension, value)) for week in (1, 2, 3, 4)]
+        rates = [float(str(found["delivery_rate"])) for found in before if found]
+        if rates:
+            rate, usual = float(str(row["delivery_rate"])), sum(rates) / len(rates)
+            change = (rate - usual) / usual if usual else None
+            rows.append(
+                {
+                    "sent_date": day,
+                    "dimension": dimension,
+                    "value": value,
+                    "sent": row["sent"],
+                    "delivery_rate": rate,
+                    "usual_rate": usual,
+                    "weeks": len(rates),
+                    "relative_change": change,
+                    "is_drop": change is not None and change <= -0.25 + 1e-9,
+                }
+            )
+    return rows
+
+
+def backlog(messages: Iterable[Message], now: datetime) -> list[Row]:
+    """Count messages that are not final by age and state."""
+    classes: dict[Key, list[Message]] = defaultdict(list)
+    for message in messages:
+        if not message.state.is_final:
+            classes[_age_class(now - message.sent.sent_at), message.state.status].append(message)
+    return [
+        {
+            "age": age,
+            "delivery_status": status,
+            "messages": len(found),
+            "oldest_sent_at": min(m.sent.sent_at for m in found),
+            "last_polled_at": max((m.polled_at for m in found if m.polled_at), default=None),
+        }
+        for (age, status), found in classes.items()
+    ]
+
+
+def _age_class(age: timedelta) -> str:
+    if age < timedelta(hours=1):
+        return "under 1 hour"
+    if age < timedelta(hours=24):
+        return "1 to 24 hours"
+    if age < timedelta(days=3):
+        return "1 to 3 days"
+    return "3 to 7 days" if age < timedelta(days=7) else "over 7 days"
+
+
+def api_health(calls: Iterable[Called]) -> list[Row]:
+    """Count batches by app and hour of asking."""
+    hours: dict[tuple[datetime, str], list[Called]] = defaultdict(list)
+    for call in calls:
+        hours[call.requested_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0), call.app_id].append(call)
+    return [
+        {
+            "hour": hour,
+            "app_id": app_id,
+            "batches": len(found),
+            "requests": sum(call.attempts for call in found),
+            "ids": sum(call.ids for call in found),
+            **{
+                outcome: sum(call.outcome == outcome for call in found)
+                for outcome in ("ok", "mismatch", "split", "gave_up", "refused")
+            },
+            "requests_per_batch": sum(call.attempts for call in found) / len(found),
+            "elapsed_p50_ms": percentile([call.elapsed_ms for call in found], 0.50),
+            "elapsed_p95_ms": percentile([call.elapsed_ms for call in found], 0.95),
+        }
+        for (hour, app_id), found in hours.items()
+    ]
+
+
+def revisions(published: Sequence[tuple[datetime, dict[Key, Row]]]) -> list[Row]:
+    """Follow each bucket from the first publication that showed it as mature."""
+    known: dict[Key, Row] = {}
+    rows: list[Row] = []
+    for now, buckets in published:
+        for key in known.keys() | buckets.keys():
+            present = buckets.get(key, _NOTHING)
+            if key in known:
+                rows += [
+                    {
+                        "revised_at": now,
+                        "sent_date": key[0],
+                        "dimension": key[1],
+                        "value": key[2],
+                        "measure": measure,
+                        "from_value": known[key][measure],
+                        "to_value": present[measure],
+                    }
+                    for measure in _MEASURES_RECORDED
+                    if known[key][measure] != present[measure]
+                ]
+                known[key] = present
+            elif present["is_mature"]:
+                known[key] = present
+    return rows
+
+
+def _price_detail(extra: str | None) -> object:
+    try:
+        return json.loads(extra or "").get("pricedetail")
+    except (ValueError, AttributeError):
+        return None
+
+
+def _price_row(said: Said, day: date, detail: object, message: Message | None) -> Row:
+    told = detail if isinstance(detail, dict) else {}
+    currency, charged = told.get("currency"), told.get("chargeCnt")
+    return {
+        "app_id": said.app_id,
+        "msg_id": said.msg_id,
+        "sent_date": day,
+        "country": message.country if message else None,
+        "sender_id": message.sent.sender_id if message else None,
+        "delivery_status": message.state.status if message else None,
+        "price": _decimal(told.get("price")),
+        "pay": _decimal(told.get("pay")),
+        "currency": (currency.strip() or None) if isinstance(currency, str) else None,
+        "charge_count": int(str(charged)) if re.fullmatch(r"\d+", str(charged)) else None,
+        "observed_at": said.observed_at,
+    }
+
+
+def _decimal(value: object) -> Decimal | None:
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        return None
+    text = str(value).strip()
+    if not re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,2})?", text) or abs(Decimal(text)) >= 10**12:
+        return None
+    return Decimal(text).quantize(Decimal("1e-12"), ROUND_HALF_UP)
