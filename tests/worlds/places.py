@@ -18,6 +18,7 @@ import duckdb
 from pipeline.simulator.rules import report_at
 from pipeline.simulator.sample_logs import write_sent_logs
 from pipeline.simulator.server import Running, SimulatorOptions, running
+from tests.worlds.commands import run_command
 
 KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"
 STATES = {"0": "delivered", "1": "failed", "-1": "sending", None: "not_found"}
@@ -47,11 +48,7 @@ class Place:
         self, *arguments: str, status: int = 0, given: str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run `sms-delivery` to its end, which must be with this status."""
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            cwd=self.folder, env=self.environment | environment, capture_output=True, text=True, check=False,
-            timeout=120, input=given,
-        )  # fmt: skip
+        done = run_command(arguments, folder=self.folder, environment=self.environment | environment, given=given)
         assert done.returncode == status, done.stdout + done.stderr
         return done
 
