@@ -16,11 +16,14 @@ from assets.resources import utc_now
 from pipeline.settings import Settings, given_settings
 from pipeline.simulator.sample_logs import write_sent_logs
 from pipeline.simulator.server import SimulatorOptions, running
-from pipeline.warehouse import query, rows_of
+from pipeline.warehouse import rows_of
 
 APP_ID: Final = "demoApp1"
 _OPTIONS: Final = SimulatorOptions(api_key="demo-key", api_secret="demo-secret")  # noqa: S106 - of the simulator
 _MADE: Final = ("lake", "logs")
+_SHOWN: Final = "sent, delivered, failed, outstanding, unknown, delivery_rate, delivery_rate_final, is_mature"
+_DAYS: Final = f"SELECT sent_date::VARCHAR, {_SHOWN} FROM delivery_by_day ORDER BY sent_date"
+_COUNTRIES: Final = f"SELECT country, {_SHOWN} FROM delivery_by_country WHERE days IS NULL ORDER BY sent DESC, country"
 
 
 def run_demo(*, messages: int, days: int, folder: Path) -> Settings:
@@ -61,8 +64,7 @@ def _settings(folder: Path, base_url: str) -> Settings:
 
 def _show(settings: Settings) -> None:
     with duckdb.connect(settings.duckdb, read_only=True) as connection:
-        days = rows_of(connection, query("days", folder="page"))
-        countries = rows_of(connection, query("countries", folder="page"))
+        days, countries = rows_of(connection, _DAYS), rows_of(connection, _COUNTRIES)
     click.echo(
         "\nDelivery rates by day" + (" (* messages are still under way)" if not all(r[-1] for r in days) else "")
     )
@@ -93,7 +95,7 @@ def _table(label: str, rows: Sequence[tuple[Any, ...]]) -> str:
 
 
 def _cells(row: tuple[Any, ...]) -> tuple[str, ...]:
-    label, sent, delivered, failed, outstanding, unknown, rate, rate_final, _p95, is_mature = row
+    label, sent, delivered, failed, outstanding, unknown, rate, rate_final, is_mature = row
     counts = (f"{count:,}" for count in (sent, delivered, failed, outstanding, unknown))
     return (f"{label or '-'}{'' if is_mature else ' *'}", *counts, _percent(rate), _percent(rate_final))
 

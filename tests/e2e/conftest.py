@@ -1,4 +1,4 @@
-"""What the tests of the commands share."""
+"""What the tests of the commands and of what people open share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.worlds.browser import running_browser
 from tests.worlds.places import Place, opened_place
 
 
@@ -14,3 +16,10 @@ from tests.worlds.places import Place, opened_place
 def place(tmp_path: Path) -> Iterator[Place]:
     with opened_place(tmp_path) as place:
         yield place
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start Chromium once for a module; not for longer, as no test beside it could use asyncio.run."""
+    with running_browser() as browser:
+        yield browser

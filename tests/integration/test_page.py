@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+import stat
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -16,9 +23,9 @@ from pipeline.page import write_page
 from pipeline.publish import publish
 from pipeline.settings import Settings
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
+from tests.worlds.publications import HOSTILE, publication_by_hand
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
-HOSTILE = "<script>alert(1)</script>"
 
 
 def published(lake: Lake, chosen: Settings, sent: list[Sent]) -> str:
@@ -31,30 +38,111 @@ def published(lake: Lake, chosen: Settings, sent: list[Sent]) -> str:
     return write_page(settings=chosen).read_text("utf-8")
 
 
+class Elements(HTMLParser):
+    """Every element of a page, and the text of its scripts and styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and self.found[-1][0] in {"script", "style"}:
+            self.texts.append((self.found[-1][0], data))
+
+
+def elements(text: str) -> Elements:
+    parser = Elements()
+    parser.feed(text)
+    return parser
+
+
 def test_the_page_shows_the_rates_of_the_published_file(lake: Lake, settings: Callable[..., Settings]) -> None:
     chosen = settings()
     text = published(lake, chosen, [Sent(str(n), NOW - timedelta(hours=n), country="IN") for n in range(1, 60)])
     with duckdb.connect(chosen.duckdb, read_only=True) as connection:
         rows = connection.execute(
-            "SELECT sent_date::VARCHAR, sent, delivered, delivery_rate FROM delivery_by_day"
+            "SELECT sent_date::VARCHAR, sent, delivered, delivery_rate, is_mature FROM delivery_by_day"
         ).fetchall()
     assert len(rows) == 3
-    for day, sent, delivered, rate in rows:
-        assert re.search(rf"<td>{day}( \*)?</td><td>{sent:,}</td><td>{delivered:,}</td>", text)
-        assert f"{rate:.1%}" in text
+    for day, sent, delivered, rate, is_mature in rows:
+        state = "" if is_mature else ' <span class="open">still open</span>'
+        (row,) = re.findall(
+            rf"<tr><th[^>]*><bdi>{day}</bdi>{state}</th><td>{sent:,}</td><td>{delivered:,}</td>.*", text
+        )
+        assert f"<td>{rate:.2%}</td>" in row
 
 
-def test_what_logs_say_is_escaped_and_nothing_is_fetched(lake: Lake, settings: Callable[..., Settings]) -> None:
-    text = published(lake, settings(), [Sent("1", NOW, country=HOSTILE, sender_id=HOSTILE)])
-    assert "<script" not in text
-    assert "&lt;script&gt;" in text
-    assert "http" not in text
+@pytest.mark.parametrize("world", [{"days": 0}, {"days": 1}, {"days": 40, "countries": HOSTILE, "senders": HOSTILE}])
+def test_names_add_no_element_and_nothing_is_fetched(
+    world: dict[str, Any], settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    publication_by_hand(tmp_path / "by-hand.duckdb", **world)
+    page = elements(write_page(settings=settings(duckdb=tmp_path / "by-hand.duckdb")).read_text("utf-8"))
+    assert Counter(tag for tag, _ in page.found if tag in {"script", "style", "link", "img", "meta"}) == {
+        "meta": 4, "link": 1, "style": 1, "script": 6,
+    }  # fmt: skip
+    for tag, attributes in page.found:
+        assert not {"src", "srcset", "action", "style", "data"} & attributes.keys(), tag
+        assert not any(name.startswith("on") for name in attributes), tag
+        assert attributes.get("href") in {None, "data:,"}
+
+
+def test_the_policy_names_just_the_scripts_and_the_style_that_are_there(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    page = elements(published(lake, settings(), [Sent("1", NOW)]))
+    (policy,) = (a["content"] or "" for tag, a in page.found if a.get("http-equiv") == "Content-Security-Policy")
+    hashes = {
+        kind: [
+            f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+            for tag, text in page.texts
+            if tag == kind and not text.startswith("{")
+        ]
+        for kind in ("script", "style")
+    }
+    assert policy.startswith(
+        f"default-src 'none'; script-src {' '.join(hashes['script'])}; style-src {hashes['style'][0]}; "
+    )
+    assert len(hashes["script"]) == 4
+    assert "unsafe" not in policy
+
+
+def test_what_logs_say_is_escaped(lake: Lake, settings: Callable[..., Settings]) -> None:
+    text = published(lake, settings(), [Sent("1", NOW, country=HOSTILE[0], sender_id=HOSTILE[0])])
+    assert HOSTILE[0] not in text
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
 
 
 def test_a_page_of_no_messages_says_so(lake: Lake, settings: Callable[..., Settings]) -> None:
     chosen = settings()
     publish(lake=lake, settings=chosen, now=NOW)
     assert "No message yet." in write_page(settings=chosen).read_text("utf-8")
+
+
+def test_the_page_has_the_mode_of_the_setting_and_leaves_nothing_beside_it(
+    settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    publication_by_hand(tmp_path / "by-hand.duckdb", days=2)
+    chosen = settings(duckdb=tmp_path / "by-hand.duckdb", report=tmp_path / "page" / "report.html", file_mode="0604")
+    write_page(settings=chosen)
+    path = write_page(settings=chosen)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_page_that_can_not_take_its_place_leaves_nothing_beside_it(
+    settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    publication_by_hand(tmp_path / "by-hand.duckdb", days=2)
+    (tmp_path / "page" / "report.html").mkdir(parents=True)
+    chosen = settings(duckdb=tmp_path / "by-hand.duckdb", report=tmp_path / "page" / "report.html")
+    with pytest.raises(LakeError, match="SMS_REPORT"):
+        write_page(settings=chosen)
+    assert [file.name for file in (tmp_path / "page").iterdir()] == ["report.html"]
 
 
 def test_a_page_without_a_published_file_is_a_clear_error(settings: Callable[..., Settings]) -> None:

@@ -1,6 +1,7 @@
--- One row: when the snapshot was published, how new its answers are, both in UTC, and the zone of its days.
+-- One row: when the snapshot was published, how new its answers are, both in UTC, the zone of its days, what made it.
 SELECT
   strftime(any_value(published_at) AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M UTC') AS published_at,
   strftime(any_value(data_as_of) AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M UTC') AS data_as_of,
-  any_value(time_zone) AS time_zone
+  any_value(time_zone) AS time_zone,
+  any_value(pipeline_version) AS pipeline_version
 FROM snapshot_info;

@@ -1,4 +1,4 @@
--- Grain: one row a country over all days, most messages first; a percentile of several days can't be had from theirs.
+-- Grain: one row a country over the span of $days that ends with the latest day (null: all days), most messages first.
 SELECT
   country AS label,
   sent,
@@ -6,10 +6,10 @@ SELECT
   failed,
   outstanding,
   unknown,
+  invalid_id,
   delivery_rate,
   delivery_rate_final,
-  NULL AS latency_p95_seconds,
   is_mature
 FROM delivery_by_country
-WHERE days IS NULL
+WHERE days IS NOT DISTINCT FROM $days::INTEGER
 ORDER BY sent DESC, country;

@@ -1,0 +1,156 @@
+"""Figures to HTML: the template, its formats, the charts with their rows, and the policy that lets nothing else run.
+
+Pure: text from values. What logs say is escaped by the template engine in HTML and by `_data` in scripts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from pipeline.page.figures import (
+    BARS_AT_MOST,
+    CHANGES,
+    DAYS_AT_MOST,
+    NAMES_AT_MOST,
+    SPAN_DAYS,
+    Figures,
+    Row,
+    with_others,
+)
+
+VEGA: Final = ("vega-6.4.0", "vega-lite-6.4.1", "vega-embed-7.3.0")
+"""The library that draws, in the order in which it loads."""
+SPANS: Final = (28, 90, DAYS_AT_MOST)
+"""Days that the charts by day can show; the page opens with the middle one."""
+_NO_RATE: Final = "-"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def document(figures: Figures) -> str:
+    """Make the whole page."""
+    scripts = [*(_vega(name) for name in VEGA), _resource("page.js")]
+    style = _resource("style.css")
+    return _template().render(
+        policy=_policy(scripts, style),
+        style=Markup(style),  # noqa: S704 - our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
+        charts=_data(_charts(figures)),
+        config=_data(json.loads(_resource("charts/config.json"))),
+        figures=figures,
+        span_days=SPAN_DAYS,
+        spans=SPANS,
+        days_at_most=DAYS_AT_MOST,
+        names_at_most=NAMES_AT_MOST,
+        bars_at_most=BARS_AT_MOST,
+        changes=CHANGES,
+    )
+
+
+def _charts(figures: Figures) -> dict[str, dict[str, Any]]:
+    """Return each chart with its rows, by the name that the template gives its place."""
+    span = {"span": SPANS[1]}
+    places = {
+        "countries": with_others(figures.countries, BARS_AT_MOST),
+        "senders": with_others(figures.senders, BARS_AT_MOST),
+    }
+    return {
+        "delivery_rate": _chart("delivery_rate", figures.days, **span, floor=_floor(figures.days, "delivery_rate")),
+        "outcomes": _chart("outcomes", figures.days, **span),
+        **{name: _chart("rates_by_name", rows, floor=_floor(rows, "delivery_rate")) for name, rows in places.items()},
+        "latency": _chart("latency", figures.days, **span),
+        "backlog": _chart("backlog", figures.backlog),
+        "failures": _chart("failures", figures.failures[:BARS_AT_MOST]),
+        "changes": _chart("changes", figures.changes, floor=_floor(figures.changes, "delivery_rate", "usual_rate")),
+    }
+
+
+def _chart(name: str, rows: Sequence[Row], **parameters: float) -> dict[str, Any]:
+    chart: dict[str, Any] = json.loads(_resource(f"charts/{name}.json"))
+    for parameter in chart.get("params", []):
+        if parameter["name"] in parameters:
+            parameter["value"] = parameters[parameter["name"]]
+    if isinstance(chart["height"], dict):  # Vega-Lite would warn of a step beside a width that fits its place
+        chart["height"] = chart["height"]["step"] * len(rows)
+    return chart | {"datasets": {"rows": list(rows)}}
+
+
+def _floor(rows: Iterable[Row], *names: str) -> float:
+    """Return where an axis of rates up to 1 begins: a step of a tenth below the least, so that a point has a place."""
+    least = min((row[name] for row in rows for name in names if row[name] is not None), default=0.0)
+    return max(0.0, int(least * 10 - 0.5) / 10)
+
+
+def _data(value: object) -> Markup:
+    """Return JSON that can stand in a script element: nothing in it can end the element or begin another.
+
+    json.dumps writes all but ASCII as escapes, U+2028 and U+2029 too.
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - escaped
+
+
+def _policy(scripts: Iterable[str], style: str) -> str:
+    """Return the content security policy: just these scripts and this style, and no connection to anywhere."""
+    return (
+        f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src {_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _vega(name: str) -> str:
+    # A browser would look for the map beside the page.
+    return re.sub(r"\n//# sourceMappingURL=.*", "", _resource(f"vega/{name}.min.js"))
+
+
+@cache
+def _resource(name: str) -> str:
+    return files("pipeline.page").joinpath(name).read_text("utf-8")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"count": count, "percent": percent, "change": change, "duration": duration}
+    return environment.from_string(_resource("page.html"))
+
+
+def count(number: int) -> str:
+    """Write a count with separators of thousands."""
+    return f"{number:,}"
+
+
+def percent(rate: float | None, digits: int = 1) -> str:
+    """Write a rate of 0 to 1 as a percentage; a dash where there is none."""
+    return _NO_RATE if rate is None else f"{rate:.{digits}%}"
+
+
+def change(share: float) -> str:
+    """Write a relative change with its sign."""
+    return f"{share:+.1%}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write seconds as people say them: in the largest unit of which there is one, in tenths below 100."""
+    if seconds is None:
+        return _NO_RATE
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if abs(seconds) >= unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.1f} s"

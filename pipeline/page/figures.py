@@ -1,0 +1,143 @@
+"""What the page shows, asked of the published DuckDB file in one transaction: rows by name, labels made readable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+from pipeline.warehouse import Scalar, query
+
+Row = dict[str, Any]
+
+DAYS_AT_MOST: Final = 400
+"""Days on the page, so that it does not grow for ever."""
+SPAN_DAYS: Final = 28
+"""Days that headline, countries, senders and failures look back on."""
+NAMES_AT_MOST: Final = 250
+"""Rows of a table by name: all countries there are; of senders the largest."""
+BARS_AT_MOST: Final = 15
+CHANGES: Final = {"days": 7, "messages_at_least": 250, "at_most": 12}
+NOT_KNOWN: Final = "not known"
+_COUNTS: Final = ("sent", "delivered", "failed", "outstanding", "unknown", "invalid_id")
+_DIMENSIONS: Final = {"app_id": "app", "country": "country", "sender_id": "sender"}
+_ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the page shows.
+
+    Attributes:
+        as_of: when published, how new, zone, version.
+        headline: one row, see `sql/page/headline.sql`, and what is outstanding.
+        days, countries, senders, backlog, failures, changes: rows of the queries of that name.
+    """
+
+    as_of: Row
+    headline: Row
+    days: Sequence[Row]
+    countries: Sequence[Row]
+    senders: Sequence[Row]
+    backlog: Sequence[Row]
+    failures: Sequence[Row]
+    changes: Sequence[Row]
+
+
+def read_figures(connection: duckdb.DuckDBPyConnection) -> Figures:
+    """Ask the published file for everything.
+
+    Raises:
+        duckdb.Error: it can't be read.
+    """
+
+    def ask(name: str, **parameters: Scalar) -> list[Row]:
+        result = connection.execute(query(name, folder="page"), parameters)
+        names = [column[0] for column in result.description or []]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    (as_of,), (headline,), backlog = ask("as_of"), ask("headline", days=SPAN_DAYS), ask("backlog")
+    return Figures(
+        as_of=as_of,
+        headline=headline | outstanding(backlog),
+        days=ask("days", days_at_most=DAYS_AT_MOST),
+        countries=labelled(ask("countries", days=SPAN_DAYS)),
+        senders=labelled(ask("senders", days=SPAN_DAYS)),
+        backlog=backlog,
+        failures=_named_failures(ask("failures", days=SPAN_DAYS, at_most=NAMES_AT_MOST)),
+        changes=_named_changes(ask("changes", **CHANGES)),
+    )
+
+
+def outstanding(backlog: Iterable[Row]) -> Row:
+    """Sum the messages of which the platform may still say something; `unknown` is our verdict that it will not."""
+    waiting = [row for row in backlog if row["status"] != "unknown"]
+    return {
+        "outstanding": sum(row["messages"] for row in waiting),
+        "oldest_outstanding": min((row["oldest_sent_at"] for row in waiting), default=None),
+    }
+
+
+def labelled(rows: Iterable[Row]) -> list[Row]:
+    """Give every row a label to be told apart by; a null says that it is not known."""
+    return distinct({**row, "label": row["label"] or NOT_KNOWN} for row in rows)
+
+
+def distinct(rows: Iterable[Row]) -> list[Row]:
+    """Number labels that came up before: a chart would draw both at one place."""
+    seen: set[str] = set()
+    numbered = []
+    for row in rows:
+        label, number = row["label"], 1
+        while label in seen:
+            number += 1
+            label = f"{row['label']} ({number})"
+        seen.add(label)
+        numbered.append({**row, "label": label})
+    return numbered
+
+
+def with_others(rows: Sequence[Row], at_most: int) -> list[Row]:
+    """Keep the first rows and sum the rest into one, with the rates of the summed counts."""
+    if len(rows) <= at_most:
+        return list(rows)
+    kept, rest = list(rows[: at_most - 1]), rows[at_most - 1 :]
+    counts = {name: sum(row[name] for row in rest) for name in _COUNTS}
+    final = counts["delivered"] + counts["failed"]
+    return distinct(
+        [
+            *kept,
+            {
+                "label": f"{len(rest)} others",
+                **counts,
+                "delivery_rate": counts["delivered"] / counts["sent"],
+                "delivery_rate_final": counts["delivered"] / final if final else None,
+                "is_mature": all(row["is_mature"] for row in rest),
+            },
+        ]
+    )
+
+
+def _named_failures(rows: Iterable[Row]) -> list[Row]:
+    named = []
+    for row in rows:
+        country, sender = row.pop("country") or NOT_KNOWN, row.pop("sender_id") or NOT_KNOWN
+        named.append({**row, "label": f"{country} · {_isolated(sender)}", "country": country, "sender": sender})
+    return distinct(named)
+
+
+def _named_changes(rows: Iterable[Row]) -> list[Row]:
+    return distinct({**row, "label": _bucket(row)} for row in rows)
+
+
+def _bucket(row: Mapping[str, Any]) -> str:
+    if row["dimension"] == "all":
+        return "all messages"
+    return f"{_DIMENSIONS[row['dimension']]} {_isolated(row['value'] or NOT_KNOWN)}"
+
+
+def _isolated(name: str) -> str:
+    """Keep a name that is written from right to left from turning what stands beside it."""
+    return f"{_ISOLATE}{name}{_END_ISOLATE}"
