@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import duckdb
 
 from pipeline.errors import LakeError
 from pipeline.page.document import document
-from pipeline.page.figures import read_figures
+from pipeline.page.figures import Figures, read_figures
 from pipeline.settings import Settings
 from pipeline.warehouse import literal
 
@@ -25,15 +26,30 @@ def write_page(*, settings: Settings) -> Path:
     path = settings.report
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with duckdb.connect(settings.duckdb, read_only=True) as connection:
-            connection.execute(f"SET memory_limit = {literal(settings.memory_limit)}")
-            connection.execute("SET TimeZone = 'UTC'")
-            text = document(read_figures(connection))
         path.parent.mkdir(parents=True, exist_ok=True)
+        text = document(_figures(settings, copy=beside))
         beside.write_text(text, "utf-8")
         beside.chmod(settings.file_mode)
         beside.replace(path)
     except (OSError, duckdb.Error) as error:
-        beside.unlink(missing_ok=True)
         raise LakeError(f"SMS_REPORT: {path} can't be written: {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
     return path
+
+
+def _figures(settings: Settings, *, copy: Path) -> Figures:
+    """Read the published file; a copy where an analyst's read-write connection locks it or left a log."""
+    try:
+        return _read(settings.duckdb, settings)
+    except duckdb.Error:
+        shutil.copyfile(settings.duckdb, copy)
+        return _read(copy, settings)
+
+
+def _read(path: Path, settings: Settings) -> Figures:
+    with duckdb.connect(path, read_only=True) as connection:
+        connection.execute(f"SET memory_limit = {literal(settings.memory_limit)}")
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("BEGIN TRANSACTION")
+        return read_figures(connection)
