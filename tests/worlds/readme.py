@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -96,9 +96,14 @@ def _shown(connection: duckdb.DuckDBPyConnection, query: str) -> str:
 
 
 def _world(folder: Path) -> Path:
-    write_sent_logs(folder, messages=5000, days=DAYS, now=NOW, app_id="demoApp1")
+    return published_world(folder, messages=5000, days=DAYS, now=NOW)
+
+
+def published_world(folder: Path, *, messages: int, days: Sequence[date], now: datetime) -> Path:
+    """Publish the demo's messages as they stand at an instant, whatever the time is; return the DuckDB file."""
+    write_sent_logs(folder, messages=messages, days=days, now=now, app_id="demoApp1")
     options = SimulatorOptions(api_key="key", api_secret="secret")
-    with running(options, clock=lambda: NOW, record=False) as simulator:
+    with running(options, clock=lambda: now, record=False) as simulator:
         settings = given_settings(
             folder,
             api_base_url=simulator.base_url,
@@ -108,12 +113,12 @@ def _world(folder: Path) -> Path:
             max_requests_per_second=0,
         )
         lake = Lake.open(settings.lake, mode=settings.file_mode, recorded={})
-        collect(DAYS, lake=lake, settings=settings, now=NOW)
-        accounts, clock = load_accounts(settings), Clock(now=lambda: NOW)
-        follow(DAYS, lake=lake, accounts=accounts, settings=settings, now=NOW, clock=clock)
-    derive_messages(DAYS, lake=lake, settings=settings, now=NOW)
-    derive_rates(DAYS, lake=lake, settings=settings, now=NOW)
-    return publish(lake=lake, settings=settings, now=NOW).path
+        collect(days, lake=lake, settings=settings, now=now)
+        accounts, clock = load_accounts(settings), Clock(now=lambda: now)
+        follow(days, lake=lake, accounts=accounts, settings=settings, now=now, clock=clock)
+    derive_messages(days, lake=lake, settings=settings, now=now)
+    derive_rates(days, lake=lake, settings=settings, now=now)
+    return publish(lake=lake, settings=settings, now=now).path
 
 
 def main() -> None:
