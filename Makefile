@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
+# Of the Dagster UI: make dev PORT=3001
+PORT ?= 3000
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -24,9 +26,8 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed ## Run everything on simulated messages and print delivery rates
 	@$(BIN)/sms-delivery demo
 
-dev: $(VENV)/installed ## Open the Dagster UI on http://127.0.0.1:3000
-	@mkdir -p data/dagster
-	@DAGSTER_HOME=$(CURDIR)/data/dagster $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+dev: $(VENV)/installed ## Open the Dagster UI on http://127.0.0.1:3000 (PORT=…)
+	@$(BIN)/python -m assets.dev --port $(PORT)
 
 test: $(VENV)/installed-dev ## Run the quick tests
 	@$(PYTEST) -m 'not slow and not thorough'

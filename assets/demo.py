@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +46,27 @@ def run_demo(*, messages: int, days: int, folder: Path) -> Settings:
         refresh(settings, first=dates[0], last=dates[-1])
     _show(settings)
     return settings
+
+
+@contextmanager
+def simulated_api() -> Iterator[str]:
+    """Run the simulated API of the demo for as long as the block lasts; give its base URL."""
+    with running(_OPTIONS, record=False) as simulator:
+        yield simulator.base_url
+
+
+def demo_environment(folder: Path, base_url: str) -> dict[str, str]:
+    """Return the settings of the demo as environment variables, for other processes."""
+    return {
+        "SMS_API_BASE_URL": base_url,
+        "SMS_API_KEY": _OPTIONS.api_key,
+        "SMS_API_SECRET": _OPTIONS.api_secret,
+        "SMS_APP_ID": APP_ID,
+        "SMS_SENT_LOGS": str(folder / "logs" / "sent-{date}.jsonl"),
+        "SMS_LAKE": str(folder / "lake"),
+        "SMS_DUCKDB": str(folder / "analytics.duckdb"),
+        "SMS_REPORT": str(folder / "report.html"),
+    }
 
 
 def _settings(folder: Path, base_url: str) -> Settings:

@@ -9,6 +9,7 @@ import glob
 import os
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -243,6 +244,19 @@ def _warn_of_unknown(home: _Home) -> None:
 
 def _names_in(env_file: Path) -> list[str]:
     return re.findall(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", env_file.read_text("utf-8"), re.MULTILINE)
+
+
+def has_own_settings(folder: Path | None = None) -> bool:
+    """Say whether there is a `.env`, or a setting of the environment that says where logs, lake or API are."""
+    telling = ("api_key", "sent_logs", "accounts", "lake")
+    names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may
+    found = any(PREFIX + name.upper() in names for name in telling)
+    return found or _home((folder or Path.cwd()).resolve()).env_file is not None
+
+
+def environment_with(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with some variables set, for processes that are started."""
+    return {**os.environ, **values}  # noqa: TID251 - this is the module that may
 
 
 def environment_secret(name: str) -> SecretStr | None:

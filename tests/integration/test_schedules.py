@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ from assets.definitions import JOB, build_definitions
 from assets.history import prune_runs
 from assets.maintenance import MAINTENANCE
 from assets.resources import Workspace
-from assets.schedules import RANGE_END, RANGE_START
+from assets.schedules import RANGE_END, RANGE_START, SILENCE
 from pipeline.collect import collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due import what_is_due
@@ -150,6 +152,21 @@ def test_no_run_is_launched_beside_one_under_way_whoever_started_it(place: Place
     place.log(ago(1), "1")
     run_id = make_run(place, dg.DagsterRunStatus.STARTED, job=job, assets=assets)
     assert place.tick() == f"run {run_id[:8]} is under way; the next tick looks again"
+
+
+def test_a_run_whose_process_has_gone_is_marked_as_failed_and_holds_up_nothing(place: Place) -> None:
+    place.log(ago(1), "1")
+    run_id = make_run(place, dg.DagsterRunStatus.STARTED)
+    silent_since = datetime.now(UTC) - SILENCE - timedelta(minutes=1)
+    (path,) = Path(place.instance.root_directory).rglob("runs.db")
+    with contextlib.closing(sqlite3.connect(path)) as history, history:
+        history.execute("UPDATE runs SET create_timestamp = ?", (f"{silent_since:%Y-%m-%d %H:%M:%S.%f}",))
+    with place.lake().scratch():  # somebody is at work: it may be that run
+        assert "is under way" in str(place.tick())
+    assert isinstance(place.tick(), dg.RunRequest)
+    run = place.instance.get_run_by_id(run_id)
+    assert run
+    assert run.status is dg.DagsterRunStatus.FAILURE
 
 
 def test_maintenance_under_way_holds_up_no_run(place: Place) -> None:

@@ -1,0 +1,130 @@
+"""`make dev`: the Dagster UI on this machine, on the demo where there are no settings, else on the real thing.
+
+The demo: simulated sent logs, followed once, and the simulated API beside it, so that runs and schedules find it.
+History is kept in `data/dagster`. At Ctrl-C (or SIGTERM) everything that was started ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from assets.demo import demo_environment, simulated_api
+from assets.resources import utc_now
+from pipeline.settings import environment_with, has_own_settings
+
+HOME: Final = Path("data/dagster")
+DEMO: Final = Path("data/demo")
+WORKSPACE: Final = Path(__file__).parents[1] / "workspace.yaml"
+_GRACE_SECONDS: Final = 20.0
+_INSTANCE: Final = """\
+# Written by `make dev`; change it as you like. The README tells what production wants instead.
+telemetry:
+  enabled: false
+concurrency:
+  pools: {granularity: run, default_limit: 1}
+retention:
+  schedule: {purge_after_days: {skipped: 7, failure: 30, success: 30}}
+  sensor: {purge_after_days: {skipped: 7, failure: 30, success: 30}}
+"""
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the UI.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the UI.")
+def main(host: str, port: int) -> None:
+    """Open the Dagster UI, on the demo where there are no settings."""
+    if _is_taken(host, port):
+        click.echo(f"port {port} is taken; choose another: make dev PORT={port + 1}", err=True)
+        sys.exit(1)
+    HOME.mkdir(parents=True, exist_ok=True)
+    if not (HOME / "dagster.yaml").exists():
+        (HOME / "dagster.yaml").write_text(_INSTANCE, "utf-8")
+    with contextlib.suppress(KeyboardInterrupt), _interrupted_by_signals(), _settings() as settings:
+        click.echo(f"the UI opens at http://{host}:{port} in about ten seconds; Ctrl-C ends it")
+        click.echo("schedules: Automation in the UI switches them on, or SMS_SCHEDULES=on from the start")
+        _serve(host, port, settings | {"DAGSTER_HOME": str(HOME.resolve())})
+
+
+@contextmanager
+def _settings() -> Iterator[dict[str, str]]:
+    """Give the settings to add to the environment: none, or those of the demo, whose API runs meanwhile."""
+    if has_own_settings():
+        click.echo("settings: those of the environment and .env")
+        yield {}
+        return
+    click.echo(f"settings: none (no .env), so this is the demo in {DEMO}, with a simulated API")
+    if not _is_loaded():
+        command = [sys.executable, "-c", "from assets.cli import main; main()", "demo", "--dir", str(DEMO)]
+        subprocess.run(command, check=True, env=environment_with({"DAGSTER_HOME": str(HOME.resolve())}))
+    with simulated_api() as base_url:
+        yield demo_environment(DEMO.resolve(), base_url)
+
+
+def _is_loaded() -> bool:
+    """Say whether the demo's logs of today are there, and were followed."""
+    return (DEMO / "analytics.duckdb").exists() and (DEMO / "logs" / f"sent-{utc_now().date()}.jsonl").exists()
+
+
+def _serve(host: str, port: int, settings: Mapping[str, str]) -> None:
+    """Run `dagster dev` until it or this process is told to end, and see that all its processes do."""
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(WORKSPACE), "-h", host, "-p", str(port)]
+    # A group of its own: Ctrl-C on the terminal would reach each of its processes, and they end in disorder.
+    process = subprocess.Popen(command, env=environment_with(settings), start_new_session=True)
+    try:
+        sys.exit(process.wait())
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, then its group, then insist."""
+    with _deaf_to_signals():
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_SECONDS)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, number)
+                process.wait(_GRACE_SECONDS)
+
+
+@contextmanager
+def _deaf_to_signals() -> Iterator[None]:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Let both signals interrupt, and children start with their own ways: a shell's `&` has SIGINT ignored."""
+    before = {n: signal.signal(n, signal.default_int_handler) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
+if __name__ == "__main__":
+    main()
