@@ -38,6 +38,7 @@ from assets.resources import Workspace
 defs = build_definitions(settings_for_loading(), Workspace(), refresh_cron="* * * * *")
 """
 MINUTES = 5
+"""Longest time for each half; on a machine with nothing else to do the whole takes under five."""
 
 
 def wait_for(found: Callable[[], Any], seconds: float, step: float = 0.5) -> Any:
@@ -138,12 +139,12 @@ def test_the_daemon_left_alone_follows_messages_to_their_end_through_an_outage(t
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     command = [sys.executable, "-m", "dagster._daemon", "run", "-f", str(tmp_path / "every_minute.py")]
-    with opened_place(tmp_path, faults=Faults.from_specs(["down=2:4"])) as place:
+    with opened_place(tmp_path, faults=Faults.from_specs(["down=2:2"])) as place:
         environment = place.environment | {
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "DAGSTER_HOME": str(home),
             "SMS_SCHEDULES": "on",
-            "SMS_MAX_ATTEMPTS": "2",
+            "SMS_MAX_ATTEMPTS": "1",
             "SMS_BATCH_SIZE": "20",
         }
         expected: dict[str, str] = {}
@@ -162,9 +163,9 @@ def test_the_daemon_left_alone_follows_messages_to_their_end_through_an_outage(t
 
         send()
         with started(command, tmp_path, environment):
-            assert wait_for(place.published.exists, 150, 1), (tmp_path / "output.txt").read_text()[-3000:]
+            assert wait_for(place.published.exists, 300, 1), (tmp_path / "output.txt").read_text()[-3000:]
             send()
-            assert wait_for(is_complete, 60 * MINUTES - 100, 2), (tmp_path / "output.txt").read_text()[-3000:]
+            assert wait_for(is_complete, 60 * MINUTES, 2), (tmp_path / "output.txt").read_text()[-3000:]
     with dg.DagsterInstance.from_config(str(home)) as instance:
         records = instance.get_run_records(dg.RunsFilter(job_name=JOB))
         times = sorted((r.start_time, r.end_time) for r in records if r.start_time and r.end_time)
