@@ -1,27 +1,30 @@
-"""The assets: each a few lines that call one use case of the library."""
+"""The assets: each a few lines that call one use case of the library, and say what came of it."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from assets.failures import readable_failures
-from assets.partitions import days_of
+from assets.describing import about
+from assets.partitions import days_of, sent_dates
 from assets.resources import Workspace, utc_now
+from assets.showing import DONE, FAILURES, counts, listed, rate_picture, run_summary
+from assets.telling import told
 from pipeline.accounts import check_inputs
-from pipeline.collect import collect
+from pipeline.collect import collect, days_read
 from pipeline.derive import DeriveTally, derive_messages, derive_rates
+from pipeline.figures import DayFigures, figures_of, rejected_of, rows_by_day
 from pipeline.follow import FollowTally, follow
+from pipeline.open_days import days_asked
 from pipeline.page import write_page
 from pipeline.polling import API_MEMORY
 from pipeline.publish import PUBLISHING, publish
+from pipeline.settings import Settings
+from pipeline.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
-GROUP = "sms_delivery"
-FAILURES = "failures"
-"""Metadata entry in which a step says what it did not get; the run's last check reads it."""
+ROWS = "dagster/partition_row_count"
 
 
 def run_started_at(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> datetime:
@@ -46,87 +49,108 @@ class Asking(dg.Config):
 def sent_messages(
     context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.MaterializeResult[None]:
-    """Every message that the sent logs of these days name, one row a message; only grows."""
+    """Every message that the sent logs of these days name, one row a message. Only grows.
+
+    A log that has not changed since it was read is not read again. A record that can't be used is set aside in
+    `rejected_records` with the reason. Numbers are treated as `SMS_NUMBERS` says before anything is stored.
+    """
     days = days_of(context)
-    with readable_failures():
+    with told(context, done=lambda: days_read(days, lake=workspace.lake(), settings=workspace.settings)):
         check_inputs(workspace.settings)
-        tally = collect(days, lake=workspace.lake(), settings=workspace.settings, now=run_started_at(context))
-    _by_day(context, {"messages_stored": tally.stored_by_day})
+        lake, settings = workspace.lake(), workspace.settings
+        tally = collect(days, lake=lake, settings=settings, now=run_started_at(context))
+        rows = rows_by_day(SENT_MESSAGES, lake=lake)
+        rejected = rejected_of(days, lake=lake, settings=settings)
+    _by_day(context, {"sent": rows, "stored_now": tally.stored_by_day, "rejected": rejected, ROWS: rows})
     failures = (
         []
         if tally.files_matched
-        else [f"SMS_SENT_LOGS: no file matches for {days[0]} to {days[-1]}: {', '.join(workspace.settings.sent_logs)}"]
+        else [f"SMS_SENT_LOGS: no file matches for {days[0]} to {days[-1]}: {', '.join(settings.sent_logs)}"]
     )
-    return dg.MaterializeResult(
-        metadata={
-            "files_matched": tally.files_matched,
-            "files_read": tally.files_read,
-            "records_read": tally.records,
-            "records_stored": tally.stored,
-            "records_duplicate": tally.duplicates,
-            "records_rejected": tally.rejected,
-            "rejected_by_reason": dict(tally.rejected_by_reason),
-            FAILURES: [*failures, *tally.failures],
-        }
+    return _result(
+        context,
+        f"{tally.files_read} of {tally.files_matched} files read, {tally.records:,} records: "
+        f"{tally.stored:,} stored, {tally.duplicates:,} known already, {tally.rejected:,} rejected",
+        {"rejected_by_reason": dict(tally.rejected_by_reason), FAILURES: [*failures, *tally.failures]},
     )
 
 
 def delivery_reports(
     context: dg.AssetExecutionContext, config: Asking, workspace: dg.ResourceParam[Workspace]
 ) -> dg.MaterializeResult[None]:
-    """Every answer of getReport for the messages of these days, one row an answer, appended."""
-    with readable_failures():
+    """Every answer of getReport for the messages of these days, one row an answer. Only grows.
+
+    A message is asked for again until its state is final or it is too old, at intervals that grow with its age.
+    What the platform does not answer is said by the run's last step, after what was answered is published.
+    """
+    days, now = days_of(context), run_started_at(context)
+    with told(context, done=lambda: days_asked(days, lake=workspace.lake(), settings=workspace.settings, now=now)):
         tally = follow(
-            days_of(context),
+            days,
             lake=workspace.lake(),
             accounts=workspace.accounts(),
             settings=workspace.settings,
-            now=run_started_at(context),
+            now=now,
             force=config.force,
             max_calls=config.max_calls,
             apps=config.apps,
             on_progress=workspace.on_progress,
         )
+        rows = rows_by_day(DELIVERY_REPORTS, lake=workspace.lake())
     _say_what_was_left(context, tally)
     _by_day(
         context,
-        {"answers": tally.record.answers_by_day, "calls": tally.calls_by_day, "retries": tally.retries_by_day},
+        {
+            "answers": tally.record.answers_by_day,
+            "calls": tally.calls_by_day,
+            "retries": tally.retries_by_day,
+            ROWS: rows,
+        },
     )
-    return dg.MaterializeResult(
-        metadata={
-            "answers_total": sum(tally.record.answers.values()),
+    return _result(
+        context,
+        f"{sum(tally.record.answers.values()):,} answers in {tally.batches:,} batches, "
+        f"{tally.requests:,} requests: {listed(tally.record.answers)}",
+        {
             "answers_by_status": dict(tally.record.answers),
-            "batches": tally.batches,
-            "requests": tally.requests,
-            "requests_repeated": tally.retries,
-            "mismatches": tally.record.mismatches,
-            "rows_rejected": tally.record.rejected,
-            "left_to_next_run": tally.left,
-            "days_beyond_memory": len(tally.not_asked),
+            "odd": {"calls_that_disagree": tally.record.mismatches, "rows_rejected": tally.record.rejected},
+            "left": {"to_next_run": tally.left, "days_beyond_memory": len(tally.not_asked)},
             "clock_offset_seconds": dict(tally.clock_offsets),
             FAILURES: list(tally.failures),
-        }
+        },
     )
 
 
 def messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
-    """One row a sent message with its present state, derived from the logs and all answers."""
-    with readable_failures():
+    """One row a sent message with its present state, derived from the logs and all answers.
+
+    `delivered` and `failed` are never undone; `unknown` is our verdict on silence and gives way to an answer.
+    A day's rows are replaced as a whole, and only if one of them changed.
+    """
+    done: list[date] = []
+    with told(context, done=lambda: done):
         tally = derive_messages(
             days_of(context),
             lake=workspace.lake(),
             settings=workspace.settings,
             now=run_started_at(context),
             anew=workspace.anew,
+            on_day=done.append,
         )
-    return _derived(tally)
+        rows = rows_by_day(MESSAGES, lake=workspace.lake())
+    _by_day(context, {ROWS: rows})
+    return _derived(context, tally)
 
 
 def delivery_rates(
     context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.MaterializeResult[None]:
-    """Counts, rates and latency of these days by hour, day, app, country and sender."""
-    with readable_failures():
+    """Counts, rates and latency of these days, by hour and day: by app, country and sender, and rolled up.
+
+    A message counts on the day on which it was sent, so young days read low; `is_mature` says which are settled.
+    The columns are those of `delivery_rates_daily`; `delivery_rates_hourly` and the two rollups have the same measures.
+    """
+    with told(context):
         tally = derive_rates(
             days_of(context),
             lake=workspace.lake(),
@@ -134,54 +158,71 @@ def delivery_rates(
             now=run_started_at(context),
             anew=workspace.anew,
         )
-    return _derived(tally)
+        figures = figures_of(lake=workspace.lake(), settings=workspace.settings, days=days_of(context))
+        rows = rows_by_day(DELIVERY_RATES_DAILY, lake=workspace.lake())
+    _figures_by_day(context, figures)
+    _by_day(context, {ROWS: rows})
+    return _derived(context, tally)
 
 
 def analytics_db(
     context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.MaterializeResult[None]:
-    """The DuckDB file that analysts open: swapped in whole, one consistent snapshot a connection."""
-    del context
-    with readable_failures():
+    """The DuckDB file that analysts open (read-only): swapped in whole, one consistent snapshot a connection.
+
+    Its views read the lake's files. It can be deleted at any time: the next run, or `sms-delivery publish`, brings
+    it back.
+    """
+    with told(context):
         publication = publish(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
-    return dg.MaterializeResult(
-        metadata={
+        figures = figures_of(lake=workspace.lake(), settings=workspace.settings)
+    return _result(
+        context,
+        f"published {publication.path.name}",
+        {
             "path": dg.MetadataValue.path(str(publication.path)),
+            "page": dg.MetadataValue.path(str(workspace.settings.report)),
+            "delivery_rate_by_day": rate_picture(figures),
+            "this_run": run_summary(context),
             "rows": dict(publication.rows),
-            "published_at": publication.published_at.isoformat(),
-            "data_as_of": publication.data_as_of.isoformat() if publication.data_as_of else "no answer yet",
-        }
+            "published_at": dg.MetadataValue.timestamp(publication.published_at),
+            "data_as_of": (
+                dg.MetadataValue.timestamp(publication.data_as_of) if publication.data_as_of else "no answer yet"
+            ),
+        },
     )
 
 
 def delivery_page(
     context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.MaterializeResult[None]:
-    """The page of delivery rates that a manager opens: one file, no network."""
-    del context
-    with readable_failures(), workspace.lake().lock(PUBLISHING):  # two runs at once would write the same file
+    """The page of delivery rates that a manager opens in a browser: one file, no network."""
+    with told(context), workspace.lake().lock(PUBLISHING):  # two runs at once would write the same file
         path = write_page(settings=workspace.settings)
-    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(path))})
+    return _result(
+        context, f"wrote {path.name}", {"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size}
+    )
 
 
-def build_assets(days: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
+def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets of the picture, partitioned by day up to the rates."""
     partitioned: dict[str, Any] = {
-        "partitions_def": days,
+        "partitions_def": sent_dates(settings),
         "backfill_policy": dg.BackfillPolicy.single_run(),
-        "group_name": GROUP,
         "pool": "sms_delivery_lake",
     }
-    whole: dict[str, Any] = {"group_name": GROUP, "pool": "sms_delivery_publication"}
+    whole: dict[str, Any] = {"pool": "sms_delivery_publication"}
+    chain: tuple[tuple[Callable[..., Any], list[Callable[..., Any]], dict[str, Any]], ...] = (
+        (sent_messages, [], partitioned),
+        (delivery_reports, [sent_messages], partitioned),
+        (messages, [sent_messages, delivery_reports], partitioned),
+        (delivery_rates, [messages], partitioned),
+        (analytics_db, [messages, delivery_rates], whole),
+        (delivery_page, [analytics_db], whole),
+    )
     return [
-        dg.asset(kinds={"python", "deltalake"}, **partitioned)(sent_messages),
-        dg.asset(deps=[sent_messages.__name__], kinds={"python", "deltalake"}, **partitioned)(delivery_reports),
-        dg.asset(
-            deps=[sent_messages.__name__, delivery_reports.__name__], kinds={"duckdb", "deltalake"}, **partitioned
-        )(messages),
-        dg.asset(deps=[messages.__name__], kinds={"duckdb", "deltalake"}, **partitioned)(delivery_rates),
-        dg.asset(deps=[messages.__name__, delivery_rates.__name__], kinds={"duckdb"}, **whole)(analytics_db),
-        dg.asset(deps=[analytics_db.__name__], kinds={"html"}, **whole)(delivery_page),
+        dg.asset(deps=[dep.__name__ for dep in deps], **shape, **about(compute.__name__, settings))(compute)
+        for compute, deps, shape in chain
     ]
 
 
@@ -203,15 +244,24 @@ def _say_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) ->
         )
 
 
-def _derived(tally: DeriveTally) -> dg.MaterializeResult[None]:
-    return dg.MaterializeResult(
-        metadata={"partitions_looked_at": len(tally.days), "partitions_replaced": len(tally.replaced)}
-    )
+def _derived(context: dg.AssetExecutionContext, tally: DeriveTally) -> dg.MaterializeResult[None]:
+    return _result(context, f"{len(tally.replaced)} of {len(tally.days)} days changed", {})
+
+
+def _result(context: dg.AssetExecutionContext, done: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
+    """Say what was done in the log and in the metadata; a range's metadata is copied to each of its days."""
+    context.log.info(done)
+    return dg.MaterializeResult(metadata={DONE: done, **metadata})
 
 
 def _by_day(context: dg.AssetExecutionContext, figures: Mapping[str, Mapping[date, int]]) -> None:
-    """Give each partition its own figures; a result's metadata would be copied to every one of a range."""
+    """Give each partition its own figures, so that they plot; a result's metadata would be copied to every one."""
     for day in days_of(context):
         context.add_asset_metadata(
-            {name: Counter(by_day)[day] for name, by_day in figures.items()}, partition_key=day.isoformat()
+            {name: by_day.get(day, 0) for name, by_day in figures.items()}, partition_key=day.isoformat()
         )
+
+
+def _figures_by_day(context: dg.AssetExecutionContext, figures: list[DayFigures]) -> None:
+    for day in figures:
+        context.add_asset_metadata(counts(day), partition_key=day.sent_date.isoformat())

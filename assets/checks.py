@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.assets import FAILURES
+from assets.showing import FAILURES, materialized
 
 COMPLETE = dg.AssetCheckSpec(
     "every_question_answered",
@@ -30,12 +30,8 @@ def run_outcome(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetChec
 
 def _failures_of(context: dg.AssetCheckExecutionContext) -> list[str]:
     """Gather what the steps of this run said they did not get; a range says it once for each of its days."""
-    entries = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     failures: dict[str, None] = {}
-    for entry in entries:
-        materialization = entry.asset_materialization
-        value = (
-            materialization.metadata[FAILURES].value if materialization and FAILURES in materialization.metadata else []
-        )
-        failures |= dict.fromkeys(str(line) for line in value) if isinstance(value, list) else {}
+    for _, metadata in materialized(context.instance, context.run.run_id):
+        value = metadata.get(FAILURES)
+        failures |= dict.fromkeys(map(str, value)) if isinstance(value, list) else {}
     return list(failures)

@@ -5,7 +5,7 @@ import dagster as dg
 from assets.assets import build_assets
 from assets.checks import run_outcome
 from assets.maintenance import maintenance
-from assets.partitions import sent_dates, settings_for_loading
+from assets.partitions import settings_for_loading
 from assets.resources import Workspace
 from assets.schedules import JOB, REFRESH_CRON, build_schedules
 from pipeline.settings import Settings
@@ -24,7 +24,7 @@ def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron:
         tags={"dagster/retry_on_asset_or_op_failure": "false"},
     )
     return dg.Definitions(
-        assets=build_assets(sent_dates(settings)),
+        assets=build_assets(settings),
         asset_checks=[run_outcome],
         jobs=[refresh, maintenance],
         schedules=build_schedules(settings, workspace.reread, refresh_cron=refresh_cron),

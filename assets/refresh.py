@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from assets.definitions import JOB, build_definitions
 from assets.failures import storage_failures
 from assets.resources import Workspace, utc_now
 from assets.schedules import RANGE_END, RANGE_START
+from assets.showing import DONE, listed
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.errors import RunFailed, SettingsError
 from pipeline.export import Days, export
@@ -116,7 +117,7 @@ def forget_number(settings: Settings, number: str) -> None:
     derive_rates([], lake=lake, settings=settings, now=utc_now())
     publish_again(settings)
     remove_old_files(number, lake=lake, settings=settings, tally=tally)
-    click.echo(f"erased from rows of {_listed(tally.rows)}; {tally.left} rows of any file still hold it")
+    click.echo(f"erased from rows of {listed(tally.rows)}; {tally.left} rows of any file still hold it")
     if tally.left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
 
@@ -219,16 +220,9 @@ def _say(result: dg.ExecuteInProcessResult) -> None:
     figures = _figures(result)
     logs, answers = figures.get("sent_messages", {}), figures.get("delivery_reports", {})
     if logs:
-        click.echo(
-            f"logs: {logs['files_read']} of {logs['files_matched']} files read, {logs['records_read']:,} records: "
-            f"{logs['records_stored']:,} stored, {logs['records_duplicate']:,} known already, "
-            f"{logs['records_rejected']:,} rejected"
-        )
+        click.echo(f"logs: {logs[DONE]}")
     if answers:
-        click.echo(
-            f"API: {answers['answers_total']:,} answers in {answers['batches']:,} batches, "
-            f"{answers['requests']:,} requests: {_listed(answers['answers_by_status'])}"
-        )
+        click.echo(f"API: {answers[DONE]}")
     if "analytics_db" in figures:
         click.echo("published the DuckDB file and the page")
     if not result.success:
@@ -244,10 +238,6 @@ def _figures(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
         for event in result.all_events
         if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key is not None
     }
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())) or "none"
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

@@ -91,6 +91,21 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     return tally
 
 
+def days_read(days: Collection[date], *, lake: Lake, settings: Settings) -> list[date]:
+    """Return those of some partitions whose logs are all read as they are now, and that have one.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    present = lake.snapshot(SENT_MESSAGES)
+
+    def is_read(day: date) -> bool:
+        found = find_log_files(settings.sent_logs, [day])
+        return bool(found) and all(present.transaction(_note(file)) == _state(file, settings) for file in found)
+
+    return [day for day in sorted(days) if is_read(day)]
+
+
 def unread_logs(*, lake: Lake, settings: Settings) -> list[LogFile]:
     """List the logs, of whatever day, that are new or have changed since they were read; none is opened.
 

@@ -58,7 +58,13 @@ class _Change:
 
 
 def derive_messages(
-    days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, anew: bool = False
+    days: Collection[date],
+    *,
+    lake: Lake,
+    settings: Settings,
+    now: datetime,
+    anew: bool = False,
+    on_day: Callable[[date], None] = lambda _: None,
 ) -> DeriveTally:
     """Derive `messages` of some partitions, and of every other one that has messages or answers not derived yet.
 
@@ -68,6 +74,7 @@ def derive_messages(
         settings: `SMS_UNKNOWN_AFTER_HOURS` and memory.
         now: the instant at which silence is judged: the run's start.
         anew: derive even where no input changed.
+        on_day: told of each partition once it is as it should be, changed or not.
     """
     with (
         lake.days_changed([SENT_MESSAGES, DELIVERY_REPORTS], reader=MESSAGES.name) as changed,
@@ -75,7 +82,11 @@ def derive_messages(
     ):
         wanted = sorted(set(days) | changed | _not_derived(lake))
         deriving = _Deriving(connection, lake, _as_of(settings, now), anew=anew)
-        replaced = [day for day in wanted if _retried(lambda day=day: deriving.messages(day))]  # type: ignore[misc] # mypy can't type a lambda's default
+        replaced = []
+        for day in wanted:
+            if _retried(lambda day=day: deriving.messages(day)):  # type: ignore[misc] # mypy can't type a lambda's default
+                replaced.append(day)
+            on_day(day)
     return DeriveTally(tuple(wanted), tuple(replaced))
 
 

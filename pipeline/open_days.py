@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from datetime import date, datetime
 
 import duckdb
@@ -9,7 +10,7 @@ import duckdb
 from pipeline.lake import Lake
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
 from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
+from pipeline.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import Scalar, connect, query, rows_of, show_files
 
 
@@ -28,6 +29,22 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
         show_files(connection, MESSAGES, derived.of(candidates))
         days = {day for (day,) in rows_of(connection, query("open_days"), _parameters(settings, now))}
     return days | (set(sent.days()) - counted.keys())
+
+
+def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[date]:
+    """Give, in order, those of some days of which every message that was due at `now` has an answer.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    sent, reports = lake.snapshot(SENT_MESSAGES), lake.snapshot(DELIVERY_REPORTS)
+    due = f"{query('due_ids')} LIMIT 1"
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        for day in sorted(days):
+            show_files(connection, SENT_MESSAGES, sent.of([day]))
+            show_files(connection, DELIVERY_REPORTS, reports.of([day]))
+            if not rows_of(connection, due, _parameters(settings, now) | {"force": False}):
+                yield day
 
 
 def days_not_closed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[date]:

@@ -6,6 +6,7 @@ What belongs here: how a query is run. What does not: what it says (`sql/`), whi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -53,6 +54,11 @@ def query(name: str, *, folder: str = "") -> str:
     place = files("pipeline.sql")
     path = place.joinpath(folder, f"{name}.sql") if folder else place.joinpath(f"{name}.sql")
     return path.read_text("utf-8").strip().removesuffix(";")
+
+
+def digest(*names: str) -> str:
+    """Return a short text that changes when one of these queries of `sql/` does."""
+    return hashlib.blake2b("\n".join(map(query, names)).encode(), digest_size=6).hexdigest()
 
 
 def literal(text: str) -> str:

@@ -11,8 +11,11 @@ import dagster as dg
 import pytest
 
 from assets.definitions import JOB, build_definitions
+from assets.describing import code_version
 from assets.resources import Workspace
-from pipeline.settings import given_settings
+from pipeline.settings import Settings, given_settings
+from pipeline.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.warehouse import digest
 
 ROOT = Path(__file__).parents[2]
 PARTITIONED = ["sent_messages", "delivery_reports", "messages", "delivery_rates"]
@@ -38,6 +41,44 @@ def test_partitioned_assets_cover_a_range_in_one_run_and_say_what_they_are(defin
         assert (node.partitions_def is not None) == (name in PARTITIONED)
         if name in PARTITIONED:
             assert node.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_every_asset_says_who_owns_it_what_it_is_made_of_and_which_code_made_it(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for name in (*PARTITIONED, *WHOLE):
+        node = graph.get(dg.AssetKey(name))
+        assert node.group_name == "sms_delivery"
+        assert node.owners
+        assert node.kinds
+        assert node.code_version
+        assert node.metadata["dagster/storage_kind"]
+        assert str(node.metadata["dagster/uri"]).startswith("file:///")
+
+
+def test_column_schemas_are_those_of_the_one_model(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for name, table in {
+        "sent_messages": SENT_MESSAGES,
+        "delivery_reports": DELIVERY_REPORTS,
+        "messages": MESSAGES,
+        "delivery_rates": DELIVERY_RATES_DAILY,
+    }.items():
+        node = graph.get(dg.AssetKey(name))
+        assert node.metadata["dagster/table_name"] == table.name
+        schema = node.metadata["dagster/column_schema"]
+        assert isinstance(schema, dg.TableSchema)
+        assert [(column.name, column.type, column.description) for column in schema.columns] == [
+            (column.name, column.type, column.meaning) for column in table.columns
+        ]
+
+
+def test_a_place_that_is_not_known_when_definitions_load_is_left_out() -> None:
+    graph = build_definitions(Settings.model_construct(), Workspace()).resolve_asset_graph()
+    assert "dagster/uri" not in graph.get(dg.AssetKey("messages")).metadata
+
+
+def test_the_code_version_of_what_is_derived_follows_its_queries() -> None:
+    assert code_version("messages") == digest("messages") != code_version("delivery_rates")
 
 
 def test_the_job_takes_every_asset_and_the_last_check(definitions: dg.Definitions) -> None:

@@ -1,0 +1,16 @@
+-- Grain: one row a day of sending, in order: what a person wants to see of it, from the daily rollup of everything.
+-- delivery_rate: delivered / sent. latency_p95_seconds: of delivered messages, exact.
+SELECT
+  sent_date,
+  sent,
+  delivered,
+  failed,
+  sending + not_found + pending AS outstanding,
+  unknown,
+  invalid_id,
+  delivery_rate,
+  latency_p95_seconds,
+  is_mature
+FROM delivery_rollups_daily
+WHERE dimension = 'all'
+ORDER BY sent_date;

@@ -1,0 +1,114 @@
+"""What a run leaves in Dagster: per day numbers that equal the published file, per run a table and a picture."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.resources import Workspace
+from tests.worlds.places import Place, opened_place, write_logs
+from tests.worlds.runs import Recorded, recorded
+
+MESSAGES = 900
+PER_DAY = ("sent", "delivered", "failed", "outstanding", "delivery_rate", "latency_p95_seconds")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Recorded, dg.ExecuteInProcessResult]]:
+    with opened_place(tmp_path_factory.mktemp("metadata")) as place:
+        today = write_logs(place, MESSAGES).date()
+        with (place.folder / "logs" / f"sent-{today}.jsonl").open("a") as log:
+            log.write("no record\n")
+        with recorded(place) as here:
+            result = here.run(today - timedelta(days=2), today)
+            assert result.success
+            yield place, here, result
+
+
+Done = tuple[Place, Recorded, dg.ExecuteInProcessResult]
+
+
+def test_each_day_has_the_numbers_of_the_published_file(done: Done) -> None:
+    place, here, result = done
+    shown = here.materializations(result.run_id, "delivery_rates")
+    rows = place.query(f"SELECT sent_date::VARCHAR, {', '.join(PER_DAY)} FROM delivery_by_day")
+    assert {day: tuple(figures[name] for name in PER_DAY) for day, figures in shown.items()} == {
+        day: tuple(figures) for day, *figures in rows
+    }
+    for figures in shown.values():
+        assert all(type(figures[name]) in {int, float} for name in PER_DAY)
+
+
+@pytest.mark.parametrize(
+    ("asset", "table"),
+    [
+        ("sent_messages", "sent_messages"),
+        ("delivery_reports", "delivery_reports"),
+        ("messages", "messages"),
+        ("delivery_rates", "delivery_rates_daily"),
+    ],
+)
+def test_each_day_has_its_rows(done: Done, asset: str, table: str) -> None:
+    place, here, result = done
+    shown = {
+        day: figures["dagster/partition_row_count"]
+        for day, figures in here.materializations(result.run_id, asset).items()
+    }
+    assert shown == dict(place.query(f"SELECT sent_date::VARCHAR, count(*) FROM {table} GROUP BY ALL"))  # type: ignore[arg-type] # pairs
+
+
+def test_calls_retries_and_rejects_are_counted_by_day(done: Done) -> None:
+    place, here, result = done
+    calls = {d: f["calls"] for d, f in here.materializations(result.run_id, "delivery_reports").items()}
+    assert list(calls.items()) == sorted(
+        place.query("SELECT sent_date::VARCHAR, count(*) FROM api_calls GROUP BY ALL"), key=str
+    )
+    rejected = [f["rejected"] for f in here.materializations(result.run_id, "sent_messages").values()]
+    assert rejected == [0, 0, 1]
+
+
+def test_the_run_leaves_a_table_of_what_it_did_and_a_picture_that_a_browser_can_show(done: Done) -> None:
+    _, here, result = done
+    (figures,) = here.materializations(result.run_id, "analytics_db").values()
+    assert f"{MESSAGES:,} stored" in figures["this_run"]
+    assert [line.split("`")[1] for line in figures["this_run"].splitlines()[2:]] == [
+        "sent_messages", "delivery_reports", "messages", "delivery_rates",
+    ]  # fmt: skip
+    found = re.search(r"\(data:image/svg\+xml;base64,([^)]+)\)", figures["delivery_rate_by_day"])
+    assert found
+    assert base64.b64decode(found[1]).decode().count("<rect") == 3
+
+
+def test_each_step_says_in_one_log_line_what_it_did(done: Done) -> None:
+    _, here, result = done
+    lines = here.log(result.run_id)
+    assert len(lines) == 6
+    assert lines[0] == f"3 of 3 files read, {MESSAGES + 1:,} records: {MESSAGES:,} stored, 0 known already, 1 rejected"
+
+
+def test_no_phone_number_is_in_the_metadata_or_the_log(done: Done) -> None:
+    place, here, result = done
+    text = "".join(str(entry) for entry in here.instance.all_logs(result.run_id))
+    numbers = [number for (number,) in place.query("SELECT number FROM messages WHERE number IS NOT NULL")]
+    assert len(numbers) > MESSAGES / 2
+    assert [number for number in numbers if str(number) in text] == []
+
+
+@pytest.mark.parametrize("step", ["delivery_reports", "messages"])
+def test_days_done_before_a_step_fails_are_shown_as_done_and_no_other(tmp_path: Path, step: str) -> None:
+    with opened_place(tmp_path) as place, recorded(place) as here:
+        today = write_logs(place, 300).date()
+        assert here.run(today - timedelta(days=2), today).success
+        (path,) = (place.lake / step / f"sent_date={today}").glob("*.parquet")
+        path.write_bytes(b"no Parquet")
+        failed = here.run(today - timedelta(days=2), today, Workspace(lambda: here.settings, anew=True))
+        assert not failed.success
+        shown = here.materializations(failed.run_id, step)
+        assert list(shown) == [(today - timedelta(days=days)).isoformat() for days in (2, 1)]
+        assert "the step fails; 2 of 3 days were done and are kept" in here.log(failed.run_id)

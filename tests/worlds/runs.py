@@ -1,0 +1,74 @@
+"""Runs of the job inside this process, against a place's simulator, with an instance that tests look into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from assets.definitions import JOB, build_definitions
+from assets.resources import Workspace
+from pipeline.settings import Settings, given_settings
+from tests.worlds.places import KEY, SECRET, Place
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An instance in which runs are recorded, and the settings they are made with."""
+
+    instance: dg.DagsterInstance
+    settings: Settings
+
+    def run(self, first: date, last: date, workspace: Workspace | None = None) -> dg.ExecuteInProcessResult:
+        """Run the job over a range of days, whatever comes of it."""
+        workspace = workspace or Workspace(lambda: self.settings)
+        return (
+            build_definitions(self.settings, workspace)
+            .resolve_job_def(JOB)
+            .execute_in_process(
+                instance=self.instance,
+                tags={
+                    "dagster/asset_partition_range_start": first.isoformat(),
+                    "dagster/asset_partition_range_end": last.isoformat(),
+                },
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
+        )
+
+    def materializations(self, run_id: str, asset: str) -> dict[str | None, dict[str, Any]]:
+        """Return the metadata of an asset's materializations of a run by partition, each of which is there once."""
+        found: dict[str | None, dict[str, Any]] = {}
+        for event in self._materialized(run_id, asset):
+            assert event.partition not in found
+            found[event.partition] = {name: value.value for name, value in event.metadata.items()}
+        return found
+
+    def log(self, run_id: str) -> list[str]:
+        """Return the lines that the run's steps logged themselves, in order."""
+        return [entry.user_message for entry in self.instance.all_logs(run_id) if not entry.is_dagster_event]
+
+    def _materialized(self, run_id: str, asset: str) -> Iterator[dg.AssetMaterialization]:
+        for entry in self.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+            event = entry.asset_materialization
+            if event is not None and event.asset_key == dg.AssetKey(asset):
+                yield event
+
+
+@contextmanager
+def recorded(place: Place, **more: Any) -> Iterator[Recorded]:
+    """Give a fresh instance and settings that point at a place; `more` are settings by name."""
+    values: dict[str, Any] = {
+        "api_base_url": place.simulator.base_url,
+        "api_key": KEY,
+        "api_secret": SECRET,
+        "sent_logs": "logs/sent-{date}.jsonl",
+        "lake": "data/lake",
+        "max_requests_per_second": 0,
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Recorded(instance, given_settings(place.folder, **(values | more)))
