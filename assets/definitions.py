@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.assets import build_assets
-from assets.checks import run_outcome
+from assets.checks import audit, run_outcome
 from assets.maintenance import maintenance
 from assets.partitions import settings_for_loading
 from assets.resources import Workspace
@@ -25,7 +25,7 @@ def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron:
     )
     return dg.Definitions(
         assets=build_assets(settings),
-        asset_checks=[run_outcome],
+        asset_checks=[audit, run_outcome],
         jobs=[refresh, maintenance],
         schedules=build_schedules(settings, workspace.reread, refresh_cron=refresh_cron),
         resources={"workspace": workspace},

@@ -27,7 +27,7 @@ def told(context: dg.AssetExecutionContext, done: Callable[[], Iterable[date]] |
         context: of the step.
         done: gives the days that are done, when the step fails in the middle; None where none can be.
     """
-    with _library_logged_to(context.log):
+    with library_logged_to(context.log):
         try:
             with readable_failures():
                 yield
@@ -49,7 +49,8 @@ def _show_done(context: dg.AssetExecutionContext, done: Callable[[], Iterable[da
 
 
 @contextmanager
-def _library_logged_to(log: logging.Logger) -> Iterator[None]:
+def library_logged_to(log: logging.Logger) -> Iterator[None]:
+    """Pass the library's log lines to the log of a run, so that they stand in its event log beside its steps."""
     logger, passing = logging.getLogger(LIBRARY), _Passing(log)
     logger.addHandler(passing)
     try:

@@ -83,7 +83,7 @@ def test_the_code_version_of_what_is_derived_follows_its_queries() -> None:
 
 def test_the_job_takes_every_asset_and_the_last_check(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def(JOB)
-    assert {node.name for node in job.nodes} == {*PARTITIONED, *WHOLE, "run_outcome"}
+    assert {node.name for node in job.nodes} == {*PARTITIONED, *WHOLE, "audit", "run_outcome"}
 
 
 @pytest.mark.parametrize("settings", [{}, {"SMS_TIMEZONE": "Mars/Olympus", "SMS_BATCH_SIZE": "0"}])

@@ -11,6 +11,7 @@ from typing import Final
 
 import duckdb
 
+from assets.checks import AUDIT_SPECS, COMPLETE
 from pipeline.accounts import load_accounts
 from pipeline.client import Clock
 from pipeline.collect import collect
@@ -57,7 +58,7 @@ def part(text: str, name: str) -> str:
 
 def parts() -> Mapping[str, Callable[[], str]]:
     """Return how each generated part is made, by name."""
-    return {"spellings": spellings, "reasons": reasons, "queries": queries, "dictionary": dictionary}
+    return {"spellings": spellings, "reasons": reasons, "queries": queries, "dictionary": dictionary, "checks": checks}
 
 
 def spellings() -> str:
@@ -74,6 +75,13 @@ def reasons() -> str:
         for code, meaning in codes.items()
     )
     return "| source | code | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def checks() -> str:
+    """Return the table of asset checks: what each says, and what to do when it is red."""
+    specs = [*AUDIT_SPECS, COMPLETE]
+    rows = (f"| `{spec.name}` | `{spec.asset_key.to_user_string()}` | {spec.description} |" for spec in specs)
+    return "| check | asset | what it says, and what to do |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 def queries() -> str:

@@ -1,0 +1,78 @@
+"""Audits of the published file: it shows what the lake holds, and its columns are as documented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from pipeline.answers import mask_digits
+from pipeline.audits.scene import Finding, Scene, judged
+from pipeline.lake import Snapshot
+from pipeline.tables import LAKE_TABLES, MESSAGES, REJECTED_RECORDS, SNAPSHOT_INFO
+from pipeline.views import VIEWS
+from pipeline.warehouse import literal
+
+
+def published_file_agrees(scene: Scene) -> Finding:
+    """The published file shows what the lake holds."""
+    scene.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE lake_tables (table_name VARCHAR, version BIGINT, rows BIGINT)"
+    )
+    scene.connection.execute("CREATE OR REPLACE TEMP TABLE lake_days (sent_date DATE, rows BIGINT)")
+    with _published(scene):
+        for table in LAKE_TABLES:  # after the file was opened: it can't be ahead of what is read now
+            snapshot = scene.lake.snapshot(table)
+            rows = None if table is REJECTED_RECORDS else snapshot.rows
+            scene.connection.execute("INSERT INTO lake_tables VALUES (?, ?, ?)", [table.name, snapshot.version, rows])
+            if table is MESSAGES:
+                _note_days(scene, snapshot)
+        try:
+            bad = scene.bad("published_file_agrees")
+        except duckdb.IOException as error:  # a file that a view names has gone
+            bad = [{"table_name": "messages", "what": mask_digits(str(error).splitlines()[0])}]
+    figures = {"tables": len(LAKE_TABLES), "differences": len(bad)}
+    return judged(bad, figures, is_severe=True)
+
+
+def schema_as_documented(scene: Scene) -> Finding:
+    """Every column of the published file has the type and the meaning that the documentation says."""
+    documented: list[tuple[object, ...]] = [
+        (table.name, column.name, column.type, place, column.meaning)
+        for table in (*LAKE_TABLES, SNAPSHOT_INFO)
+        for place, column in enumerate(table.columns, 1)
+    ]
+    documented += [
+        (view.name, name, None, place, meaning)
+        for view in VIEWS
+        for place, (name, meaning) in enumerate(view.columns.items(), 1)
+    ]
+    connection = scene.connection
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE documented "
+        "(table_name VARCHAR, column_name VARCHAR, data_type VARCHAR, place INTEGER, meaning VARCHAR)"
+    )
+    values = ", ".join(
+        f"({', '.join('NULL' if cell is None else literal(str(cell)) for cell in row)})" for row in documented
+    )
+    connection.execute(f"INSERT INTO documented VALUES {values}")
+    with _published(scene):
+        bad = scene.bad("schema_as_documented")
+    figures = {"columns": len(documented), "differences": len(bad)}
+    return judged(bad, figures, is_severe=True)
+
+
+def _note_days(scene: Scene, snapshot: Snapshot) -> None:
+    for day in scene.days:
+        if files := snapshot.of([day]):
+            scene.connection.execute("INSERT INTO lake_days VALUES (?, ?)", [day, sum(file.rows for file in files)])
+
+
+@contextmanager
+def _published(scene: Scene) -> Iterator[None]:
+    scene.connection.execute(f"ATTACH {literal(str(scene.settings.duckdb))} AS published (READ_ONLY)")
+    try:
+        yield
+    finally:
+        scene.connection.execute("DETACH published")

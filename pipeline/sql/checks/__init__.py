@@ -1,0 +1,1 @@
+"""Queries of the audits: each returns the bad rows."""

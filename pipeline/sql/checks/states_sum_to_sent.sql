@@ -1,0 +1,48 @@
+-- Bad rows: a bucket of a rate table whose seven states don't sum to sent, or a table and dimension whose day counts
+-- another number of messages than there are.
+WITH buckets AS (
+  SELECT 'delivery_rates_daily' AS table_name, 'all' AS dimension, * EXCLUDE (app_id, country, sender_id)
+  FROM delivery_rates_daily
+  UNION ALL BY NAME
+  SELECT 'delivery_rates_hourly' AS table_name, 'all' AS dimension, * EXCLUDE (app_id, country, sender_id, sent_hour)
+  FROM delivery_rates_hourly
+  UNION ALL BY NAME
+  SELECT 'delivery_rollups_daily' AS table_name, * EXCLUDE (value)
+  FROM delivery_rollups_daily
+  UNION ALL BY NAME
+  SELECT 'delivery_rollups_hourly' AS table_name, * EXCLUDE (value, sent_hour)
+  FROM delivery_rollups_hourly
+),
+counted AS (
+  SELECT
+    table_name,
+    dimension,
+    sent_date,
+    sum(sent)::BIGINT AS sent,
+    count(*) FILTER (
+      WHERE sent <> delivered + failed + sending + not_found + pending + unknown + invalid_id
+    ) AS buckets_that_do_not_sum
+  FROM buckets
+  GROUP BY ALL
+),
+expected (table_name, dimension) AS (
+  VALUES ('delivery_rates_daily', 'all'), ('delivery_rates_hourly', 'all')
+  UNION ALL
+  SELECT unnest(['delivery_rollups_daily', 'delivery_rollups_hourly']), dimension
+  FROM (VALUES ('all'), ('app_id'), ('country'), ('sender_id')) AS dimensions (dimension)
+),
+there AS (
+  SELECT *
+  FROM (SELECT sent_date, count(*) AS messages FROM messages GROUP BY sent_date), expected
+)
+SELECT
+  sent_date::VARCHAR AS sent_date,
+  table_name,
+  dimension,
+  coalesce(counted.sent, 0) AS sent,
+  coalesce(there.messages, 0) AS messages,
+  coalesce(counted.buckets_that_do_not_sum, 0) AS buckets_that_do_not_sum
+FROM counted
+FULL JOIN there USING (sent_date, table_name, dimension)
+WHERE coalesce(counted.sent, 0) <> coalesce(there.messages, 0) OR counted.buckets_that_do_not_sum > 0
+ORDER BY ALL;

@@ -1,0 +1,312 @@
+"""Each audit is green on a sound lake, red on one that was spoiled on purpose, and not fooled by a run under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from pipeline.audits import AUDITS, Finding, opened_scene
+from pipeline.audits.contents import OVERDUE
+from pipeline.derive import derive_messages, derive_rates
+from pipeline.forget import forget
+from pipeline.lake import Lake, arrow_schema
+from pipeline.publish import publish
+from pipeline.settings import Settings
+from pipeline.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
+from tests.worlds.lakes import Said, Sent, store_answers, store_sent
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+DAYS = [date(2026, 3, 9), date(2026, 3, 10)]
+NUMBER = "91856321412"
+
+
+@pytest.fixture
+def chosen(settings: Callable[..., Settings], lake: Lake) -> Settings:
+    return settings(lake=lake.folder)
+
+
+def msg_id(place: int) -> str:
+    return f"26030900000000{place:05d}"
+
+
+def tell(lake: Lake, places: range, statuses: str, *, day: date, at: datetime = NOW, **tallies: Any) -> None:
+    """Store a call and its answers: d, f, s, n stand for delivered, failed, sending, not_found."""
+    words = {"d": "delivered", "f": "failed", "s": "sending", "n": "not_found"}
+    said = [words[letter] for letter in statuses]
+    call_id = f"call-{day}-{places.start}"
+    answers = [Said(msg_id(place), status, at) for place, status in zip(places, said, strict=True)]
+    rows = pa.Table.from_pylist(
+        [
+            {"app_id": a.app_id, "msg_id": a.msg_id, "status": a.status, "observed_at": a.observed_at,
+             "call_id": call_id, "sent_date": day}
+            for a in answers
+        ],
+        schema=arrow_schema(DELIVERY_REPORTS),
+    )  # fmt: skip
+    lake.append(DELIVERY_REPORTS, [lake.write(DELIVERY_REPORTS, rows, day)])
+    names = {"success": "delivered", "fail": "failed", "sending": "sending", "not_found": "not_found"}
+    row = {name: said.count(status) for name, status in names.items()} | {"outcome": "ok", "ids": len(said)} | tallies
+    add(lake, API_CALLS, {"call_id": call_id, "app_id": "app", "sent_date": day, "requested_at": at} | row, day)
+
+
+def add(lake: Lake, table: Table, row: dict[str, object], day: date | None) -> None:
+    lake.append(table, [lake.write(table, pa.Table.from_pylist([row], schema=arrow_schema(table)), day)])
+
+
+def settle(lake: Lake, settings: Settings, now: datetime = NOW) -> None:
+    """Derive and publish, as a run does."""
+    derive_messages(DAYS, lake=lake, settings=settings, now=now)
+    derive_rates(DAYS, lake=lake, settings=settings, now=now)
+    publish(lake=lake, settings=settings, now=now)
+
+
+@pytest.fixture
+def sound(lake: Lake, chosen: Settings) -> Lake:
+    for start, day in ((0, DAYS[0]), (100, DAYS[1])):
+        sent_at = datetime(day.year, day.month, day.day, 11, 50, tzinfo=UTC)
+        store_sent(lake, [Sent(msg_id(start + place), sent_at, number=NUMBER, country="IN") for place in range(10)])
+        tell(lake, range(start, start + 10), "ddddddffsn", day=day)
+    settle(lake, chosen)
+    return lake
+
+
+def look(lake: Lake, settings: Settings, name: str, *, now: datetime = NOW) -> Finding:
+    with opened_scene(DAYS, lake=lake, settings=settings, now=now) as scene:
+        return AUDITS[name](scene)
+
+
+def red(lake: Lake, settings: Settings) -> dict[str, Finding]:
+    """Return what is not green, by audit."""
+    with opened_scene(DAYS, lake=lake, settings=settings, now=NOW) as scene:
+        return {name: finding for name, audit in AUDITS.items() if not (finding := audit(scene)).passed}
+
+
+def test_an_empty_lake_passes(lake: Lake, chosen: Settings) -> None:
+    publish(lake=lake, settings=chosen, now=NOW)
+    assert red(lake, chosen) == {}
+
+
+def test_a_sound_lake_passes_with_plain_numbers(sound: Lake, chosen: Settings) -> None:
+    assert red(sound, chosen) == {}
+    for name in AUDITS:
+        assert all(type(value) in {int, float} for value in look(sound, chosen, name).figures.values())
+
+
+def test_no_audit_is_fooled_by_a_run_that_is_under_way(sound: Lake, chosen: Settings) -> None:
+    store_sent(sound, [Sent(msg_id(place), NOW - timedelta(hours=30)) for place in range(50, 60)])
+    assert red(sound, chosen) == {}, "stored, not asked"
+    tell(sound, range(50, 60), "dddddddddd", day=DAYS[0])
+    assert red(sound, chosen) == {}, "asked, not derived"
+    derive_messages(DAYS, lake=sound, settings=chosen, now=NOW)
+    assert red(sound, chosen) == {}, "derived, not counted"
+    derive_rates(DAYS, lake=sound, settings=chosen, now=NOW)
+    assert red(sound, chosen) == {}, "counted, not published"
+
+
+def test_no_audit_is_fooled_by_a_number_that_was_forgotten_or_by_a_rebuild(sound: Lake, chosen: Settings) -> None:
+    forget(NUMBER, lake=sound, settings=chosen)
+    assert red(sound, chosen) == {}
+    derive_messages(DAYS, lake=sound, settings=chosen, now=NOW, anew=True)
+    derive_rates(DAYS, lake=sound, settings=chosen, now=NOW, anew=True)
+    assert red(sound, chosen) == {}
+
+
+def doubled(lake: Lake, table: Table, day: date) -> None:
+    """Add a partition's rows once more."""
+    present = lake.snapshot(table)
+    (file, *_) = present.of([day])
+    again = lake.new_file(table, day)
+    again.write_bytes(file.path.read_bytes())
+    lake.append(table, [replace(file, path=again)])
+
+
+def dropped(lake: Lake, table: Table, day: date) -> None:
+    present = lake.snapshot(table)
+    lake.commit(present, remove=present.of([day]))
+
+
+@pytest.mark.parametrize("spoil", [doubled, dropped])
+def test_a_message_twice_or_missing_is_found(
+    sound: Lake, chosen: Settings, spoil: Callable[[Lake, Table, date], None]
+) -> None:
+    spoil(sound, MESSAGES, DAYS[0])
+    finding = look(sound, chosen, "each_message_once")
+    assert not finding.passed
+    assert finding.is_severe
+    assert finding.figures["bad_messages"] == 10
+    assert finding.examples[0]["msg_id"] == msg_id(0)
+    assert NUMBER not in str(finding)
+
+
+@pytest.mark.parametrize("spoil", [doubled, dropped])
+def test_rates_that_count_other_messages_than_there_are_are_found(
+    sound: Lake, chosen: Settings, spoil: Callable[[Lake, Table, date], None]
+) -> None:
+    spoil(sound, DELIVERY_ROLLUPS_DAILY, DAYS[1])
+    finding = look(sound, chosen, "states_sum_to_sent")
+    assert not finding.passed
+    assert finding.is_severe
+
+
+def test_states_that_do_not_sum_are_found(sound: Lake, chosen: Settings) -> None:
+    present = sound.snapshot(DELIVERY_ROLLUPS_DAILY)
+    (file,) = present.of([DAYS[0]])
+    with duckdb.connect() as connection:
+        path = sound.new_file(DELIVERY_ROLLUPS_DAILY, DAYS[0])
+        connection.execute(
+            f"COPY (SELECT * REPLACE (delivered + 1 AS delivered) FROM read_parquet('{file.path}', "
+            f"hive_partitioning = false)) TO '{path}' (FORMAT parquet)"
+        )
+    sound.commit(present, add=[sound.finished(path, DAYS[0], rows=file.rows)], remove=[file])
+    finding = look(sound, chosen, "states_sum_to_sent")
+    assert not finding.passed
+    assert finding.examples[0]["table_name"] == "delivery_rollups_daily"
+
+
+def test_answers_that_were_lost_are_an_error_and_tallies_that_came_wrong_are_a_warning(
+    sound: Lake, chosen: Settings
+) -> None:
+    tell(sound, range(200, 203), "ddf", day=DAYS[0], outcome="mismatch", success=3)
+    finding = look(sound, chosen, "answers_reconcile")
+    assert (finding.passed, finding.is_severe) == (False, False)
+    tell(sound, range(300, 303), "ddf", day=DAYS[0], success=3)
+    finding = look(sound, chosen, "answers_reconcile")
+    assert (finding.passed, finding.is_severe, finding.figures["calls_lost_or_doubled"]) == (False, True, 1)
+
+
+def test_answers_stored_twice_are_found(sound: Lake, chosen: Settings) -> None:
+    doubled(sound, DELIVERY_REPORTS, DAYS[1])
+    assert look(sound, chosen, "answers_reconcile").figures["calls_lost_or_doubled"] == 1
+
+
+def test_tallies_that_the_platform_left_out_are_not_compared(sound: Lake, chosen: Settings) -> None:
+    tell(sound, range(200, 203), "ddf", day=DAYS[0], success=None, fail=None, sending=None, not_found=None)
+    assert look(sound, chosen, "answers_reconcile").passed
+
+
+def reject(lake: Lake, count: int, reason: str = "no_id: there is no msg_id") -> None:
+    for line in range(count):
+        row = {"source": "sent_log", "file": "log", "line": line, "item": 0, "reason": reason, "sent_date": DAYS[0]}
+        add(lake, REJECTED_RECORDS, row, DAYS[0])
+
+
+@pytest.mark.parametrize(("rejects", "passed"), [(4, True), (5, False)])
+def test_more_than_a_few_records_set_aside_are_found(
+    sound: Lake, chosen: Settings, rejects: int, *, passed: bool
+) -> None:
+    reject(sound, rejects)
+    finding = look(sound, chosen, "rejected_share")
+    assert finding.passed is passed
+    if not passed:
+        assert finding.figures["worst_share"] == pytest.approx(5 / 15)
+        assert finding.is_severe
+        assert finding.examples[0]["most_often"] == "no_id"
+
+
+def test_messages_that_sendsms_refused_are_not_the_logs_fault(sound: Lake, chosen: Settings) -> None:
+    reject(sound, 8, "not_sent: sendSms answered with a status other than 0")
+    assert look(sound, chosen, "rejected_share").passed
+
+
+def test_messages_due_for_too_long_are_found_on_any_day_however_few_the_run_is_for(
+    sound: Lake, chosen: Settings
+) -> None:
+    soon = look(sound, chosen, "nothing_overdue", now=NOW + OVERDUE)
+    assert soon.passed
+    late = NOW + timedelta(days=1)
+    with opened_scene([], lake=sound, settings=chosen, now=late) as scene:
+        finding = AUDITS["nothing_overdue"](scene)
+    assert (finding.passed, finding.is_severe, finding.figures["overdue"]) == (False, False, 4)
+    much_later = look(sound, chosen, "nothing_overdue", now=NOW + timedelta(days=3))
+    assert much_later.is_severe
+
+
+def test_messages_given_up_are_not_overdue(sound: Lake, chosen: Settings) -> None:
+    assert look(sound, chosen, "nothing_overdue", now=NOW + timedelta(days=30)).passed
+
+
+def test_messages_that_nobody_ever_asked_for_are_overdue_from_when_they_were_stored(
+    lake: Lake, chosen: Settings
+) -> None:
+    now = datetime.now(UTC)
+    store_sent(lake, [Sent(msg_id(1), now - timedelta(days=2))])
+    derive_messages([], lake=lake, settings=chosen, now=now)
+    derive_rates([], lake=lake, settings=chosen, now=now)
+    assert look(lake, chosen, "nothing_overdue", now=now + timedelta(hours=1)).passed
+    finding = look(lake, chosen, "nothing_overdue", now=now + timedelta(hours=3))
+    assert finding.figures["overdue"] == 1
+    assert 2.9 < finding.figures["overdue_hours"] < 3.1
+
+
+def test_a_route_that_delivers_clearly_worse_is_found_and_chance_is_not(lake: Lake, chosen: Settings) -> None:
+    for country, now_failed in (("IN", 12), ("BR", 60)):
+        for back, failed in ((9, 10), (1, now_failed)):
+            day = NOW.date() - timedelta(days=back)
+            sent_at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+            ids = [f"{country == 'IN':d}{back}{place:06d}" for place in range(200)]
+            store_sent(lake, [Sent(i, sent_at, country=country, sender_id="12345678901") for i in ids])
+            answers = [
+                (Said(i, "failed" if n < failed else "delivered", sent_at + timedelta(minutes=9)), day)
+                for n, i in enumerate(ids)
+            ]
+            store_answers(lake, answers)
+    derive_messages([], lake=lake, settings=chosen, now=NOW)
+    derive_rates([], lake=lake, settings=chosen, now=NOW)
+    finding = look(lake, chosen, "delivery_rate_held")
+    assert not finding.passed
+    assert not finding.is_severe
+    assert {(row["dimension"], row["value"]) for row in finding.examples} >= {("country", "BR"), ("all", None)}
+    assert ("country", "IN") not in {(row["dimension"], row["value"]) for row in finding.examples}
+    assert finding.figures["worst_drop"] == pytest.approx(0.25)
+    assert "12345678901" not in str(finding)
+
+
+def test_a_lake_that_was_put_back_is_found(sound: Lake, chosen: Settings) -> None:
+    with duckdb.connect(chosen.duckdb, read_only=True) as connection:
+        rows = connection.execute("FROM snapshot_info").fetchall()
+    ahead = chosen.duckdb.with_name("ahead.duckdb")
+    with duckdb.connect(ahead) as connection:
+        connection.execute(f"ATTACH '{chosen.duckdb}' AS old (READ_ONLY)")
+        connection.execute(
+            "CREATE TABLE snapshot_info AS SELECT * REPLACE (lake_version + 9 AS lake_version) FROM old.snapshot_info"
+        )
+        connection.execute("CREATE TABLE messages AS FROM old.messages")
+    finding = look(sound, chosen.model_copy(update={"duckdb": ahead}), "published_file_agrees")
+    assert finding.is_severe
+    assert finding.figures["differences"] == len(rows)
+
+
+def test_a_file_that_has_gone_from_under_the_published_views_is_found(sound: Lake, chosen: Settings) -> None:
+    for file in sound.snapshot(MESSAGES).of([DAYS[0]]):
+        file.path.unlink()
+    finding = look(sound, chosen, "published_file_agrees")
+    assert not finding.passed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE delivery_rates_daily DROP COLUMN dlr_coverage",
+        "ALTER TABLE delivery_rates_daily ADD COLUMN more INTEGER",
+        "ALTER TABLE delivery_rates_daily ALTER sent TYPE VARCHAR",
+        "COMMENT ON COLUMN delivery_rates_daily.sent IS 'something else'",
+        "DROP VIEW backlog",
+    ],
+)
+def test_a_column_that_is_not_as_documented_is_found(
+    sound: Lake, chosen: Settings, change: str, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed.duckdb"
+    changed.write_bytes(chosen.duckdb.read_bytes())
+    with duckdb.connect(changed) as connection:
+        connection.execute(change)
+    finding = look(sound, chosen.model_copy(update={"duckdb": changed}), "schema_as_documented")
+    assert not finding.passed
+    assert finding.is_severe
