@@ -5,6 +5,7 @@ Exit status: 0 done, 1 the run failed, 2 usage or settings are wrong.
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -52,6 +53,9 @@ def main() -> None:
     Settings are environment variables SMS_… or lines of a file .env in this folder or above it; the README
     lists them. Exit status: 0 done, 1 the run failed, 2 usage or settings are wrong.
     """
+    # What Python does by itself for a logger without a handler; a run in Dagster adds one of its own.
+    if logging.lastResort is not None:
+        logging.getLogger("pipeline").addHandler(logging.lastResort)
 
 
 @main.command()

@@ -8,7 +8,8 @@ from assets.maintenance import maintenance
 from assets.partitions import settings_for_loading
 from assets.resources import Workspace
 from assets.schedules import JOB, REFRESH_CRON, build_schedules
-from pipeline.settings import Settings
+from assets.sensors import build_sensors
+from pipeline.settings import Settings, load_settings
 
 __all__ = ["JOB", "build_definitions", "defs"]
 
@@ -28,6 +29,7 @@ def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron:
         asset_checks=[audit, run_outcome],
         jobs=[refresh, maintenance],
         schedules=build_schedules(settings, workspace.reread, refresh_cron=refresh_cron),
+        sensors=build_sensors(settings, load_settings),
         resources={"workspace": workspace},
         executor=dg.in_process_executor,
     )

@@ -4,6 +4,7 @@ Column meanings come from `pipeline/tables.py`, the one model; nothing here need
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ from pipeline.warehouse import digest
 
 GROUP = "sms_delivery"
 OWNERS = ["team:sms-delivery"]
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=12), warn_window=timedelta(hours=6))
+"""When the published file and the page turn yellow and red: nothing was refreshed for that long.
+
+Only they have a policy. Of a partitioned asset Dagster looks at its newest materialization, of whatever day: a backfill
+of last year would make today look fresh. Whether every day is up to date says the check `nothing_overdue`.
+"""
 _DERIVED_BY = {
     "messages": ("messages",),
     "delivery_rates": (
@@ -104,8 +111,8 @@ _ABOUT: Mapping[str, dict[str, Any]] = {
     "delivery_reports": {"kinds": {"python", "deltalake"}, "tags": {"source": "getreport", "personal_data": "number"}},
     "messages": {"kinds": {"duckdb", "deltalake"}, "tags": {"personal_data": "number"}},
     "delivery_rates": {"kinds": {"duckdb", "deltalake"}, "tags": {"personal_data": "none"}},
-    "analytics_db": {"kinds": {"duckdb"}, "tags": {"personal_data": "number"}},
-    "delivery_page": {"kinds": {"html"}, "tags": {"personal_data": "none"}},
+    "analytics_db": {"freshness_policy": FRESH, "kinds": {"duckdb"}, "tags": {"personal_data": "number"}},
+    "delivery_page": {"freshness_policy": FRESH, "kinds": {"html"}, "tags": {"personal_data": "none"}},
 }
 _METADATA: Mapping[str, Any] = {
     "sent_messages": _of_table(SENT_MESSAGES),

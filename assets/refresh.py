@@ -18,7 +18,7 @@ from assets.definitions import JOB, build_definitions
 from assets.failures import storage_failures
 from assets.resources import Workspace, utc_now
 from assets.schedules import RANGE_END, RANGE_START
-from assets.showing import DONE, listed
+from assets.showing import DONE, listed, reasons_of
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.errors import RunFailed, SettingsError
 from pipeline.export import Days, export
@@ -242,10 +242,5 @@ def _figures(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
     """Return our own words for a failed run, where a step gave them, else the error's."""
-    lines: list[str] = []
-    for event in result.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            own = failure.user_failure_data.description if failure.user_failure_data else None
-            lines.append(own or (failure.error.to_string() if failure.error else "a step failed"))
+    lines = reasons_of(result.all_events)
     return "\n".join(lines) or "the run was interrupted; what was committed stays, run again for the rest"

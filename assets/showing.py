@@ -1,7 +1,7 @@
 """How figures are shown in Dagster's metadata: numbers that plot, a picture, a short table. No personal data."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -64,6 +64,17 @@ def materialized(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[st
         event = entry.asset_materialization
         if event is not None:
             yield event.asset_key.to_user_string(), {name: entry.value for name, entry in event.metadata.items()}
+
+
+def reasons_of(events: Iterable[dg.DagsterEvent]) -> list[str]:
+    """Return why the steps of a run failed: our own words where a step gave them, else the error's."""
+    reasons = []
+    for event in events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            own = failure.user_failure_data.description if failure.user_failure_data else None
+            reasons.append(own or (failure.error.to_string() if failure.error else "a step failed"))
+    return reasons
 
 
 def listed(amounts: Mapping[str, int]) -> str:

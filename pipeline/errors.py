@@ -4,6 +4,7 @@
     ├── SettingsError          mend a setting, then start again (exit status 2)
     ├── RunFailed              the run ended, what was got is committed (exit status 1)
     │   └── Interrupted        a signal asked for the end
+    ├── AlertFailed            nobody was told: look at the webhook; nothing else is wrong
     ├── LakeError              the lake can't be read or written as it stands
     └── CallError              one request to the API did not give an answer
         ├── TransientError     the same call may work later: retried with back-off
@@ -38,6 +39,10 @@ class RunFailed(SmsDeliveryError):
 
 class Interrupted(RunFailed):
     """SIGINT or SIGTERM ended the run; what had arrived is committed."""
+
+
+class AlertFailed(SmsDeliveryError):
+    """An alert could not be posted."""
 
 
 class LakeError(SmsDeliveryError):

@@ -130,6 +130,14 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("alert_webhook")
+    @classmethod
+    def _safe_webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value().strip()) if value else None
+        if parts and not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)):
+            raise ValueError("must be an https URL: it is a secret, plain http is allowed to a loopback host only")
+        return value
+
     @field_validator("lake")
     @classmethod
     def _plain_lake_path(cls, value: Path) -> Path:

@@ -12,7 +12,10 @@ import dagster as dg
 import pytest
 
 from assets.resources import Workspace
+from assets.showing import reasons_of
+from assets.telling import MAX_LINES
 from pipeline.audits import AUDITS
+from pipeline.simulator.faults import Faults
 from tests.worlds.places import Place, opened_place, write_logs
 from tests.worlds.runs import Recorded, recorded
 
@@ -124,3 +127,21 @@ def test_days_done_before_a_step_fails_are_shown_as_done_and_no_other(tmp_path: 
         shown = here.materializations(failed.run_id, step)
         assert list(shown) == [(today - timedelta(days=days)).isoformat() for days in (2, 1)]
         assert "the step fails; 2 of 3 days were done and are kept" in here.log(failed.run_id)
+
+
+def test_an_outage_is_told_in_a_few_lines_that_name_the_calls_and_no_stack(tmp_path: Path) -> None:
+    faults = Faults.from_specs(["http-500=1"], seed=1)
+    with opened_place(tmp_path, faults=faults) as place, recorded(place, batch_size=5, max_attempts=1) as here:
+        today = write_logs(place, 300).date()
+        result = here.run(today - timedelta(days=2), today)
+        assert not result.success
+        (reason,) = reasons_of(result.all_events)
+        assert len(reason.splitlines()) <= 2
+        assert "seems to be down: run again when it answers" in reason
+        lines = [line for line in here.log(result.run_id) if line.startswith("call ")]
+        calls = {call for (call,) in place.query("SELECT call_id FROM api_calls")}
+        assert len(calls) > MAX_LINES
+        assert {line.split()[1] for line in lines} <= calls
+        assert len(lines) == MAX_LINES
+        assert f"{len(calls) - MAX_LINES} more such lines; each call is a row of api_calls" in here.log(result.run_id)
+        assert "Traceback" not in "".join(here.log(result.run_id))

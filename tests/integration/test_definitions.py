@@ -81,6 +81,12 @@ def test_the_code_version_of_what_is_derived_follows_its_queries() -> None:
     assert code_version("messages") == digest("messages") != code_version("delivery_rates")
 
 
+def test_only_what_is_published_has_a_freshness_policy(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    policies = {name: graph.get(dg.AssetKey(name)).freshness_policy for name in (*PARTITIONED, *WHOLE)}
+    assert {name for name, policy in policies.items() if policy is not None} == set(WHOLE)
+
+
 def test_the_job_takes_every_asset_and_the_last_check(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def(JOB)
     assert {node.name for node in job.nodes} == {*PARTITIONED, *WHOLE, "audit", "run_outcome"}

@@ -1,0 +1,215 @@
+"""Failed runs and red checks are posted to a receiver on a socket: when, how often, and with nothing secret in it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from pydantic import SecretStr
+
+from assets.resources import utc_now
+from assets.sensors import build_sensors
+from pipeline.alerting import post
+from pipeline.errors import AlertFailed, SettingsError
+from pipeline.settings import Settings, given_settings, load_settings
+from tests.worlds.places import Place, opened_place, write_logs
+from tests.worlds.runs import Recorded, recorded
+
+PATH = "/services/T0/B0/token-of-tests-2718"
+
+
+@dataclass
+class Receiver:
+    """What was posted, and the status that is answered."""
+
+    url: str
+    status: int = 200
+    posted: list[dict[str, Any]] = field(default_factory=list)
+
+
+@contextmanager
+def receiving(context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            here.posted.append(json.loads(body))
+            self.send_response(here.status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base names it
+            del format, args
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        here = Receiver(f"http{'s' if context else ''}://localhost:{server.server_port}{PATH}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield here
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def here(place: Place, receiver: Receiver) -> Iterator[Recorded]:
+    with recorded(place, alert_webhook=receiver.url) as here:
+        yield here
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with opened_place(tmp_path) as place:
+        yield place
+
+
+class Watch:
+    """A sensor that remembers, as the daemon lets it."""
+
+    def __init__(self, here: Recorded, name: str, settings: Settings | None = None) -> None:
+        chosen = settings or here.settings
+        (self._sensor,) = [s for s in build_sensors(chosen, lambda: chosen) if s.name == name]
+        self._instance = here.instance
+        self._cursor: str | None = None
+        self.tick()
+
+    def tick(self) -> str:
+        with dg.build_sensor_context(
+            instance=self._instance, cursor=self._cursor, sensor_name=self._sensor.name
+        ) as context:
+            data = self._sensor.evaluate_tick(context)
+        self._cursor = data.cursor
+        return data.skip_message or ""
+
+    def an_hour_later(self) -> None:
+        """Shift what is remembered an hour back, and half a minute."""
+        memory = json.loads(self._cursor or "{}")
+        memory["said"] = {subject: at - 3630 for subject, at in memory["said"].items()}
+        self._cursor = json.dumps(memory)
+
+
+def fail(here: Recorded) -> dg.ExecuteInProcessResult:
+    """Run without logs and credentials."""
+    bare = given_settings(here.settings.lake.parent)
+    result = Recorded(here.instance, bare).run(utc_now().date(), utc_now().date())
+    assert not result.success
+    return result
+
+
+def test_a_failed_run_is_posted_once_an_hour_with_the_line_that_says_what_to_mend(
+    here: Recorded, receiver: Receiver
+) -> None:
+    watch = Watch(here, "run_failures")
+    run_id = fail(here).run_id
+    assert watch.tick() == "1 messages posted"
+    assert watch.tick() == "nothing to tell"
+    (message,) = receiver.posted
+    assert "SMS_SENT_LOGS: is needed" in message["text"]
+    assert message["run_id"] == run_id
+    assert message["event"] == "run_failures"
+    assert message["first_day"] == utc_now().date().isoformat()
+    for _ in range(2):
+        fail(here)
+        assert watch.tick() == "nothing to tell"
+    watch.an_hour_later()
+    fail(here)
+    watch.tick()
+    assert [posted["held_back"] for posted in receiver.posted] == [0, 2]
+
+
+def test_history_before_the_sensor_was_switched_on_is_not_posted(here: Recorded, receiver: Receiver) -> None:
+    fail(here)
+    watch = Watch(here, "run_failures")
+    assert watch.tick() == "nothing to tell"
+    assert receiver.posted == []
+
+
+def test_red_checks_are_posted_with_their_numbers_and_no_phone_number(
+    place: Place, here: Recorded, receiver: Receiver
+) -> None:
+    today = write_logs(place, 300).date()
+    with (place.folder / "logs" / f"sent-{today}.jsonl").open("a") as log:
+        log.writelines('{"sent_at": "2026-01-01T00:00:00Z", "number": "91856321412"}\n' for _ in range(9))
+    watch = Watch(here, "check_failures")
+    assert here.run(today - timedelta(days=2), today).success
+    assert watch.tick() == "1 messages posted"
+    (message,) = receiver.posted
+    (found,) = message["found"]
+    assert (found["check"], found["asset"], found["severity"]) == ("rejected_share", "sent_messages", "WARN")
+    assert found["numbers"]["rejected"] == 9
+    assert "WARN rejected_share of sent_messages" in message["text"]
+    assert "91856321412" not in json.dumps(message)
+    assert here.run(today, today).success
+    assert watch.tick() == "nothing to tell"
+
+
+def test_a_webhook_that_does_not_take_it_is_tried_again_and_holds_nothing_up(
+    here: Recorded, receiver: Receiver
+) -> None:
+    watch = Watch(here, "run_failures")
+    fail(here)
+    receiver.status = 500
+    assert watch.tick() == "SMS_ALERT_WEBHOOK: it answers with HTTP status 500"
+    receiver.status = 200
+    assert watch.tick() == "1 messages posted"
+    assert watch.tick() == "nothing to tell"
+
+
+def test_without_a_webhook_nothing_is_posted_and_the_sensors_are_off(here: Recorded) -> None:
+    bare = given_settings(here.settings.lake.parent)
+    watch = Watch(here, "run_failures", bare)
+    fail(here)
+    assert watch.tick() == "SMS_ALERT_WEBHOOK is not set: nothing is posted"
+    for settings, status in ((bare, "STOPPED"), (here.settings, "RUNNING")):
+        assert {s.default_status.value for s in build_sensors(settings, lambda: bare)} == {status}
+
+
+def test_a_webhook_that_is_not_there_or_redirects_is_named_without_its_url(receiver: Receiver) -> None:
+    for url, status, reason in (
+        (f"http://localhost:1{PATH}", 200, "ConnectError"),
+        (receiver.url, 302, "HTTP status 302"),
+    ):
+        receiver.status = status
+        with pytest.raises(AlertFailed, match=reason) as raised:
+            post(SecretStr(url), {"text": "hello"})
+        assert PATH not in str(raised.value)
+    assert len(receiver.posted) == 1
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    pem = tmp_path / "both.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", str(pem), "-out", str(tmp_path / "certificate.pem"), "-subj", "/CN=localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", pem)
+    with receiving(context) as receiver, pytest.raises(AlertFailed, match="ConnectError"):
+        post(SecretStr(receiver.url), {"text": "hello"})
+    assert receiver.posted == []
+
+
+def test_a_webhook_in_the_clear_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SMS_ALERT_WEBHOOK", f"http://example.com{PATH}")
+    with pytest.raises(SettingsError, match="SMS_ALERT_WEBHOOK: must be an https URL") as raised:
+        load_settings(folder=tmp_path)
+    assert PATH not in str(raised.value)
