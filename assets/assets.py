@@ -1,5 +1,6 @@
 """The assets: each a few lines that call one use case of the library, and say what came of it."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -208,7 +209,6 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets of the picture, partitioned by day up to the rates."""
     partitioned: dict[str, Any] = {
         "partitions_def": sent_dates(settings),
-        "backfill_policy": dg.BackfillPolicy.single_run(),
         "pool": "sms_delivery_lake",
     }
     whole: dict[str, Any] = {"pool": "sms_delivery_publication"}
@@ -220,10 +220,16 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         (analytics_db, [messages, delivery_rates], whole),
         (delivery_page, [analytics_db], whole),
     )
-    return [
-        dg.asset(deps=[dep.__name__ for dep in deps], **shape, **about(compute.__name__, settings))(compute)
-        for compute, deps, shape in chain
-    ]
+    # One policy for all, those without partitions too: the UI then launches a range as one run.
+    policy: dict[str, Any] = {"backfill_policy": dg.BackfillPolicy.single_run()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # it has no stable twin, and would head every log
+        return [
+            dg.asset(deps=[dep.__name__ for dep in deps], **policy, **shape, **about(compute.__name__, settings))(
+                compute
+            )
+            for compute, deps, shape in chain
+        ]
 
 
 def _say_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) -> None:

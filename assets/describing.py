@@ -47,9 +47,7 @@ def column_schema(table: Table) -> dg.TableSchema:
                 column.name,
                 column.type,
                 description=column.meaning,
-                constraints=dg.TableColumnConstraints(
-                    nullable=column.name not in table.key, other=["key"] if column.name in table.key else []
-                ),
+                constraints=dg.TableColumnConstraints(other=["key"] if column.name in table.key else []),
             )
             for column in table.columns
         ],

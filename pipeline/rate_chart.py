@@ -1,54 +1,43 @@
-"""Draws delivery rates by day as a small picture: bars as text of SVG. Pure; the figures come from elsewhere."""
+"""Draws delivery rates by day as a small picture, in few characters of SVG. Pure; the figures come from elsewhere."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Final
 
-WIDTH: Final = 640
-HEIGHT: Final = 180
-_LEFT, _TOP, _BOTTOM = 40, 10, 28
-_PLOT: Final = HEIGHT - _TOP - _BOTTOM
-_MATURE, _YOUNG, _INK = "#4477aa", "#99bbdd", "#888888"
-_LABEL_WIDTH: Final = 64
+DAYS: Final = 28
+"""Most days that are drawn."""
+_LEFT: Final = 36
+_STEP: Final = 14
+_TOP: Final = 10
+_PERCENT: Final = 1.5
+"""Height of one percent."""
+_MATURE, _YOUNG, _INK = "#47a", "#9bd", "#888"
 
 
-def rate_chart(bars: Sequence[tuple[str, float | None, bool]]) -> str:
+def rate_chart(bars: Sequence[tuple[float | None, bool]]) -> str:
     """Draw one bar a day from 0 to 100 %, those of young days paler; it reads on light and dark ground.
 
     Args:
-        bars: label, rate in 0 to 1 (None draws no bar), and whether the day is mature, in order.
+        bars: of each day the rate in 0 to 1 (None draws no bar) and whether it is mature, in order; at most `DAYS`
+            are drawn, the last.
     """
-    step = (WIDTH - _LEFT) / max(len(bars), 1)
-    every = max(1, -(-_LABEL_WIDTH // int(max(step, 1))))
-    parts = [_grid(share) for share in (0.0, 0.5, 1.0)]
-    for place, (label, rate, is_mature) in enumerate(bars):
-        left = _LEFT + place * step
-        if rate is not None:
-            parts.append(_bar(left, step, label, rate, fill=_MATURE if is_mature else _YOUNG))
-        if place % every == 0:
-            parts.append(_text(left + step / 2, HEIGHT - 10, label, anchor="middle"))
-    body = "".join(parts)
+    shown = list(enumerate(bars[-DAYS:]))
+    foot = _TOP + 100 * _PERCENT
+    width = _LEFT + _STEP * max(len(shown), 10)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'font-family="sans-serif" font-size="11">{body}</svg>'
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{foot + 8:g}' font-size='11' fill='{_INK}'>"
+        f"<text y='{_TOP + 4}'>100%</text><text y='{foot:g}'>0</text>"
+        f"<path stroke='{_INK}' d='M{_LEFT} {_TOP}H{width}M{_LEFT} {foot:g}H{width}'/>"
+        f"{_bars(shown, foot, is_mature=True)}{_bars(shown, foot, is_mature=False)}</svg>"
     )
 
 
-def _grid(share: float) -> str:
-    height = _TOP + _PLOT * (1 - share)
-    line = f'<path d="M{_LEFT} {height:.1f}H{WIDTH}" stroke="{_INK}" stroke-opacity=".4"/>'
-    return line + _text(_LEFT - 4, height + 4, f"{share:.0%}", anchor="end")
-
-
-def _bar(left: float, step: float, label: str, rate: float, *, fill: str) -> str:
-    height = _PLOT * min(max(rate, 0.0), 1.0)
-    return (
-        f'<rect x="{left + step * 0.1:.1f}" y="{_TOP + _PLOT - height:.1f}" width="{step * 0.8:.1f}" '
-        f'height="{height:.1f}" fill="{fill}"><title>{html.escape(label)}: {rate:.1%}</title></rect>'
+def _bars(shown: Sequence[tuple[int, tuple[float | None, bool]]], foot: float, *, is_mature: bool) -> str:
+    """Draw the bars of one kind as strokes of one path."""
+    strokes = "".join(
+        f"M{_LEFT + _STEP * place + _STEP // 2} {foot:g}v-{100 * _PERCENT * min(max(rate, 0.0), 1.0):.0f}"
+        for place, (rate, mature) in shown
+        if rate is not None and mature is is_mature
     )
-
-
-def _text(left: float, top: float, text: str, *, anchor: str) -> str:
-    return f'<text x="{left:.1f}" y="{top:.1f}" fill="{_INK}" text-anchor="{anchor}">{html.escape(text)}</text>'
+    return f"<path stroke='{_MATURE if is_mature else _YOUNG}' stroke-width='10' d='{strokes}'/>" if strokes else ""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import dagster as dg
 import pytest
 
 from assets.resources import Workspace
-from assets.showing import reasons_of
+from assets.showing import rate_picture, reasons_of
 from assets.telling import MAX_LINES
 from pipeline.audits import AUDITS
+from pipeline.figures import DayFigures
 from pipeline.simulator.faults import Faults
 from tests.worlds.places import Place, opened_place, write_logs
 from tests.worlds.runs import Recorded, recorded
@@ -84,9 +84,17 @@ def test_the_run_leaves_a_table_of_what_it_did_and_a_picture_that_a_browser_can_
     assert [line.split("`")[1] for line in figures["this_run"].splitlines()[2:]] == [
         "sent_messages", "delivery_reports", "messages", "delivery_rates",
     ]  # fmt: skip
-    found = re.search(r"\(data:image/svg\+xml;base64,([^)]+)\)", figures["delivery_rate_by_day"])
-    assert found
-    assert base64.b64decode(found[1]).decode().count("<rect") == 3
+    picture = figures["delivery_rate_by_day"]
+    assert "](<data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'" in picture
+    assert unquote(picture).count("v-") == 3
+
+
+def test_the_picture_stays_below_the_length_from_which_dagster_hides_it() -> None:
+    days = [
+        DayFigures(date(2026, 1, 1) + timedelta(days=n), 9, 8, 1, 0, 0, 0, 0.889, 30.0, is_mature=n % 2 == 0)
+        for n in range(100)
+    ]
+    assert len(rate_picture(days).md_str or "") < 1000
 
 
 def test_each_step_says_in_one_log_line_what_it_did(done: Done) -> None:

@@ -40,11 +40,13 @@ class Receiver:
 
 @contextmanager
 def receiving(context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    kept = Receiver("")
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            here.posted.append(json.loads(body))
-            self.send_response(here.status)
+            kept.posted.append(json.loads(body))
+            self.send_response(kept.status)
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -55,10 +57,10 @@ def receiving(context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        here = Receiver(f"http{'s' if context else ''}://localhost:{server.server_port}{PATH}")
+        kept.url = f"http{'s' if context else ''}://localhost:{server.server_port}{PATH}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield here
+        yield kept
         server.shutdown()
         thread.join()
 

@@ -1,0 +1,140 @@
+"""`dagster dev` over a place, as an operator has it: asked through GraphQL, looked at in Chromium."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from playwright.sync_api import Browser, Page, expect
+
+from tests.worlds.places import Place, without_settings
+
+WORKSPACE = Path(__file__).parents[2] / "workspace.yaml"
+SECONDS = 150.0
+"""Longest wait for anything: a loaded machine is slow."""
+expect.set_options(timeout=SECONDS * 1000)
+_T = TypeVar("_T")
+_RUNS = "{runsOrError{... on Runs{results{runId status jobName}}}}"
+_LOADED = "{repositoriesOrError{... on RepositoryConnection{nodes{name}}}}"
+_PARTITIONS = """
+query ($asset: AssetKeyInput!) {
+  assetOrError(assetKey: $asset) {
+    ... on Asset {
+      assetMaterializations(limit: 100) {
+        partition
+        metadataEntries { label ... on IntMetadataEntry { intRepr } ... on FloatMetadataEntry { floatRepr } }
+      }
+    }
+  }
+}"""
+
+
+@dataclass(frozen=True)
+class DagsterUi:
+    """A running UI."""
+
+    url: str
+    browser: Browser
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """Return the data of a GraphQL query."""
+        answer = httpx.post(
+            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=SECONDS
+        ).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def runs(self) -> dict[str, str]:
+        """Return the status of each run, newest first."""
+        return {run["runId"]: run["status"] for run in self.ask(_RUNS)["runsOrError"]["results"]}
+
+    def ended_run(self, *, besides: set[str]) -> tuple[str, str]:
+        """Wait until the one run that is new has ended; return its id and status."""
+
+        def ended() -> tuple[str, str] | None:
+            new = {run: status for run, status in self.runs().items() if run not in besides}
+            assert len(new) <= 1
+            return next(((r, s) for r, s in new.items() if s in {"SUCCESS", "FAILURE", "CANCELED"}), None)
+
+        return waited_for(ended)
+
+    def numbers(self, asset: str) -> dict[str, dict[str, float]]:
+        """Return the numbers of an asset's newest materialization of each partition."""
+        found: dict[str, dict[str, float]] = {}
+        asked = self.ask(_PARTITIONS, asset={"path": [asset]})["assetOrError"]["assetMaterializations"]
+        for event in asked:  # newest first
+            numbers = {
+                entry["label"]: float(entry.get("intRepr") or entry.get("floatRepr"))
+                for entry in event["metadataEntries"]
+                if entry.get("intRepr") or entry.get("floatRepr")
+            }
+            found.setdefault(event["partition"], numbers)
+        return found
+
+    @contextmanager
+    def page(self, path: str) -> Iterator[Page]:
+        """Open a page of the UI in a window of its own."""
+        with self.browser.new_context(viewport={"width": 1440, "height": 1000}) as context:
+            context.set_default_timeout(SECONDS * 1000)
+            page = context.new_page()
+            page.goto(f"{self.url}{path}")
+            yield page
+
+
+def waited_for(look: Callable[[], _T | None]) -> _T:
+    """Look until there is something."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        if (found := look()) is not None:
+            return found
+        time.sleep(0.5)
+    raise TimeoutError("it did not come")
+
+
+@contextmanager
+def running_ui(place: Place, browser: Browser) -> Iterator[DagsterUi]:
+    """Start `dagster dev`, which ends with the block.
+
+    It runs in a folder below the place's, whose `.env` holds the settings: one in its own folder it would copy into
+    its environment once and for all.
+    """
+    home, here = place.folder / "home", place.folder / "here"
+    home.mkdir()
+    here.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    command = [dagster, "dev", "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
+    environment = without_settings() | {"DAGSTER_HOME": str(home)}
+    with (place.folder / "dev.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=here, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        ui = DagsterUi(f"http://127.0.0.1:{port}", browser)
+        waited_for(lambda: _loaded(ui))
+        yield ui
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _loaded(ui: DagsterUi) -> bool | None:
+    try:
+        return bool(ui.ask(_LOADED)["repositoriesOrError"]["nodes"]) or None
+    except (httpx.HTTPError, ValueError):
+        return None
