@@ -198,9 +198,9 @@ class _Deriving:
         return bool(rows_of(self.connection, query("new_verdicts"), self.parameters))
 
     def _is_mature(self, table: Table, present: Sequence[DataFile]) -> bool:
-        """Say whether no bucket's `is_mature` can change by time alone."""
+        """Say whether no `is_mature` can change by time alone: messages that were asked for become unknown first."""
         show_files(self.connection, table, present)
-        return not rows_of(self.connection, f"SELECT 1 FROM {table.name} WHERE NOT is_mature LIMIT 1")
+        return not rows_of(self.connection, f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1")
 
     def _replace(self, table: Table, day: date, transaction: str, inputs: int, present: Sequence[DataFile]) -> _Change:
         select = _with_fragments(query(table.name))
