@@ -12,17 +12,14 @@ No publication can come between looking and deleting: the lock of publishing is 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 import duckdb
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -30,6 +27,7 @@ from pipeline.errors import LakeError
 from pipeline.lake import Lake
 from pipeline.publish import PUBLISHING
 from pipeline.settings import Settings
+from pipeline.snapshots import replaced_files
 from pipeline.tables import LAKE_TABLES, Table
 from pipeline.warehouse import literal
 
@@ -79,7 +77,7 @@ def _unnamed(lake: Lake, table: Table, published: set[str]) -> Iterator[tuple[Pa
     """Yield the files that neither table nor publication names, and since when a reader may be without them."""
     there = lake.files_there(table)  # first: what is committed meanwhile is named by the version that is read then
     named = {file.path.name for file in lake.snapshot(table).files} | published
-    replaced = _replaced(lake.folder_of(table))
+    replaced = replaced_files(lake.folder_of(table))
     for file in there:
         if file.path.name in named:
             continue
@@ -112,29 +110,6 @@ def _published_files(path: Path) -> set[str]:
     except duckdb.Error as error:
         raise LakeError(f"SMS_DUCKDB: {path} can't be read, so no old file was deleted: {error}") from error
     return {Path(name.replace("''", "'")).name for (sql,) in views for name in _NAMED.findall(sql)}
-
-
-def _replaced(folder: Path) -> dict[Path, datetime]:
-    """Return when files were taken out of a table, as far as its log tells: newest checkpoint, entries after it."""
-    log = folder / "_delta_log"
-    found: dict[Path, datetime] = {}
-    checkpoints = sorted(log.glob("*.checkpoint*.parquet"))
-    start = checkpoints[-1].name.partition(".")[0] if checkpoints else ""
-    for checkpoint in (path for path in checkpoints if path.name.startswith(start)):
-        for entry in pq.read_table(checkpoint, columns=["remove"])["remove"].to_pylist():
-            found |= _removal(folder, entry)
-    for path in sorted(log.glob("*.json")):
-        if path.name >= start:
-            for line in path.read_text("utf-8").splitlines():
-                found |= _removal(folder, json.loads(line).get("remove"))
-    return found
-
-
-def _removal(folder: Path, entry: dict[str, object] | None) -> dict[Path, datetime]:
-    if not entry:
-        return {}
-    when = entry.get("deletionTimestamp")
-    return {folder / unquote(str(entry["path"])): datetime.fromtimestamp(int(str(when or 0)) / 1000, UTC)}
 
 
 def _shorten_log(lake: Lake, table: Table, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final
 
 import duckdb
@@ -92,10 +93,15 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> ForgetTally:
 
 
 def remove_old_files(number: str, *, lake: Lake, settings: Settings, tally: ForgetTally) -> None:
-    """Delete every file that no table names, and count the rows of all that are left for the number."""
+    """Delete every file that no table names, and count the rows of all that are left for the number.
+
+    Files that a run at work has written and not committed yet stay: it would commit what is not there any more. If
+    such a file holds the number, it is counted, and forgetting is to be repeated.
+    """
     wanted = _number(number, settings)
+    at_work_since = lake.working_since() or datetime.now(UTC)
     for table in LAKE_TABLES:
-        lake.delete_unnamed(table)
+        lake.delete_unnamed(table, written_before=at_work_since)
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         for table in LAKE_TABLES:
             show_files(connection, table, lake.files_there(table))

@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,7 @@ from pipeline.snapshots import (
     arrow_schema,
     now_ms,
     remove_action,
+    replaced_files,
     snapshot_of,
     stand_in_name,
 )
@@ -263,11 +264,19 @@ class Lake:
         if moved or gone:
             raise StaleSnapshotError(f"{present.table.name} was changed by another run")
 
-    def delete_unnamed(self, table: Table) -> None:
-        """Delete every file of a table that its newest version does not name, however young."""
-        DeltaTable(self.folder_of(table)).vacuum(
-            retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True
-        )
+    def delete_unnamed(self, table: Table, *, written_before: datetime) -> None:
+        """Delete every file of a table that was replaced, however young, and those that no version ever named.
+
+        Args:
+            table: the table.
+            written_before: of the latter only files as old as this: a run at work may be about to commit others.
+        """
+        there, named = self.files_there(table), {file.path for file in self.snapshot(table).files}
+        replaced = replaced_files(self.folder_of(table))
+        for path in (file.path for file in there if file.path not in named):
+            with contextlib.suppress(FileNotFoundError):
+                if path in replaced or datetime.fromtimestamp(path.stat().st_mtime, UTC) < written_before:
+                    path.unlink()
 
     def files_there(self, table: Table) -> list[DataFile]:
         """Return every Parquet file in a table's folder, whether a version names it or not."""

@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -116,6 +117,29 @@ def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
         )
     )
     return Snapshot(table, handle.version(), files, handle)
+
+
+def replaced_files(folder: Path) -> dict[Path, datetime]:
+    """Return when files were taken out of a table, as far as its log tells: newest checkpoint, entries after it."""
+    log = folder / "_delta_log"
+    found: dict[Path, datetime] = {}
+    checkpoints = sorted(log.glob("*.checkpoint*.parquet"))
+    start = checkpoints[-1].name.partition(".")[0] if checkpoints else ""
+    for checkpoint in (path for path in checkpoints if path.name.startswith(start)):
+        for entry in pq.read_table(checkpoint, columns=["remove"])["remove"].to_pylist():
+            found |= _removal(folder, entry)
+    for path in sorted(log.glob("*.json")):
+        if path.name >= start:
+            for line in path.read_text("utf-8").splitlines():
+                found |= _removal(folder, json.loads(line).get("remove"))
+    return found
+
+
+def _removal(folder: Path, entry: dict[str, object] | None) -> dict[Path, datetime]:
+    if not entry:
+        return {}
+    when = entry.get("deletionTimestamp")
+    return {folder / unquote(str(entry["path"])): datetime.fromtimestamp(int(str(when or 0)) / 1000, UTC)}
 
 
 def mark_of(files: Iterable[DataFile]) -> int:

@@ -1,0 +1,53 @@
+"""Forgetting a number while somebody else is at work in the lake: nothing of theirs is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.forget import forget, remove_old_files
+from pipeline.lake import Lake, arrow_schema
+from pipeline.settings import Settings
+from pipeline.tables import SENT_MESSAGES
+from tests.worlds.lakes import UTC_ZONE, Sent, sent_rows, store_sent
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NUMBER, OTHER = "4915112345678", "4915187654321"
+
+
+def written(lake: Lake, message: Sent) -> Path:
+    """Write a file that is part of no version yet, as a run does before its commit."""
+    rows = pa.Table.from_pylist(sent_rows([message], UTC_ZONE), schema=arrow_schema(SENT_MESSAGES))
+    return lake.write(SENT_MESSAGES, rows, NOON.date()).path
+
+
+def forgotten(lake: Lake, settings: Settings) -> int:
+    tally = forget(NUMBER, lake=lake, settings=settings)
+    remove_old_files(NUMBER, lake=lake, settings=settings, tally=tally)
+    return tally.left
+
+
+def test_a_file_that_a_run_is_about_to_commit_stays_and_replaced_ones_go(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    store_sent(lake, [Sent("1", NOON, number=NUMBER)])
+    (replaced,) = lake.snapshot(SENT_MESSAGES).files
+    with lake.scratch():  # a run at work has one
+        waiting = written(lake, Sent("2", NOON, number=OTHER))
+        assert forgotten(lake, settings()) == 0
+        assert (waiting.exists(), replaced.path.exists()) == (True, False)
+    assert forgotten(lake, settings()) == 0
+    assert not waiting.exists()  # nobody is at work: its run is dead
+
+
+def test_a_number_in_a_file_that_a_run_is_about_to_commit_is_counted_as_left(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    store_sent(lake, [Sent("1", NOON, number=NUMBER)])
+    with lake.scratch():
+        written(lake, Sent("2", NOON, number=NUMBER))
+        assert forgotten(lake, settings()) == 1
+    assert forgotten(lake, settings()) == 0
