@@ -20,6 +20,7 @@ NAMES_AT_MOST: Final = 250
 """Rows of a table by name: all countries there are; of senders the largest."""
 BARS_AT_MOST: Final = 15
 CHANGES: Final = {"days": 7, "messages_at_least": 250, "at_most": 12}
+"""Largest changes shown; that so many messages are needed is said by the view worst_movers."""
 NOT_KNOWN: Final = "not known"
 _COUNTS: Final = ("sent", "delivered", "failed", "outstanding", "unknown", "invalid_id")
 _DIMENSIONS: Final = {"app_id": "app", "country": "country", "sender_id": "sender"}
@@ -67,7 +68,7 @@ def read_figures(connection: duckdb.DuckDBPyConnection) -> Figures:
         senders=labelled(ask("senders", days=SPAN_DAYS)),
         backlog=backlog,
         failures=_named_failures(ask("failures", days=SPAN_DAYS, at_most=NAMES_AT_MOST)),
-        changes=_named_changes(ask("changes", **CHANGES)),
+        changes=_named_changes(ask("changes", days=CHANGES["days"], at_most=CHANGES["at_most"])),
     )
 
 
