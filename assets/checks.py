@@ -50,8 +50,8 @@ WHAT_TO_DO = {
     "delivery_rate_held": (
         "delivery_rates",
         """No app, country or sender delivers clearly worse (5 points, beyond chance) on the last two days than in the
-        28 before. If one does: ask the platform about the route, look at the sender's texts; `delivery_by_country`
-        and `delivery_by_sender` show more.""",
+        28 before, and `worst_movers` shows no drop of a mature day in the last week. If one does: ask the platform
+        about the route, look at the sender's texts; `delivery_by_country` and `delivery_by_sender` show more.""",
     ),
     "published_file_agrees": (
         "analytics_db",

@@ -33,6 +33,8 @@ RATE_DEVIATIONS: Final = 4.0
 RATE_FEWEST: Final = 100
 RATE_DAYS: Final = 2
 RATE_BASELINE_DAYS: Final = 28
+MOVERS_DAYS: Final = 7
+"""Latest days of the view worst_movers that are looked at: its days are mature ones."""
 
 
 def each_message_once(scene: Scene) -> Finding:
@@ -107,12 +109,17 @@ def nothing_overdue(scene: Scene) -> Finding:
 
 
 def delivery_rate_held(scene: Scene) -> Finding:
-    """No app, country or sender delivers clearly worse than in the weeks before."""
+    """No app, country or sender delivers clearly worse than in the weeks before.
+
+    Young days are judged by their final messages, mature ones by the view worst_movers.
+    """
     recent = scene.snapshot(DELIVERY_ROLLUPS_DAILY).days()
     last = recent[-1:] or [date.min]
-    days = [day for day in recent if (last[0] - day).days < RATE_DAYS + RATE_BASELINE_DAYS]
+    days = [day for day in recent if (last[0] - day).days < RATE_DAYS + RATE_BASELINE_DAYS + MOVERS_DAYS]
     scene.show(DELIVERY_ROLLUPS_DAILY, days)
-    bad = scene.bad(
+    scene.connection.execute(f"CREATE OR REPLACE TEMP VIEW worst_movers AS {query('worst_movers', folder='views')}")
+    movers = scene.bad("worst_movers_dropped", days=MOVERS_DAYS)
+    fallen = scene.bad(
         "delivery_rate_held",
         days=RATE_DAYS,
         baseline_days=RATE_BASELINE_DAYS,
@@ -120,8 +127,15 @@ def delivery_rate_held(scene: Scene) -> Finding:
         deviations=RATE_DEVIATIONS,
         fewest=RATE_FEWEST,
     )
+    bad = [*fallen, *movers]
     worst = max((float(row["drop_of"]) for row in bad), default=0.0)
-    figures = {"days_compared": len(days), "buckets_that_dropped": len(bad), "worst_drop": worst, "bound": RATE_DROP}
+    figures = {
+        "days_compared": len(days),
+        "buckets_that_dropped": len(fallen),
+        "worst_movers_that_dropped": len(movers),
+        "worst_drop": worst,
+        "bound": RATE_DROP,
+    }
     return judged(bad, figures, is_severe=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -245,20 +245,25 @@ def test_messages_that_nobody_ever_asked_for_are_overdue_from_when_they_were_sto
     assert 2.9 < finding.figures["overdue_hours"] < 3.1
 
 
-def test_a_route_that_delivers_clearly_worse_is_found_and_chance_is_not(lake: Lake, chosen: Settings) -> None:
-    for country, now_failed in (("IN", 12), ("BR", 60)):
-        for back, failed in ((9, 10), (1, now_failed)):
-            day = NOW.date() - timedelta(days=back)
-            sent_at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-            ids = [f"{country == 'IN':d}{back}{place:06d}" for place in range(200)]
-            store_sent(lake, [Sent(i, sent_at, country=country, sender_id="12345678901") for i in ids])
-            answers = [
-                (Said(i, "failed" if n < failed else "delivered", sent_at + timedelta(minutes=9)), day)
-                for n, i in enumerate(ids)
-            ]
-            store_answers(lake, answers)
+def store_day(lake: Lake, back: int, messages: int, failed: int, *, country: str = "IN") -> None:
+    """Store messages of noon so many days ago, and final answers for them; the sender looks like a number."""
+    sent_at = datetime.combine(NOW.date() - timedelta(days=back), time(12), UTC)
+    ids = [f"{country == 'IN':d}{back:02d}{place:06d}" for place in range(messages)]
+    store_sent(lake, [Sent(i, sent_at, country=country, sender_id="12345678901") for i in ids])
+    said = [Said(i, "failed" if n < failed else "delivered", sent_at + timedelta(minutes=9)) for n, i in enumerate(ids)]
+    store_answers(lake, [(each, sent_at.date()) for each in said])
+
+
+def derive_all(lake: Lake, chosen: Settings) -> None:
     derive_messages([], lake=lake, settings=chosen, now=NOW)
     derive_rates([], lake=lake, settings=chosen, now=NOW)
+
+
+def test_a_route_that_delivers_clearly_worse_is_found_and_chance_is_not(lake: Lake, chosen: Settings) -> None:
+    for country, now_failed in (("IN", 12), ("BR", 60)):
+        store_day(lake, 9, 200, 10, country=country)
+        store_day(lake, 1, 200, now_failed, country=country)
+    derive_all(lake, chosen)
     finding = look(lake, chosen, "delivery_rate_held")
     assert not finding.passed
     assert not finding.is_severe
@@ -266,6 +271,21 @@ def test_a_route_that_delivers_clearly_worse_is_found_and_chance_is_not(lake: La
     assert ("country", "IN") not in {(row["dimension"], row["value"]) for row in finding.examples}
     assert finding.figures["worst_drop"] == pytest.approx(0.25)
     assert "12345678901" not in str(finding)
+
+
+@pytest.mark.parametrize(("failed", "movers"), [(50, 0), (100, 3)])
+def test_a_drop_of_a_mature_day_that_worst_movers_shows_is_found(
+    lake: Lake, chosen: Settings, failed: int, movers: int
+) -> None:
+    """By app, country, sender and all: the sender is the only one, and so is the app."""
+    store_day(lake, 12, 250, 0)
+    store_day(lake, 5, 250, failed)
+    store_day(lake, 1, 10, 0)
+    derive_all(lake, chosen)
+    finding = look(lake, chosen, "delivery_rate_held")
+    assert finding.figures["buckets_that_dropped"] == 0
+    assert finding.figures["worst_movers_that_dropped"] == movers + (movers > 0)
+    assert finding.passed == (not movers)
 
 
 def test_a_lake_that_was_put_back_is_found(sound: Lake, chosen: Settings) -> None:
