@@ -74,6 +74,8 @@ WRONG = {
     "SMS_GIVE_UP_AFTER_DAYS": ["0", "91", "nan"],
     "SMS_FILE_MODE": ["0777", "0400", "rw-r-----", "9", "0640640", "750"],
     "SMS_SNAPSHOT_HOURS": ["-1", "nan", "inf"],
+    "SMS_RUN_HISTORY_DAYS": ["0", "-1", "nan", "inf"],
+    "SMS_SCHEDULES": ["maybe", "ON "],
     "SMS_MEMORY_LIMIT": ["lots", "-1GB", "400", "80%", "1GB; DROP TABLE messages"],
     "SMS_NUMBERS": ["KEEP!", "encrypt"],
     "SMS_LAKE": ["a%20b", "a[1]", "a]b", "a*b", "a?b", "s3://bucket/lake", "file:///tmp/lake", "az://x"],
