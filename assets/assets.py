@@ -115,7 +115,8 @@ def delivery_reports(
         {
             "answers_by_status": dict(tally.record.answers),
             "odd": {"calls_that_disagree": tally.record.mismatches, "rows_rejected": tally.record.rejected},
-            "left": {"to_next_run": tally.left, "days_beyond_memory": len(tally.not_asked)},
+            "left_to_next_run": tally.left,
+            "days_beyond_memory": len(tally.not_asked),
             "clock_offset_seconds": dict(tally.clock_offsets),
             FAILURES: list(tally.failures),
         },
