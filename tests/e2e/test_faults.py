@@ -292,6 +292,7 @@ def test_what_delta_left_beside_its_log_goes_once_nobody_can_be_writing_it(tmp_p
 # --- SIGINT and SIGTERM
 
 
+@pytest.mark.slow
 def test_signals_commit_what_arrived_and_a_rerun_asks_for_the_rest(tmp_path: Path) -> None:
     with still_place(tmp_path, messages=3000, batch=10, latency_ms=40.0) as (place, answers):
         process = place.start(COMMAND, "run")
@@ -515,6 +516,7 @@ def day_before(days: int) -> str:
     return (datetime.now(UTC).date() - timedelta(days=days)).isoformat()
 
 
+@pytest.mark.slow
 def test_two_runs_on_different_days_at_once_lose_and_double_nothing_and_readers_see_no_error(tmp_path: Path) -> None:
     with still_place(tmp_path, messages=3000, batch=50) as (place, answers):
         place.run("run", "--from", day_before(2), "--to", day_before(2))

@@ -119,6 +119,7 @@ def test_the_published_file_comes_back_after_it_was_deleted(place: Place) -> Non
         assert place.query(rows) == before
 
 
+@pytest.mark.slow
 def test_a_run_over_some_days_stores_every_record_of_the_files_that_it_reads(place: Place) -> None:
     now = write_logs(place, 600)
     middle = (now.date() - timedelta(days=1)).isoformat()

@@ -52,7 +52,7 @@ from tests.worlds.lakes import (
 from tests.worlds.model_views import Book, Row
 
 WORLDS: Final = 200
-QUICK: Final = 50
+QUICK: Final = 25
 """How many of them the quick tests play."""
 BATCH: Final = 25
 UNKNOWN_AFTER: Final = timedelta(hours=48)

@@ -7,7 +7,7 @@ After every run all of the lake is compared with `tests/worlds/chronicle.py`, wh
 - `api_calls` has a row a batch and accounts for each request;
 - at the end of the world every message is as the platform has it, whatever happened before.
 
-The quick tests play 200 worlds, 30 of them on a real lake; the thorough ones 1,000 more, or as many as
+The quick tests play 200 worlds, 10 of them on a real lake; the thorough ones 1,000 more, or as many as
 `--worlds` says:
 
     python -m pytest -n 2 -p tests.worlds.option --worlds 10000 -m thorough tests/integration/test_worlds.py
@@ -77,7 +77,7 @@ def from_logs_on_a_real_lake(stage: StageMaker) -> Callable[[World], None]:
 
 
 def test_small_worlds_are_recorded_as_they_were_told(in_memory: StageMaker) -> None:
-    explore(on(in_memory), SMALL, examples=110)
+    explore(on(in_memory), SMALL, examples=130)
 
 
 def test_long_worlds_are_recorded_as_they_were_told(in_memory: StageMaker) -> None:
@@ -89,7 +89,7 @@ def test_crowded_worlds_are_recorded_as_they_were_told(in_memory: StageMaker) ->
 
 
 def test_worlds_on_a_real_lake_end_as_if_nothing_had_gone_wrong(in_memory: StageMaker) -> None:
-    explore(from_logs_on_a_real_lake(in_memory), SMALL, examples=30)
+    explore(from_logs_on_a_real_lake(in_memory), SMALL, examples=10)
 
 
 @pytest.mark.thorough
