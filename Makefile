@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 # Of the Dagster UI: make dev PORT=3001
 PORT ?= 3000
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Three at a time on two cores: many tests wait for sockets and other processes.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-all test-thorough check

@@ -28,9 +28,8 @@ def rows_with(place: Place, text: str) -> int:
     return found
 
 
-@pytest.mark.parametrize(
-    "mode", ["keep", pytest.param("hash", marks=pytest.mark.slow), pytest.param("mask", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["keep", "hash", "mask"])
 def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Place, mode: str) -> None:
     write_logs(place, 400)
     settings: dict[str, Any] = {

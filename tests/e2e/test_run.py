@@ -108,6 +108,7 @@ def test_a_second_run_asks_only_for_what_is_not_final_and_changes_no_final_row(p
     assert [after[row[1]] for row in before] == before
 
 
+@pytest.mark.slow
 def test_the_published_file_comes_back_after_it_was_deleted(place: Place) -> None:
     write_logs(place, 300)
     place.run("run")

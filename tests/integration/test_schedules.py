@@ -16,7 +16,7 @@ from assets.definitions import JOB, build_definitions
 from assets.history import prune_runs
 from assets.maintenance import MAINTENANCE
 from assets.resources import Workspace
-from assets.schedules import RANGE_END, RANGE_START, SILENCE
+from assets.schedules import RANGE_END, RANGE_START, SILENCE, build_schedules
 from pipeline.collect import collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due import what_is_due
@@ -61,9 +61,11 @@ class Place:
     def lake(self) -> Lake:
         return Lake.open(self.settings.lake, mode=0o640, recorded={})
 
-    def tick(self) -> dg.RunRequest | str:
+    def tick(self, quiet: timedelta | None = None) -> dg.RunRequest | str:
         """Evaluate the schedule once: the run that it asks for, or why there is none."""
         schedule = self.definitions.resolve_schedule_def(JOB)
+        if quiet is not None:
+            schedule, _ = build_schedules(self.settings, lambda: Workspace(lambda: self.settings), quiet=quiet)
         with dg.build_schedule_context(instance=self.instance, scheduled_execution_time=NOW) as context:
             data = schedule.evaluate_tick(context)
         if data.run_requests:
@@ -106,6 +108,17 @@ def test_nothing_to_do_is_a_skip_that_says_so(place: Place) -> None:
     place.log(ago(2), "1")
     place.work(ago(3))
     assert place.tick() == "nothing to do: no message is due, and no sent log is new or has changed"
+
+
+def test_a_quiet_time_ends_with_a_run_of_today_so_that_silence_is_no_standstill(place: Place) -> None:
+    place.log(ago(2), "1")
+    place.work(ago(3))
+    assert "nothing to do" in str(place.tick(timedelta(0)))  # nothing was published yet that could be renewed
+    place.instance.report_runless_asset_event(dg.AssetMaterialization("analytics_db"))
+    assert "nothing to do" in str(place.tick())
+    request = place.tick(timedelta(0))
+    assert isinstance(request, dg.RunRequest)
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (f"{TODAY}", f"{TODAY}")
 
 
 def test_messages_that_are_due_make_a_run_over_their_days(place: Place) -> None:
