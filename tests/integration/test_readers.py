@@ -154,7 +154,14 @@ def what_it_told(reader: subprocess.Popen[str]) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("publications", [5, pytest.param(200, marks=pytest.mark.slow)])
+PUBLICATIONS: Final = [
+    5,
+    pytest.param(50, marks=pytest.mark.slow),
+    pytest.param(200, marks=pytest.mark.thorough),  # each adds files that every reading opens
+]
+
+
+@pytest.mark.parametrize("publications", PUBLICATIONS)
 def test_readers_short_and_long_see_no_error_and_no_mixed_snapshot(publications: int, world: World) -> None:
     world.publish()
     path = str(world.settings.duckdb)
@@ -171,7 +178,7 @@ def test_readers_short_and_long_see_no_error_and_no_mixed_snapshot(publications:
     assert world.state()[:2] == (sent, sent // 2)
 
 
-@pytest.mark.parametrize("publications", [5, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("publications", PUBLICATIONS)
 def test_a_read_write_connection_beside_them_stops_no_publication(publications: int, world: World) -> None:
     world.publish()
     with process(READ_WRITER, str(world.settings.duckdb)) as writer:
