@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import duckdb
+import pytest
 
 from tests.worlds.places import Place, write_logs
 
 
+@pytest.mark.slow
 def test_a_range_of_days_is_written_to_a_file_once(place: Place) -> None:
     assert "SMS_LAKE: " in place.run("export", "days.duckdb", status=2).stderr
     today = write_logs(place, 30).date().isoformat()

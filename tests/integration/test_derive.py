@@ -95,7 +95,7 @@ def published(lake: Lake, chosen: Settings, days: list[date]) -> duckdb.DuckDBPy
     return duckdb.connect(chosen.duckdb, read_only=True)
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 @given(world=worlds(), zone_name=st.sampled_from(ZONES))
 def test_every_cell_of_messages_and_rates_agrees_with_a_recomputation_in_plain_python(
     world: World, zone_name: str

@@ -166,7 +166,7 @@ def test_readers_short_and_long_see_no_error_and_no_mixed_snapshot(publications:
     world.publish()
     path = str(world.settings.duckdb)
     with ExitStack() as stack:
-        readers = [stack.enter_context(process(READER, path, MIXED, open_for)) for open_for in ("0", "0.3", "3600")]
+        readers = [stack.enter_context(process(READER, path, MIXED, open_for)) for open_for in ("0", "1", "3600")]
         for _ in range(publications):
             world.publish()
         short, middling, long = [what_it_told(reader) for reader in readers]
@@ -178,7 +178,7 @@ def test_readers_short_and_long_see_no_error_and_no_mixed_snapshot(publications:
     assert world.state()[:2] == (sent, sent // 2)
 
 
-@pytest.mark.parametrize("publications", PUBLICATIONS)
+@pytest.mark.parametrize("publications", PUBLICATIONS[1:])
 def test_a_read_write_connection_beside_them_stops_no_publication(publications: int, world: World) -> None:
     world.publish()
     with process(READ_WRITER, str(world.settings.duckdb)) as writer:

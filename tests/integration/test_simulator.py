@@ -122,7 +122,9 @@ def envelope_of(response: httpx.Response) -> dict[str, Any]:
 
 
 def test_the_vendors_own_python_sample_gets_the_right_answer() -> None:
-    ids = [make_msg_id(datetime.now(UTC) - timedelta(hours=60), n) for n in range(2)]
+    now = datetime.now(UTC)
+    made = [make_msg_id(now - timedelta(hours=60), n) for n in range(100)]
+    ids = [msg_id for msg_id in made if report_at(msg_id, now)][:2]  # a few are never found
     with running(OPTIONS) as handle:
         sample = (
             VENDOR_SAMPLE.replace("https://api.itniotech.com/sms/", f"{handle.base_url}/")
