@@ -1,5 +1,6 @@
-"""The Dagster UI as an operator sees it, in Chromium against `dagster dev`: one story, in order.
+"""The Dagster UI as an operator sees it, in Chromium against `dagster dev`.
 
+Whatever test comes first, and on whatever worker, finds a range that was materialized from the UI.
 Pictures are left in the test's folder, for people; two of them are in the README.
 """
 
@@ -57,6 +58,15 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             yield Desk(place, ui, first, last)
 
 
+@pytest.fixture(scope="module")
+def run_id(desk: Desk) -> str:
+    """Materialize the range from the UI; return the one run that came of it."""
+    with desk.ui.page(JOB_PAGE) as page:
+        run_id, status = launch_range(page, desk)
+    assert status == "SUCCESS"
+    return run_id
+
+
 def launch_range(page: Page, desk: Desk) -> tuple[str, str]:
     """Materialize the range from the job's page; return the one run that came of it."""
     known = set(desk.ui.runs())
@@ -78,23 +88,21 @@ def test_the_graph_shows_the_assets_in_order(desk: Desk) -> None:
             assert box is not None
             places.append(box["x"])
         assert places == sorted(places)
-        desk.picture(page, "graph_before")
+        desk.picture(page, "graph_in_order")
 
 
-def test_materializing_a_range_is_one_run_that_succeeds(desk: Desk) -> None:
-    with desk.ui.page(JOB_PAGE) as page:
-        run_id, status = launch_range(page, desk)
-    assert status == "SUCCESS"
+def test_materializing_a_range_is_one_run_that_succeeds(desk: Desk, run_id: str) -> None:
+    assert [run for run, status in desk.ui.runs().items() if status == "SUCCESS"] == [run_id]
     with desk.ui.page(f"/runs/{run_id}") as page:
         expect(page.get_by_text("6 assets")).to_be_visible()
         expect(page.get_by_text(f"{len(AUDITS) + 1} checks")).to_be_visible()
-    assert list(desk.ui.runs()) == [run_id]
     with desk.ui.page("/asset-groups/") as page:
         expect(page.locator("foreignObject").first).to_be_visible()
         page.wait_for_timeout(3000)
         desk.picture(page, "graph")
 
 
+@pytest.mark.usefixtures("run_id")
 def test_the_numbers_of_each_day_are_those_of_the_published_file(desk: Desk) -> None:
     names = ("sent", "delivered", "failed", "outstanding", "delivery_rate", "latency_p95_seconds")
     rows = desk.place.query(f"SELECT sent_date::VARCHAR, {', '.join(names)} FROM delivery_by_day")
@@ -108,6 +116,7 @@ def test_the_numbers_of_each_day_are_those_of_the_published_file(desk: Desk) -> 
         expect(row.first).to_contain_text(f"{sent}")
 
 
+@pytest.mark.usefixtures("run_id")
 def test_an_asset_shows_its_columns_with_their_meaning_and_plots(desk: Desk) -> None:
     with desk.ui.page("/assets/delivery_rates") as page:
         for column in DELIVERY_RATES_DAILY.columns[:6]:
@@ -120,24 +129,24 @@ def test_an_asset_shows_its_columns_with_their_meaning_and_plots(desk: Desk) -> 
         desk.picture(page, "plots")
 
 
+@pytest.mark.usefixtures("run_id")
 def test_the_published_file_shows_a_picture_of_the_rates_and_is_fresh(desk: Desk) -> None:
     with desk.ui.page("/assets/analytics_db") as page:
         picture = page.get_by_alt_text("delivery rate by day")
         picture.scroll_into_view_if_needed()
         assert picture.evaluate("image => image.naturalWidth") > 0
-        expect(page.get_by_text("Passing").first).to_be_visible()
+        desk.ui.wait_for_text(page, "Passing")  # the daemon judges freshness in its own time
         expect(page.get_by_text("3,000 stored")).to_be_visible()
         desk.picture(page, "published")
 
 
-def test_every_check_is_there_passed_and_says_what_to_do(desk: Desk) -> None:
+def test_every_check_is_there_passed_and_says_what_to_do(desk: Desk, run_id: str) -> None:
     with desk.ui.page("/assets/messages?view=checks") as page:
         expect(page.get_by_text("each_message_once").first).to_be_visible()
         expect(page.get_by_text("sms-delivery rebuild").first).to_be_visible()
         desk.picture(page, "check")
     executions = """query ($id: ID!) { pipelineRunOrError(runId: $id) { ... on Run {
       eventConnection { events { ... on AssetCheckEvaluationEvent { evaluation { checkName success } } } } } } }"""
-    (run_id,) = desk.ui.runs()
     events = desk.ui.ask(executions, id=run_id)["pipelineRunOrError"]["eventConnection"]["events"]
     passed = {event["evaluation"]["checkName"]: event["evaluation"]["success"] for event in events if event}
     assert passed == dict.fromkeys([*AUDITS, "every_question_answered"], True)
@@ -145,10 +154,13 @@ def test_every_check_is_there_passed_and_says_what_to_do(desk: Desk) -> None:
 
 def test_a_run_without_credentials_shows_the_one_line_that_says_what_to_mend(desk: Desk) -> None:
     write_settings(desk.place, desk.first, without=("SMS_API_KEY", "SMS_API_SECRET"))
-    with desk.ui.page(JOB_PAGE) as page:
-        run_id, status = launch_range(page, desk)
+    try:
+        with desk.ui.page(JOB_PAGE) as page:
+            failed, status = launch_range(page, desk)
+    finally:
+        write_settings(desk.place, desk.first)
     assert status == "FAILURE"
-    with desk.ui.page(f"/runs/{run_id}") as page:
+    with desk.ui.page(f"/runs/{failed}") as page:
         line = page.get_by_text("SMS_API_KEY").first
         expect(line).to_be_visible()
         desk.picture(page, "without_credentials")

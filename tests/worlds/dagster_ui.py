@@ -81,6 +81,11 @@ class DagsterUi:
             found.setdefault(event["partition"], numbers)
         return found
 
+    @staticmethod
+    def wait_for_text(page: Page, text: str) -> None:
+        """Load a page again and again until it shows a text: some of its parts don't renew themselves."""
+        waited_for(lambda: _reloaded_shows(page, text))
+
     @contextmanager
     def page(self, path: str) -> Iterator[Page]:
         """Open a page of the UI in a window of its own."""
@@ -89,6 +94,14 @@ class DagsterUi:
             page = context.new_page()
             page.goto(f"{self.url}{path}")
             yield page
+
+
+def _reloaded_shows(page: Page, text: str) -> bool | None:
+    if page.get_by_text(text).first.is_visible():
+        return True
+    page.wait_for_timeout(5000)
+    page.reload(wait_until="networkidle")
+    return None
 
 
 def waited_for(look: Callable[[], _T | None]) -> _T:
