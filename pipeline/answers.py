@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final, Protocol
 
 from pipeline.errors import (
@@ -115,6 +116,7 @@ def mask_digits(text: str) -> str:
     return re.sub(r"\d{7,}", lambda run: "*" * len(run[0]), text)
 
 
+@lru_cache(maxsize=64)  # each answer of a second has the same
 def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)

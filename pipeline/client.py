@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Final, NoReturn, Self
 
 import httpx
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
+from pipeline import __version__
 from pipeline.accounts import Account
 from pipeline.answers import clock_offset, judge_response
 from pipeline.errors import ApiRefused, BatchFailed, CallError, CapReached, ClockSkewed, Throttled, TransientError
@@ -27,6 +27,7 @@ from pipeline.pacing import Pace
 from pipeline.protocol.batching import Batch, query_of
 from pipeline.protocol.decoding import Envelope
 from pipeline.protocol.signing import sign
+from pipeline.transport import AiohttpTransport
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ class _Base:
 
     def __init__(self, url: str, rate: float, clock: Clock) -> None:
         self.url = url + "/getReport"
-        self.path = httpx.URL(self.url).raw_path.decode("ascii")  # percent-encoded, as it goes on the wire
+        self.http_url = httpx.URL(self.url)
+        self.path = self.http_url.raw_path.decode("ascii")  # percent-encoded, as it goes on the wire
         self.pace = Pace(rate, clock=clock.tick, sleep=clock.sleep)
         self.offset_seconds = 0.0
         self.seen_offset_seconds: float | None = None
@@ -132,13 +134,7 @@ class Gateway:
         self._requests_left = max_requests
         self._clock = clock or Clock()
         self._bases: dict[str, _Base] = {}
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            timeout=timeout_seconds,
-            limits=httpx.Limits(max_connections=max_concurrency, max_keepalive_connections=max_concurrency),
-            follow_redirects=False,  # a redirect would carry the signature to another host
-            headers={"Content-Type": CONTENT_TYPE, "Accept-Encoding": "gzip, deflate"},
-        )
+        self._http = transport or AiohttpTransport(max_connections=max_concurrency)
 
     async def __aenter__(self) -> Self:
         """Open the connections."""
@@ -170,33 +166,31 @@ class Gateway:
             CapReached: the last request that may be made was made.
         """
         base = self._base(account.base_url)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(self._max_attempts),
-            wait=lambda state: self._wait(base, state),
-            sleep=self._clock.sleep,
-            reraise=True,
-        )
-        try:
-            return await retrying(self._count, base, batch, account, ledger)
-        except TransientError as error:
-            raise BatchFailed(
-                f"no answer after {ledger.requests} requests, last: {error}",
-                error.http_status, error.status, error.reason,
-            ) from error  # fmt: skip
+        attempt = 1
+        while True:
+            try:
+                return await self._count(base, batch, account, ledger)
+            except TransientError as error:
+                if attempt >= self._max_attempts:
+                    raise BatchFailed(
+                        f"no answer after {ledger.requests} requests, last: {error}",
+                        error.http_status, error.status, error.reason,
+                    ) from error  # fmt: skip
+                await self._wait(base, error, attempt)
+            attempt += 1
 
     def _base(self, url: str) -> _Base:
         if url not in self._bases:
             self._bases[url] = _Base(url, self._rate, self._clock)
         return self._bases[url]
 
-    def _wait(self, base: _Base, state: RetryCallState) -> float:
-        back_off = _back_off_seconds(state.attempt_number)
-        error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, Throttled):
-            return back_off
-        base.pace.slow_down(error.wait_seconds or back_off)
-        return 0.0  # the pace holds this worker as it holds all others
+    async def _wait(self, base: _Base, error: TransientError, attempt: int) -> None:
+        """Back off before the next request; where the platform is too busy, together with all other workers."""
+        back_off = _back_off_seconds(attempt)
+        if isinstance(error, Throttled):
+            base.pace.slow_down(error.wait_seconds or back_off)  # which then holds this worker, too
+        else:
+            await self._clock.sleep(back_off)
 
     async def _count(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> Reply:
         """Ask once; count failures in a row, and stop where there are too many."""
@@ -291,21 +285,25 @@ class Gateway:
         timestamp = str(int(now.timestamp() + base.offset_seconds))
         key = account.api_key.get_secret_value()
         target = f"{base.path}?{query_of(batch.app_id, batch.msg_ids)}"
-        return self._http.build_request(
+        return httpx.Request(
             "GET",
-            base.url,
+            base.http_url,
             headers={
+                "Content-Type": CONTENT_TYPE,
+                "Accept-Encoding": "gzip, deflate",
+                "User-Agent": f"sms-delivery/{__version__}",
                 "Sign": sign(key, account.api_secret.get_secret_value(), timestamp),
                 "Timestamp": timestamp,
                 "Api-Key": key,
             },
-            # Already encoded: httpx spends most of its time on a query of 4 kB otherwise.
+            # Already encoded: httpx spends most of its time on a query of 4 kB otherwise. A redirect is not followed:
+            # it would carry the signature to another host.
             extensions={"target": target.encode("ascii")},
         )
 
     async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
         async with asyncio.timeout(self._timeout):
-            response = await self._http.send(request, stream=True)
+            response = await self._http.handle_async_request(request)
             try:
                 return response, await _bounded_body(response)
             finally:
