@@ -5,12 +5,18 @@ What belongs here: reading. What does not: judging the rows (`flattening.py`) or
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
+BETWEEN_OBJECTS: Final = re.compile(rb"\}\s*,\s*\{")
+"""Between two elements of an array of objects, or inside a text with braces."""
+_OBJECTS: Final = re.compile(rb"\[\s*\{.*\}\s*\]", re.DOTALL)
+"""First and last element are objects: pyarrow's reader of JSON dies of a text that begins with `null`."""
 _MOST_DIGITS: Final = 18
 """Of a tally: what fits into 64 bits whatever the digits."""
 
@@ -19,26 +25,17 @@ class NotTheProtocolError(ValueError):
     """The body is not an answer of this protocol: HTML, cut JSON, no status."""
 
 
-class PlainRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
-    """A row of `array` that is just as the vendor page has it: texts, and no field beside the four."""
-
-    msg_id: str = msgspec.field(name="msgId")
-    status: str
-    number: str | msgspec.UnsetType | None = msgspec.UNSET
-    receive_time: str | msgspec.UnsetType | None = msgspec.field(name="receiveTime", default=msgspec.UNSET)
-
-
-class _PlainAnswer(msgspec.Struct, gc=False):
+class _Answer(msgspec.Struct, gc=False):
     status: Any = None
     reason: Any = None
     success: Any = None
     fail: Any = None
     sending: Any = None
     nofound: Any = None
-    array: list[PlainRow] | None = None
+    array: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_decode_plain: Final = msgspec.json.Decoder(_PlainAnswer).decode
+_decode: Final = msgspec.json.Decoder(_Answer).decode
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,9 @@ class Envelope:
         fail: tally of failed messages, likewise.
         sending: tally of messages being sent, likewise.
         not_found: `nofound`, tally of ids not found, likewise.
-        array: elements of `array`; empty where it is null or missing.
-        is_plain: every element is a `PlainRow`; else they are as they came.
+        flat: text of `array` where it is a list of objects that hold plain values alone, in ASCII: to be read many
+            answers at once. Empty where `array` is empty, null or missing; None where `decoded` holds its elements.
+        decoded: elements of any other `array`, as they came.
     """
 
     status: str
@@ -62,13 +60,15 @@ class Envelope:
     fail: int | None
     sending: int | None
     not_found: int | None
-    array: Sequence[Any]
-    is_plain: bool
+    flat: bytes | None
+    decoded: Sequence[Any] = ()
 
     @property
     def rows(self) -> Sequence[object]:
         """Elements of `array` as they came."""
-        return [msgspec.to_builtins(row) for row in self.array] if self.is_plain else self.array
+        if self.flat is None:
+            return self.decoded
+        return _elements(self.flat) if self.flat else ()
 
 
 def decode_envelope(body: bytes) -> Envelope:
@@ -78,30 +78,16 @@ def decode_envelope(body: bytes) -> Envelope:
         NotTheProtocolError: not JSON, not an object, no status, or an `array` that is not one.
     """
     try:
-        answer = _decode_plain(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _envelope(_leniently(body), is_plain=False)
-    return _envelope(answer, is_plain=True)
-
-
-def _leniently(body: bytes) -> _PlainAnswer:
-    """Read an answer of which at least a row is not plain."""
-    try:
-        answer = msgspec.json.decode(body)
+        answer = _decode(body)
+    except msgspec.ValidationError as error:
+        raise NotTheProtocolError("the body is not a JSON object") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotTheProtocolError("the body is not JSON") from error
-    if not isinstance(answer, dict):
-        raise NotTheProtocolError("the body is not a JSON object")
-    rows = answer.get("array")
-    if text_of(answer.get("status")) is not None and rows is not None and not isinstance(rows, list):
-        raise NotTheProtocolError("array is neither a list nor null")
-    return _PlainAnswer(**{name: answer.get(name) for name in _PlainAnswer.__struct_fields__})
-
-
-def _envelope(answer: _PlainAnswer, *, is_plain: bool) -> Envelope:
     status = text_of(answer.status)
     if status is None:
         raise NotTheProtocolError("the body has no status")
+    array = bytes(answer.array)
+    flat = _flat(array)
     return Envelope(
         status=status,
         reason=text_of(answer.reason) or "",
@@ -109,9 +95,40 @@ def _envelope(answer: _PlainAnswer, *, is_plain: bool) -> Envelope:
         fail=_count(answer.fail),
         sending=_count(answer.sending),
         not_found=_count(answer.nofound),
-        array=answer.array or (),
-        is_plain=is_plain,
+        flat=flat,
+        decoded=_decoded(array) if flat is None else (),
     )
+
+
+def _flat(array: bytes) -> bytes | None:
+    """Return the text of an array if its elements are flat objects beyond doubt, empty text where there are none."""
+    objects = array.count(b"{")
+    if not objects:
+        return b"" if array in {b"null", b"[]"} else None
+    if not _OBJECTS.fullmatch(array) or not array.isascii() or b"\\" in array or array.count(b"[") != 1:
+        return None
+    between = array.count(b"},{") + array.count(b"}, {")
+    if between != objects - 1:
+        between = len(BETWEEN_OBJECTS.findall(array))
+    return array if between == objects - 1 else None
+
+
+def _decoded(array: bytes) -> Sequence[Any]:
+    try:
+        elements = _elements(array)
+    except (ValueError, RecursionError) as error:
+        raise NotTheProtocolError("the body is not JSON") from error
+    if not isinstance(elements, list):
+        raise NotTheProtocolError("array is neither a list nor null")
+    return elements
+
+
+def _elements(array: bytes) -> Any:
+    """Decode JSON that was found to be well-formed; numbers beyond what fits become infinite."""
+    try:
+        return msgspec.json.decode(array)
+    except msgspec.DecodeError:
+        return json.loads(array)
 
 
 def text_of(value: object) -> str | None:

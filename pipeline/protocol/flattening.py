@@ -69,7 +69,9 @@ def _reports_frame(plain: pa.Table, sheets: Mapping[int, Sheet]) -> pd.DataFrame
         odd = [pa.array(column, kind.type) for column, kind in zip(columns, REPORTS_SCHEMA, strict=True)]
         both = pa.concat_tables([plain, pa.table(odd, schema=REPORTS_SCHEMA)])
         table = both.sort_by([("place", "ascending")]) if plain.num_rows else both
-    return table.drop_columns("place").to_pandas().astype(REPORT_DTYPES)
+    frame = table.drop_columns("place").to_pandas()
+    others = {name: dtype for name, dtype in REPORT_DTYPES.items() if str(frame.dtypes[name]) != dtype}
+    return frame.astype(others) if others else frame  # a cast to what it is costs as much as reading the times
 
 
 def _rejects_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:

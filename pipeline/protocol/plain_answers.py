@@ -7,14 +7,17 @@ other answer (`odd_answers.py`). The tests hold both ways against each other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+import pyarrow.json as pj
 
 from pipeline.iso_times import INSTANT, instants_of
-from pipeline.protocol.decoding import PlainRow
+from pipeline.protocol.decoding import BETWEEN_OBJECTS
 from pipeline.protocol.reports import Answer
 from pipeline.protocol.status import ROW_STATUSES, ReportStatus
 
@@ -32,91 +35,139 @@ _COLUMNS: Final[Mapping[str, pa.DataType]] = {
 }
 REPORTS_SCHEMA: Final = pa.schema(_COLUMNS)
 """Columns of reports; `place` is that of the answer among all."""
-_STATUSES: Final = {code: status.value for code, status in ROW_STATUSES.items()}
+_CODES: Final = ("0", "1", "-1")
+"""Row statuses in the order of the tallies `success`, `fail`, `sending`."""
+_STATUSES: Final = pa.array([*(ROW_STATUSES[code].value for code in _CODES), ReportStatus.NOT_FOUND.value], pa.string())
+_NOT_FOUND: Final = len(_CODES)
+"""Place of `not_found` among the statuses."""
+_LINE_BREAKS_TO_SPACES: Final = bytes.maketrans(b"\r\n", b"  ")
+_ROW: Final = pa.schema([(name, pa.string()) for name in ("msgId", "number", "receiveTime", "status")])
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
-@dataclass
-class _Columns:
-    """Values of the rows of plain answers, one behind the other, and how many rows each answer has."""
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of some answers, one answer behind the other.
 
-    places: list[int] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    msg_ids: list[str] = field(default_factory=list)
-    numbers: list[str | None] = field(default_factory=list)
-    statuses: list[str] = field(default_factory=list)
-    receive_times: list[str | None] = field(default_factory=list)
+    Attributes:
+        places: places of the answers among all.
+        counts: rows of each.
+        table: the rows, columns of _ROW.
+    """
 
-    def add(self, place: int, answer: Answer) -> bool:
-        """Take an answer if it is plain, reports in the order of its rows, then of ids that are not there."""
-        rows: Sequence[PlainRow] = answer.envelope.array if answer.envelope.is_plain else ()
-        ids, codes = [row.msg_id for row in rows], [row.status for row in rows]
-        seen, asked = set(ids), set(answer.asked)
-        # What was asked for is text of digits, so an id among it is.
-        if not answer.envelope.is_plain or len(seen) < len(ids) or not seen <= asked:
-            return False
-        missing = [msg_id for msg_id in dict.fromkeys(answer.asked) if msg_id not in seen] if seen < asked else []
-        if not _adds_up(answer, codes, len(missing)):
-            return False
-        self.places.append(place)
-        self.rows.append(len(asked))
-        self.msg_ids += ids + missing
-        self.numbers += [row.number.strip() or None if row.number else None for row in rows] + [None] * len(missing)
-        self.statuses += [_STATUSES[code] for code in codes] + [ReportStatus.NOT_FOUND.value] * len(missing)
-        self.receive_times += [row.receive_time or None for row in rows] + [None] * len(missing)
-        return True
-
-
-def _adds_up(answer: Answer, codes: Sequence[str], missing: int) -> bool:
-    """Say whether every status is documented and the platform's tallies, where it gave them, are right."""
-    found = [codes.count(code) for code in _STATUSES]
-    if sum(found) != len(codes):
-        return False
-    envelope = answer.envelope
-    tallies = dict(zip(_STATUSES, found, strict=True))
-    told = (envelope.success, envelope.fail, envelope.sending, envelope.not_found)
-    counted = (tallies["0"], tallies["1"], tallies["-1"], missing)
-    return all(one is None or one == other for one, other in zip(told, counted, strict=True))
+    places: Sequence[int]
+    counts: Sequence[int]
+    table: pa.Table
 
 
 def flatten_plain(answers: Sequence[Answer]) -> tuple[pa.Table, list[int]]:
     """Make reports of the answers that are plain beyond doubt; return them, and the places of all others.
 
-    Shape:  n answers -> REPORTS_SCHEMA, a row for each id that a plain answer was asked for; k places.
+    Shape:  n answers -> REPORTS_SCHEMA, a row for each id that a plain answer was asked for, in the order of
+            asking; k places.
     Units:  receive_time leaves as UTC, microseconds.
     Raises: nothing for bad data; an answer with a row that is not plain is not in the table.
     """
-    columns = _Columns()
-    others = [place for place, answer in enumerate(answers) if not columns.add(place, answer)]
-    table, unread = _without_unread(_table(columns, answers), pa.array(columns.receive_times, pa.string()))
-    return table, sorted([*others, *unread])
+    rows = _read_rows(answers)
+    table, is_plain = _reports([answers[place] for place in rows.places], rows)
+    plain = {place for place, is_good in zip(rows.places, is_plain, strict=True) if is_good}
+    return table, [place for place in range(len(answers)) if place not in plain]
 
 
-def _table(columns: _Columns, answers: Sequence[Answer]) -> pa.Table:
-    plain = [answers[place] for place in columns.places]
-    row_answer = pa.array([n for n, rows in enumerate(columns.rows) for _ in range(rows)], pa.int32())
-    count = len(row_answer)
-    return pa.table(
+def _read_rows(answers: Sequence[Answer]) -> _Rows:
+    """Read the rows of all flat answers at once; where one of them has an odd row, of each answer by itself."""
+    texts = {place: _lines(a.envelope.flat) for place, a in enumerate(answers) if a.envelope.flat is not None}
+    together = _read(list(texts.values()))
+    if together is not None:
+        return _Rows(list(texts), [_lines_in(text) for text in texts.values()], together)
+    alone = {place: table for place, text in texts.items() if (table := _read([text])) is not None}
+    counts = [table.num_rows for table in alone.values()]
+    return _Rows(list(alone), counts, pa.concat_tables([_ROW.empty_table(), *alone.values()]))
+
+
+def _lines(flat: bytes) -> bytes:
+    """Put each object of a flat array on a line of its own.
+
+    A cut inside a text that holds braces leaves two lines that are no JSON, which the reader finds.
+    """
+    inner = flat[1:-1].translate(_LINE_BREAKS_TO_SPACES)
+    lines = inner.replace(b"},{", b"}\n{").replace(b"}, {", b"}\n{")
+    return lines if _lines_in(lines) == inner.count(b"{") else BETWEEN_OBJECTS.sub(b"}\n{", inner)
+
+
+def _lines_in(text: bytes) -> int:
+    return text.count(b"\n") + 1 if text else 0
+
+
+def _read(texts: Sequence[bytes]) -> pa.Table | None:
+    """Read lines of JSON, None unless each is an object of texts and nulls with none but the four fields."""
+    text = b"\n".join(filter(None, texts))
+    if not text:
+        return _ROW.empty_table()
+    options = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+    strict = pj.ParseOptions(explicit_schema=_ROW, newlines_in_values=False, unexpected_field_behavior="error")
+    try:
+        table = pj.read_json(BytesIO(text), read_options=options, parse_options=strict)
+    except pa.ArrowInvalid:
+        return None
+    return table.combine_chunks() if table.num_rows == sum(map(_lines_in, texts)) else None
+
+
+def _reports(answers: Sequence[Answer], rows: _Rows) -> tuple[pa.Table, list[bool]]:
+    """Make reports of the answers that are plain; say which are.
+
+    An answer is plain if each of its rows is for another id that was asked for, has a documented status and a time
+    that can be read or none, and if the tallies that the platform gave agree.
+    """
+    count = len(answers)
+    asked = pa.array([msg_id for answer in answers for msg_id in answer.asked], pa.string())
+    asked_by = np.repeat(np.arange(count), [len(answer.asked) for answer in answers])
+    answered_by = np.repeat(np.arange(count), rows.counts)
+    row_of_asked = _places_in(asked, rows.table["msgId"])
+    # Whoever is not among the rows has place -1, and so finds what is put behind the last row.
+    is_found = np.append(answered_by, -1)[row_of_asked] == asked_by
+    codes = _places_in(rows.table["status"], pa.array(_CODES, pa.string()))
+    times = instants_of(rows.table["receiveTime"], local_is_utc=False)
+    is_odd_row = (codes < 0) | _is_unread(rows.table["receiveTime"], times)
+
+    found = np.bincount(asked_by[is_found], minlength=count)
+    is_plain = (found == rows.counts) & (np.bincount(answered_by[is_odd_row], minlength=count) == 0)
+    for code, tally in enumerate(("success", "fail", "sending")):
+        is_plain &= _agree(answers, tally, np.bincount(answered_by[codes == code], minlength=count))
+    is_plain &= _agree(answers, "not_found", np.bincount(asked_by, minlength=count) - found)
+
+    row = pa.array(row_of_asked, mask=~is_found)
+    status = np.where(is_found, np.maximum(np.append(codes, _NOT_FOUND)[row_of_asked], 0), _NOT_FOUND)
+    numbers = _pc.utf8_trim_whitespace(rows.table["number"])
+    table = pa.table(
         {
-            "place": pa.array(columns.places, pa.int32()).take(row_answer),
-            "app_id": pa.array([answer.app_id for answer in plain], pa.string()).take(row_answer),
-            "msg_id": pa.array(columns.msg_ids, pa.string()),
-            "number": pa.array(columns.numbers, pa.string()),
-            "status": pa.array(columns.statuses, pa.string()),
-            "receive_time": instants_of(pa.array(columns.receive_times, pa.string()), local_is_utc=False),
-            "observed_at": pa.array([answer.observed_at for answer in plain], INSTANT).take(row_answer),
-            "call_id": pa.array([answer.call_id for answer in plain], pa.string()).take(row_answer),
-            "extra": pa.nulls(count, pa.string()),
-            "sent_date": pa.array([answer.sent_date for answer in plain], pa.date32()).take(row_answer),
+            "place": pa.array(rows.places, pa.int32()).take(asked_by),
+            "app_id": pa.array([answer.app_id for answer in answers], pa.string()).take(asked_by),
+            "msg_id": asked,
+            "number": _pc.if_else(_pc.equal(numbers, ""), None, numbers).take(row),
+            "status": _STATUSES.take(status),
+            "receive_time": times.take(row),
+            "observed_at": pa.array([answer.observed_at for answer in answers], INSTANT).take(asked_by),
+            "call_id": pa.array([answer.call_id for answer in answers], pa.string()).take(asked_by),
+            "extra": pa.nulls(len(asked), pa.string()),
+            "sent_date": pa.array([answer.sent_date for answer in answers], pa.date32()).take(asked_by),
         },
         schema=REPORTS_SCHEMA,
     )
+    return table if is_plain.all() else table.filter(is_plain[asked_by]), is_plain.tolist()
 
 
-def _without_unread(table: pa.Table, written: pa.Array[Any]) -> tuple[pa.Table, list[int]]:
-    """Leave out answers with a `receiveTime` that was not read; return their places."""
-    is_unread = _pc.and_(_pc.is_valid(written), _pc.is_null(table["receive_time"]))
-    if not _pc.any(is_unread).as_py():
-        return table, []
-    unread = _pc.unique(table["place"].filter(is_unread))
-    return table.filter(_pc.invert(_pc.is_in(table["place"], unread))), unread.to_pylist()
+def _places_in(values: Any, among: Any) -> Any:
+    """Return where each value first stands among others, -1 where it does not."""
+    return _pc.fill_null(_pc.index_in(values, value_set=among), -1).to_numpy()
+
+
+def _is_unread(written: Any, times: Any) -> Any:
+    is_written = _pc.fill_null(_pc.not_equal(written, ""), fill_value=False)
+    return _pc.and_(is_written, times.is_null()).to_numpy()
+
+
+def _agree(answers: Sequence[Answer], tally: str, counted: Any) -> Any:
+    """Say of each answer whether the platform's tally, where it gave one, is what was counted."""
+    told = [getattr(answer.envelope, tally) for answer in answers]
+    return np.array([one is None or one == other for one, other in zip(told, counted.tolist(), strict=True)], bool)
