@@ -16,15 +16,14 @@ import pyarrow as pa
 import pyarrow.compute
 
 from pipeline.iso_times import INSTANT, instants_of
+from pipeline.logs.fields import LONGEST_NUMBER, LONGEST_TEXT
+from pipeline.logs.raw import LONGEST_ID
 from pipeline.logs.times import EPOCH, QUARTER_US, SECONDS_BELOW, local_date
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
-_ID = r"^[0-9]{1,32}$"
-_NUMBER = r"^\+?[0-9]{1,20}$"
-_TEXT = r"^([!-~]([ -~]{0,198}[!-~])?)?$"
 _NO = pa.scalar(False)  # noqa: FBT003 - a value, not a flag
 _LATEST_MS = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
@@ -65,11 +64,7 @@ def clean_messages(columns: Mapping[str, pa.Array[Any]], limits: Limits) -> tupl
     found["sent_date"] = _dates(found["sent_at"].values, limits)
     is_clean = reduce(_pc.and_, (column.is_clean for column in found.values()))
     table = pa.table({name: column.values for name, column in found.items()})
-    return is_clean, table.filter(is_clean)
-
-
-def _matching(texts: Any, pattern: str) -> Any:
-    return _pc.fill_null(_pc.match_substring_regex(texts, pattern), fill_value=False)
+    return is_clean, table if _pc.all(is_clean).as_py() else table.filter(is_clean)
 
 
 def _nothing(values: Any, kind: Any) -> _Column:
@@ -81,7 +76,12 @@ def _ids(values: Any) -> _Column:
         return _Column(values.cast(pa.string()), _pc.fill_null(_pc.greater_equal(values, 0), fill_value=False))
     if not pa.types.is_string(values.type):
         return _nothing(values, pa.string())
-    return _Column(values, _matching(values, _ID))
+    return _Column(values, _pc.fill_null(_are_digits(values, LONGEST_ID), fill_value=False))
+
+
+def _are_digits(texts: Any, longest: int) -> Any:
+    """Tell which texts are 1 to `longest` ASCII digits."""
+    return _pc.and_(_pc.ascii_is_decimal(texts), _pc.less_equal(_pc.binary_length(texts), longest))
 
 
 def _texts(values: Any) -> _Column:
@@ -90,8 +90,12 @@ def _texts(values: Any) -> _Column:
     if not (pa.types.is_string(values.type) or pa.types.is_null(values.type)):
         return _nothing(values, pa.string())
     texts = values.cast(pa.string())
-    is_clean = _pc.fill_null(_pc.match_substring_regex(texts, _TEXT), fill_value=True)
-    return _Column(_pc.if_else(_pc.equal(texts, ""), None, texts), is_clean)
+    is_short = _pc.less_equal(_pc.binary_length(texts), LONGEST_TEXT)
+    is_trimmed = _pc.equal(_pc.ascii_trim(texts, " "), texts)
+    is_clean = reduce(_pc.and_, (_pc.ascii_is_printable(texts), is_short, is_trimmed))
+    is_empty = _pc.equal(texts, "")
+    said = _pc.if_else(is_empty, None, texts) if _pc.any(is_empty).as_py() else texts
+    return _Column(said, _pc.fill_null(is_clean, fill_value=True))
 
 
 def _apps(values: Any, default: str | None) -> _Column:
@@ -102,8 +106,10 @@ def _apps(values: Any, default: str | None) -> _Column:
 
 def _numbers(values: Any) -> _Column:
     texts, is_text = _texts(values)
-    is_clean = _pc.and_(is_text, _pc.fill_null(_pc.match_substring_regex(texts, _NUMBER), fill_value=True))
-    return _Column(_pc.utf8_ltrim(texts, "+"), is_clean)
+    is_plus = _pc.starts_with(texts, "+")
+    digits = _pc.if_else(is_plus, _pc.utf8_slice_codeunits(texts, 1), texts) if _pc.any(is_plus).as_py() else texts
+    is_clean = _pc.fill_null(_are_digits(digits, LONGEST_NUMBER), fill_value=True)
+    return _Column(digits, _pc.and_(is_text, is_clean))
 
 
 def _times(values: Any, limits: Limits) -> _Column:
