@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
 from pipeline.countries import countries_of
 from pipeline.log_records import LogRules, Message, Outcome, limits_of, read_record, read_values
-from pipeline.logs.columns import clean_messages
+from pipeline.logs.columns import Rows, clean_messages
 from pipeline.logs.fields import Fields, fields_among
 from pipeline.logs.raw import Values
 from pipeline.logs.reasons import Reject
@@ -54,6 +56,24 @@ SMALL_RECORD_BYTES = 4096
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 _SHAPES = 16
 _FOUND: Final = pa.schema([field for field in MESSAGES_SCHEMA if field.name not in {"country", "file"}])
+
+
+Found = tuple[int, object, int]
+"""A record of a log: its line, the record or a `Reject` in its place, its length in bytes (0 if it is small)."""
+
+
+class Batch(NamedTuple):
+    """Many records of a log at once.
+
+    Attributes:
+        rows: their values, column by column.
+        odd: lines of records that are not among the rows.
+        record_at: reads a line by itself; returns its record, or a `Reject` in its place.
+    """
+
+    rows: Sequence[Rows]
+    odd: Sequence[int]
+    record_at: Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,7 @@ class ChunkBuilder:
     def _restart(self) -> None:
         self.units = 0
         self._shapes: dict[tuple[str, ...], _Shape | None] = {}
+        self._clean: list[pa.Table] = []
         self._messages: list[tuple[int, Message]] = []
         self._rejects: list[tuple[int, Reject]] = []
 
@@ -115,14 +136,32 @@ class ChunkBuilder:
                 shape.values.extend(shape.values_of(record))
                 self.units += 1
                 return
-        if isinstance(record, Reject):
-            self._keep(line, (record,))
-        else:
-            self._keep(line, read_record(record, self._rules, self._file_date))
+        self._read(line, record)
+
+    def add_batch(self, batch: Batch) -> None:
+        """Take many records at once; those that are not clean beyond doubt are read by themselves."""
+        for line in chain(batch.odd, *map(self._add_rows, batch.rows)):
+            self._read(line, batch.record_at(line))
+
+    def _add_rows(self, rows: Rows) -> list[int]:
+        """Keep the messages of the lines that are wholly clean; return the other lines."""
+        is_clean, clean = clean_messages(rows.columns, self._limits)
+        places = pa.table({"line": rows.lines, "item": rows.items})
+        odd: list[int] = []
+        if clean.num_rows < places.num_rows:
+            lines = places["line"]
+            odd = _pc.unique(lines.filter(_pc.invert(is_clean))).to_pylist()
+            clean = clean.filter(_pc.invert(_pc.is_in(lines.filter(is_clean), value_set=pa.array(odd))))
+            places = places.filter(_pc.invert(_pc.is_in(lines, value_set=pa.array(odd))))
+        for name in places.column_names:
+            clean = clean.append_column(name, places[name])
+        self._clean.append(clean.cast(_FOUND))
+        self.units += clean.num_rows
+        return odd
 
     def take(self) -> LogChunk:
         """Return what was gathered, and start again."""
-        clean = [self._settle(shape) for shape in self._shapes.values() if shape is not None]
+        clean = [*self._clean, *(self._settle(shape) for shape in self._shapes.values() if shape is not None)]
         messages = _in_order([*clean, _table_of(self._messages)])
         rejects = self._table_of_rejects()
         self._restart()
@@ -132,6 +171,12 @@ class ChunkBuilder:
         if names in self._shapes or len(self._shapes) >= _SHAPES:
             return None
         return self._shapes.setdefault(names, _shape_of(fields_among(names)))
+
+    def _read(self, line: int, record: object) -> None:
+        if isinstance(record, Reject):
+            self._keep(line, (record,))
+        else:
+            self._keep(line, read_record(record, self._rules, self._file_date))
 
     def _keep(self, line: int, outcomes: Sequence[Outcome]) -> None:
         self.units += len(outcomes)
@@ -210,7 +255,12 @@ def _in_order(tables: Sequence[pa.Table]) -> pa.Table:
     filled = [table for table in tables if table.num_rows]
     if len(filled) == 1:
         return filled[0]
-    return pa.concat_tables(tables).sort_by([("line", "ascending"), ("item", "ascending")])
+    table = pa.concat_tables(tables)
+    lines = table["line"].to_numpy()
+    if (lines[1:] >= lines[:-1]).all():
+        return table
+    order: Any = np.argsort(lines, kind="stable")
+    return table.take(order)
 
 
 def _repeated(value: object, kind: pa.DataType, times: int) -> pa.Array[Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.log_chunks import MESSAGES_SCHEMA, REJECTS_SCHEMA, ChunkBuilder, LogChunk
+from pipeline.log_chunks import MESSAGES_SCHEMA, REJECTS_SCHEMA, Batch, ChunkBuilder, Found, LogChunk
 from pipeline.log_files import LogFile
 from pipeline.log_formats.csv_rows import csv_records
 from pipeline.log_formats.json_lines import json_records
-from pipeline.log_formats.lines import lines_of
+from pipeline.log_formats.lines import blocks_of, lines_of
 from pipeline.log_formats.parquet_rows import parquet_records
 from pipeline.log_formats.source import LogFileGone, LogFileUnreadable, open_log, pieces_of, was_touched
 from pipeline.log_records import LogRules
@@ -47,8 +47,11 @@ def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -
     """
     builder = ChunkBuilder(file_name=file.label, file_date=file.file_date, rules=rules)
     try:
-        for line, record, size in _records_of(file):
-            builder.add(line, record, size)
+        for found in _records_of(file, chunk_rows):
+            if isinstance(found, Batch):
+                builder.add_batch(found)
+            else:
+                builder.add(*found)
             if builder.units >= chunk_rows:
                 yield builder.take()
     except OSError as error:
@@ -57,12 +60,12 @@ def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -
         yield builder.take()
 
 
-def _records_of(file: LogFile) -> Iterator[tuple[int, object, int]]:
-    """Yield line, record or `Reject`, and size of each record of a file in whatever format."""
+def _records_of(file: LogFile, most_lines: int) -> Iterator[Found | Batch]:
+    """Yield the records of a file in whatever format, one by one or in batches of at most `most_lines` lines."""
     with open_log(file) as stream:
         ending, compression = _format_of(file.path)
         if ending in JSON_ENDINGS:
-            yield from json_records(lines_of(pieces_of(stream, compression)))
+            yield from json_records(blocks_of(pieces_of(stream, compression)), most_lines)
         elif ending == ".csv":
             yield from csv_records(lines_of(pieces_of(stream, compression)), lambda: was_touched(file))
         elif ending == ".parquet" and not compression:

@@ -1,4 +1,4 @@
-"""Pieces of bytes to physical lines, none longer than a bound.
+"""Pieces of bytes to physical lines, none longer than a bound, one by one or many at once.
 
 Belongs here: where a line begins and ends. Does not belong here: what it says.
 """
@@ -6,10 +6,20 @@ Belongs here: where a line begins and ends. Does not belong here: what it says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.log_formats.source import CutStream
 
 LONGEST_LINE_BYTES = 8 << 20
 """A longer line, or CSV record, is set aside as a whole."""
+BLOCK_BYTES = 1 << 19
+"""Lines that are read at once have about this size."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NEWLINE = ord("\n")
 
 
 Line = tuple[int, bytes | None, bool]
@@ -19,31 +29,124 @@ The bytes are None where the line is too long: they were dropped as they came.
 """
 
 
-def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Line]:
-    r"""Yield the lines of a stream, which end with `\n` and with nothing else.
+@dataclass(frozen=True)
+class Block:
+    r"""Physical lines in a row.
 
-    A byte order mark in front of the first line is left out. Holds at most `longest` bytes and a piece.
+    Attributes:
+        number: that of the first line, from 1.
+        content: whole lines, each with its newline; or the one line behind the last newline; None for one line
+            that is too long.
+        is_ended: whether the last line has its newline.
     """
-    number, held, size = 1, [], 0
-    for piece in pieces:
-        first, *others = piece.split(b"\n")
-        size += len(first)
-        held.append(first)
-        if size > longest:
-            held.clear()
-        if not others:
-            continue
-        yield _line(number, held, size, longest, is_ended=True)
-        *whole, rest = others
-        for number, content in enumerate(whole, number + 1):  # noqa: B020 - goes on counting
-            yield number, content, True
-        number, held, size = number + 1, [rest], len(rest)
-    if size:
-        yield _line(number, held, size, longest, is_ended=False)
+
+    number: int
+    content: bytes | None
+    is_ended: bool
+
+    @cached_property
+    def count(self) -> int:
+        """How many lines there are."""
+        if self.content is None or not self.is_ended:
+            return 1
+        return int(np.count_nonzero(np.frombuffer(self.content, np.uint8) == _NEWLINE))
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines one by one."""
+        if self.content is None or not self.is_ended:
+            yield self.number, self.content, self.is_ended
+            return
+        for number, line in enumerate(self.content[:-1].split(b"\n"), self.number):
+            yield number, line, True
+
+    def parts(self, most: int) -> Iterator[Block]:
+        """Yield whole lines in blocks of at most `most` lines."""
+        if self.content is None or self.count <= most:
+            yield self
+            return
+        ends = np.flatnonzero(np.frombuffer(self.content, np.uint8) == _NEWLINE)[most - 1 :: most] + 1
+        bounds = [0, *ends.tolist(), len(self.content)]
+        for index, (begin, end) in enumerate(pairwise(bounds)):
+            if begin < end:
+                yield Block(self.number + index * most, self.content[begin:end], is_ended=True)
 
 
-def _line(number: int, held: list[bytes], size: int, longest: int, *, is_ended: bool) -> Line:
-    content = b"".join(held) if size <= longest else None
-    if number == 1 and content is not None:
-        content = content.removeprefix(BYTE_ORDER_MARK)
-    return number, content, is_ended
+def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Line]:
+    r"""Yield the lines of a stream, which end with `\n` and with nothing else, see `blocks_of`."""
+    for block in blocks_of(pieces, longest=longest):
+        yield from block.lines()
+
+
+def blocks_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Block]:
+    r"""Yield the lines of a stream, half a megabyte of them at once.
+
+    A byte order mark in front of the first line is left out. Holds at most `longest` bytes, a block and a piece.
+
+    Raises:
+        CutStream: as `pieces` does, behind the last whole line before the cut.
+    """
+    held = _Held(longest)
+    try:
+        for piece in pieces:
+            yield from held.add(piece)
+    except CutStream:
+        yield from held.whole()
+        raise
+    yield from held.whole()
+    yield from held.rest()
+
+
+class _Held:
+    """The lines that were read and not given out: whole ones, and what there is of the next."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._number = 1
+        self._whole: list[bytes] = []
+        self._rest: list[bytes] = []
+        self._whole_size = self._rest_size = 0
+
+    def add(self, piece: bytes) -> Iterator[Block]:
+        """Take a piece; yield a block where there is enough for one."""
+        first, end = piece.find(b"\n"), piece.rfind(b"\n") + 1
+        self._lengthen(piece[:first] if end else piece)
+        if not end:
+            return
+        if self._rest_size > self._longest:
+            yield from self.whole()
+            yield self._numbered(None, is_ended=True)
+        else:
+            self._whole += [*self._rest, b"\n"]
+            self._whole_size += self._rest_size + 1
+        self._whole.append(piece[first + 1 : end])
+        self._whole_size += end - first - 1
+        self._rest, self._rest_size = [], 0
+        self._lengthen(piece[end:])
+        if self._whole_size >= BLOCK_BYTES:
+            yield from self.whole()
+
+    def whole(self) -> Iterator[Block]:
+        """Yield the whole lines."""
+        if self._whole_size:
+            content = b"".join(self._whole)
+            self._whole, self._whole_size = [], 0
+            yield self._numbered(content, is_ended=True)
+
+    def rest(self) -> Iterator[Block]:
+        """Yield the line behind the last newline, if there is one."""
+        if self._rest_size:
+            yield self._numbered(b"".join(self._rest) if self._rest_size <= self._longest else None, is_ended=False)
+
+    def _lengthen(self, part: bytes) -> None:
+        self._rest_size += len(part)
+        if self._rest_size > self._longest:
+            self._rest.clear()
+        else:
+            self._rest.append(part)
+
+    def _numbered(self, content: bytes | None, *, is_ended: bool) -> Block:
+        if self._number == 1 and content is not None:
+            content = content.removeprefix(BYTE_ORDER_MARK)
+        block = Block(self._number, content, is_ended)
+        self._number += block.count
+        return block

@@ -39,6 +39,14 @@ class Limits(NamedTuple):
     file_date: date | None
 
 
+class Rows(NamedTuple):
+    """The values of messages, column by column: by field, with the line and the `item` of each."""
+
+    columns: Mapping[str, pa.Array[Any]]
+    lines: pa.Array[Any]
+    items: pa.Array[Any]
+
+
 class _Column(NamedTuple):
     values: Any
     is_clean: Any

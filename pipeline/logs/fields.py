@@ -67,6 +67,24 @@ def fields_among(names: tuple[str, ...]) -> Fields:
     return _remembered(names) if len(names) <= _CACHED_NAMES else _fields_among(names)
 
 
+def names_by_field(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return field -> those of `names` that stand for it, the preferred first."""
+    fields = fields_among(names)
+    return {field: fields.rivals.get(field, (name,)) for field, name in fields.names().items() if name is not None}
+
+
+def are_ranked(names: tuple[str, ...]) -> bool:
+    """Tell whether of names of one field the preferred does not depend on their order in the record.
+
+    Two names of an answer count as not ranked: a record with both is read by itself.
+    """
+    for field, found in names_by_field(names).items():
+        others = [_plain(name) for name in found if name != field]
+        if len(set(others)) < len(others) or (field == "response" and len(found) > 1):
+            return False
+    return True
+
+
 def settled(record: Mapping[str, object], fields: Fields) -> dict[str, object]:
     """Return `record` with one value under its own name for each field: the first that is not empty."""
     values = {field: record[name] for field, name in fields.names().items() if name is not None}
