@@ -10,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import duckdb
+import pyarrow as pa
 
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.log_files import LogFile, find_log_files
 from pipeline.log_records import LogRules
-from pipeline.sent_logs import LogFileGone, LogFileUnreadable, read_sent_log
+from pipeline.sent_logs import MESSAGES_SCHEMA, LogFileGone, LogFileUnreadable, read_sent_log
 from pipeline.settings import Settings, number_policy
+from pipeline.staging import Staging
 from pipeline.tables import REJECTED_RECORDS, SENT_MESSAGES
 from pipeline.warehouse import connect, query, rows_of, show_files, write_partition
 
@@ -82,12 +85,13 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     if not changed:
         return tally
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        waiting = deque(changed)
+        waiting, staging = deque(changed), Staging(scratch / "staged", MESSAGES_SCHEMA)
         while waiting:
             dates = {file.file_date for file in waiting}
-            read = _stage_group(connection, waiting, rules, tally)
+            read = _stage_group(connection, staging, waiting, rules, tally)
             _store_rejects(connection, lake, read, dates, now)
-            _store_messages(connection, lake, {_note(file): _state(file, settings) for file in read}, tally)
+            _store_messages(connection, staging, lake, {_note(file): _state(file, settings) for file in read}, tally)
+            staging.clear()
     return tally
 
 
@@ -145,19 +149,22 @@ def _state(file: LogFile, settings: Settings) -> int:
 
 
 def _stage_group(
-    connection: duckdb.DuckDBPyConnection, waiting: deque[LogFile], rules: LogRules, tally: CollectTally
+    connection: duckdb.DuckDBPyConnection,
+    staging: Staging,
+    waiting: deque[LogFile],
+    rules: LogRules,
+    tally: CollectTally,
 ) -> list[LogFile]:
-    """Read logs into `staged` and `staged_rejects` until there are enough; return those read to their end.
+    """Read logs into `staging` and the tables of `staging.sql` until there are enough; return those read to their end.
 
     What was read of the others is staged too; they are not noted as read, and are read again by the next run.
     """
     connection.execute(query("staging"))
     read: list[LogFile] = []
-    staged = 0
-    while waiting and staged < GROUP_ROWS:
+    while waiting and staging.rows < GROUP_ROWS:
         file = waiting.popleft()
         try:
-            staged += _stage(connection, file, rules)
+            _stage(connection, staging, file, rules)
             read.append(file)
         except LogFileGone as gone:
             logger.warning("%s", gone)
@@ -168,26 +175,37 @@ def _stage_group(
     return read
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, file: LogFile, rules: LogRules) -> int:
-    staged = 0
+def _stage(connection: duckdb.DuckDBPyConnection, staging: Staging, file: LogFile, rules: LogRules) -> None:
     for chunk in read_sent_log(file, rules):
-        connection.register("chunk", chunk.messages)
-        connection.execute("INSERT INTO staged BY NAME SELECT * FROM chunk")
+        staging.add(chunk.messages)
+        with _shown(connection, "chunk", chunk.messages):
+            connection.execute("INSERT INTO staged_keys SELECT hash(app_id, msg_id) FROM chunk")
         if chunk.rejects.num_rows:
-            connection.register("chunk", chunk.rejects)
-            connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
-        connection.unregister("chunk")
-        staged += chunk.messages.num_rows
-    return staged
+            with _shown(connection, "chunk", chunk.rejects):
+                connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
+
+
+@contextmanager
+def _shown(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
+    """Make rows readable under a name; those of a reader once."""
+    connection.register(name, rows)
+    try:
+        yield
+    finally:
+        connection.unregister(name)
 
 
 def _store_messages(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, notes: Mapping[str, int], tally: CollectTally
+    connection: duckdb.DuckDBPyConnection,
+    staging: Staging,
+    lake: Lake,
+    notes: Mapping[str, int],
+    tally: CollectTally,
 ) -> None:
-    """Store what is new of `staged`, and note which logs it came from, in one commit."""
+    """Store what is new of `staging`, and note which logs it came from, in one commit."""
     for tries_left in reversed(range(_TRIES)):
         present = lake.snapshot(SENT_MESSAGES)
-        files = _new_messages(connection, lake, present)
+        files = _new_messages(connection, staging, lake, present)
         try:
             lake.commit(present, add=files, transactions=notes)
         except StaleSnapshotError:
@@ -197,32 +215,32 @@ def _store_messages(
                 raise
             continue
         break
-    _count(connection, files, tally)
+    _count(connection, staging.rows, files, tally)
 
 
-def _new_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, present: Snapshot) -> list[DataFile]:
-    days = [day for (day,) in rows_of(connection, "SELECT DISTINCT sent_date FROM staged ORDER BY sent_date")]
-    near = {day + step * _ONE_DAY for day in days for step in (-1, 0, 1)}
+def _new_messages(
+    connection: duckdb.DuckDBPyConnection, staging: Staging, lake: Lake, present: Snapshot
+) -> list[DataFile]:
+    near = {day + step * _ONE_DAY for day in staging.days for step in (-1, 0, 1)}
     show_files(connection, SENT_MESSAGES, present.of(near))
+    connection.execute(query("doubtful_keys"))
+    ((is_clear,),) = rows_of(connection, "SELECT count(*) = 0 FROM doubtful_keys")
+    with _shown(connection, "messages_read", staging.read([] if is_clear else staging.days)):
+        connection.execute(query("doubtful"))
     connection.execute(query("new_messages"))
-    files = (
-        write_partition(
-            connection,
-            lake,
-            SENT_MESSAGES,
-            select="SELECT * FROM new_messages WHERE sent_date = $day::DATE",
-            day=day,
-            parameters={"day": day.isoformat()},
-        )
-        for day in days
-    )
-    return [file for file in files if file]
+    files = []
+    for day in staging.days:
+        select, parameters = query("messages_of_day"), {"day": day.isoformat()}
+        with _shown(connection, "messages_read", staging.read([day])):
+            file = write_partition(connection, lake, SENT_MESSAGES, select=select, day=day, parameters=parameters)
+        files += [file] if file else []
+    return files
 
 
-def _count(connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], tally: CollectTally) -> None:
-    ((messages, rejects),) = rows_of(
-        connection, "SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM staged_rejects)"
-    )
+def _count(
+    connection: duckdb.DuckDBPyConnection, messages: int, files: Sequence[DataFile], tally: CollectTally
+) -> None:
+    ((rejects,),) = rows_of(connection, "SELECT count(*) FROM staged_rejects")
     stored = sum(file.rows for file in files)
     tally.records += messages + rejects
     tally.stored += stored

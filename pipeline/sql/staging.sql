@@ -1,17 +1,6 @@
--- Tables into which sent logs are read before they are stored; made anew for each group of logs.
-CREATE OR REPLACE TABLE staged (
-  app_id VARCHAR,
-  msg_id VARCHAR,
-  number VARCHAR,
-  country VARCHAR,
-  sender_id VARCHAR,
-  order_id VARCHAR,
-  sent_at TIMESTAMPTZ,
-  sent_date DATE,
-  file VARCHAR,
-  line BIGINT,
-  item BIGINT
-);
+-- What is known of sent logs while they are read; made anew for each group of logs.
+-- Grain of staged_keys: one row a message; its key stands for app_id and msg_id, two messages seldom share one.
+CREATE OR REPLACE TEMP TABLE staged_keys (key UBIGINT);
 CREATE OR REPLACE TABLE staged_rejects (
   file VARCHAR,
   line BIGINT,

@@ -223,3 +223,15 @@ def test_no_number_reaches_the_lake_unless_it_is_kept(
     found = [*rows(lake, SENT_MESSAGES), *rows(lake, REJECTED_RECORDS)]
     assert not [row for row in found if any(number in str(v) or text in str(v) for v in row.values())]
     assert [row["country"] for row in rows(lake, SENT_MESSAGES)] == ["IN"]
+
+
+def test_messages_of_many_days_in_one_log_are_stored_by_day_once_each(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    days = [DAY - timedelta(days=step) for step in range(70)]
+    records = [record(number, f"{day}T10:00:00Z") for number, day in enumerate(days)]
+    write(tmp_path, "all.jsonl", *records, *records[::2], record(0, f"{days[3]}T10:00:00Z"))
+    tally = read(lake, settings(sent_logs="logs/all.jsonl", app_id="app"))
+    assert (tally.stored, tally.duplicates) == (70, 36)
+    stored = {row["msg_id"]: row["sent_date"] for row in rows(lake, SENT_MESSAGES)}
+    assert stored == {str(number): day for number, day in enumerate(days)} | {"0": days[3]}
