@@ -20,7 +20,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -60,6 +60,9 @@ NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """Folder name of the partition of rows without a date, as Hive, Delta and DuckDB write it."""
 COMPRESSION: Final = "zstd"
 _COMMIT_TRIES: Final = 50
+_SEEN_SECONDS: Final = 3600.0
+"""Time for which a list of files may be used again: far less than entries of a log are kept."""
+_NO_ENTRY: Final = (0, 0)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says of a full disk, a used up quota, a limit of file sizes."""
 _STAGED_SECONDS: Final = 60.0
@@ -73,6 +76,61 @@ class StaleSnapshotError(LakeError):
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """A snapshot that was read, and how to tell whether it is the newest still.
+
+    Opening a table costs milliseconds, more the longer its log is, and a run asks for each table some ten times.
+    """
+
+    snapshot: Snapshot
+    log: Path
+    stamp: tuple[int, int]
+    read_at: float
+
+    @classmethod
+    def now(cls, snapshot: Snapshot, folder: Path) -> _Seen:
+        """Note the state of the log that a snapshot was read from."""
+        log = folder / "_delta_log"
+        return cls(snapshot, log, _stamp(_entry(log, snapshot.version)), time.monotonic())
+
+    def is_newest(self) -> bool:
+        """Say whether the log has no later entry and the snapshot's own is the same file: no other lake was put back.
+
+        Cleaning the log may remove a later entry, but none younger than days.
+        """
+        return (
+            time.monotonic() - self.read_at < _SEEN_SECONDS
+            and self.stamp != _NO_ENTRY
+            and self.stamp == _stamp(_entry(self.log, self.snapshot.version))
+            and not _entry(self.log, self.snapshot.version + 1).exists()
+        )
+
+
+def _entry(log: Path, version: int) -> Path:
+    return log / f"{version:020}.json"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return _NO_ENTRY
+    return there.st_ino, there.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What one commit changes: see `Lake.commit`; `expected` is what its transactions must still have."""
+
+    table: Table
+    add: tuple[DataFile, ...] = ()
+    remove: tuple[DataFile, ...] = ()
+    names: Mapping[str, int] = field(default_factory=dict)
+    expected: Mapping[str, int | None] = field(default_factory=dict)
+    data_change: bool = True
+
+
+@dataclass(frozen=True)
 class Lake:
     """A folder of Delta tables.
 
@@ -83,6 +141,7 @@ class Lake:
 
     folder: Path
     mode: int
+    _seen: dict[str, _Seen] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path, *, mode: int, recorded: Mapping[str, str]) -> Lake:
@@ -120,14 +179,25 @@ class Lake:
         return (folder / _RECORDED).is_file()
 
     def snapshot(self, table: Table) -> Snapshot:
-        """Read the list of a table's files as of now.
+        """Return the list of a table's files as of now: the one read before, where no commit has come since.
 
         Raises:
             LakeError: the table can't be read.
         """
+        seen = self._seen.get(table.name)
+        if seen and seen.is_newest():
+            return seen.snapshot
+        with self._readable(table) as folder:
+            snapshot = snapshot_of(table, DeltaTable(folder), folder)
+            self._seen[table.name] = _Seen.now(snapshot, folder)
+        return snapshot
+
+    @contextmanager
+    def _readable(self, table: Table) -> Iterator[Path]:
+        """Give a table's folder; what Delta can't read there is an error of ours."""
         try:
-            return snapshot_of(table, DeltaTable(self.folder_of(table)), self.folder_of(table))
-        except (DeltaError, OSError, FileNotFoundError) as error:
+            yield self.folder_of(table)
+        except (DeltaError, OSError) as error:
             raise LakeError(f"the lake's table {table.name} can't be read in {self.folder}: {error}") from error
 
     def new_file(self, table: Table, sent_date: date | None, *, in_place_of: Collection[DataFile] = ()) -> Path:
@@ -185,7 +255,9 @@ class Lake:
     def append(self, table: Table, files: Sequence[DataFile]) -> None:
         """Add files to a table, whatever else was committed in the meantime."""
         if files:
-            self.commit(self.snapshot(table), add=files)
+            with self._readable(table) as folder:
+                handle = DeltaTable(folder)  # without a list of its files: an append needs none
+            self._commit(_Change(table, tuple(files)), handle)
 
     def commit(
         self,
@@ -212,55 +284,51 @@ class Lake:
         """
         names = dict(transactions or {})
         expected = {name: snapshot.transaction(name) for name in names}
-        present = snapshot
+        change = _Change(snapshot.table, tuple(add), tuple(remove), names, expected, data_change=data_change)
+        self._commit(change, snapshot.handle)
+
+    def _commit(self, change: _Change, handle: DeltaTable) -> None:
         for attempt in range(_COMMIT_TRIES):
             try:
-                self._commit_once(present, add, remove, names, data_change=data_change)
+                self._commit_once(change, handle)
             except CommitFailedError:
                 time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - to part two writers
-                present = self.snapshot(snapshot.table)
-                if _are_named(add, present):
+                present = self.snapshot(change.table)
+                if _are_named(change.add, present):
                     return
-                self._check_fresh(present, expected, remove)
+                self._check_fresh(present, change)
+                handle = present.handle
             except (DeltaError, OSError) as error:
                 # Delta may fail after the commit, at a checkpoint; what is named then must stay.
-                if _are_named(add, self.snapshot(snapshot.table)):
+                if _are_named(change.add, self.snapshot(change.table)):
                     return
-                _unlink(add)
-                raise LakeError(f"{snapshot.table.name} could not be committed to {self.folder}: {error}") from error
+                _unlink(change.add)
+                raise LakeError(f"{change.table.name} could not be committed to {self.folder}: {error}") from error
             else:
                 return
-        _unlink(add)
-        raise LakeError(f"{snapshot.table.name} met another writer at each of {_COMMIT_TRIES} tries")
+        _unlink(change.add)
+        raise LakeError(f"{change.table.name} met another writer at each of {_COMMIT_TRIES} tries")
 
-    def _commit_once(
-        self,
-        base: Snapshot,
-        add: Sequence[DataFile],
-        remove: Sequence[DataFile],
-        names: Mapping[str, int],
-        *,
-        data_change: bool,
-    ) -> None:
-        root = self.folder_of(base.table)
+    def _commit_once(self, change: _Change, handle: DeltaTable) -> None:
+        root, table = self.folder_of(change.table), change.table
         if not root.is_dir():  # Delta would make a log that begins in its middle
             raise FileNotFoundError(errno.ENOENT, "the table's folder has gone", str(root))
-        base.handle.create_write_transaction(
-            [add_action(base.table, file, root, data_change=data_change) for file in add]
-            + [remove_action(base.table, file, root, data_change=data_change) for file in remove],
+        handle.create_write_transaction(  # the handle stays at its version: others may hold the same snapshot
+            [add_action(table, file, root, data_change=change.data_change) for file in change.add]
+            + [remove_action(table, file, root, data_change=change.data_change) for file in change.remove],
             "append",
-            arrow_schema(base.table),
-            base.table.partition_keys,
+            arrow_schema(table),
+            table.partition_keys,
             commit_properties=CommitProperties(
                 max_commit_retries=0,
-                app_transactions=[Transaction(name, version) for name, version in names.items()],
+                app_transactions=[Transaction(name, version) for name, version in change.names.items()],
             ),
         )
 
     @staticmethod
-    def _check_fresh(present: Snapshot, expected: Mapping[str, int | None], remove: Sequence[DataFile]) -> None:
-        moved = [name for name, version in expected.items() if present.transaction(name) != version]
-        gone = {file.path for file in remove} - {file.path for file in present.files}
+    def _check_fresh(present: Snapshot, change: _Change) -> None:
+        moved = [name for name, version in change.expected.items() if present.transaction(name) != version]
+        gone = {file.path for file in change.remove} - {file.path for file in present.files}
         if moved or gone:
             raise StaleSnapshotError(f"{present.table.name} was changed by another run")
 

@@ -1,0 +1,73 @@
+"""What keeps a run's cost from growing with the lake, and that it never hides a change."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from pipeline.derive import derive_messages, derive_rates
+from pipeline.lake import Lake, StaleSnapshotError
+from pipeline.settings import Settings
+from pipeline.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from tests.worlds.lakes import Said, Sent, store_answers, store_sent
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+DAY, NEXT_DAY = date(2026, 3, 8), date(2026, 3, 9)
+
+
+@pytest.fixture
+def chosen(settings: Callable[..., Settings], lake: Lake) -> Settings:
+    return settings(lake=lake.folder)
+
+
+@pytest.fixture
+def derived(lake: Lake, chosen: Settings) -> Lake:
+    """A lake of two days, all of the first final, none but one of the second."""
+    for start, day, status in ((0, DAY, "delivered"), (100, NEXT_DAY, "sending")):
+        sent_at = datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
+        store_sent(lake, [Sent(str(start + number), sent_at) for number in range(6)])
+        asked = [(Said(str(start + number), status, sent_at + timedelta(hours=number)), day) for number in range(5)]
+        store_answers(lake, [*asked, (Said(str(start + 5), "failed", sent_at + timedelta(hours=1)), day)])
+    derive_messages([], lake=lake, settings=chosen, now=NOW)
+    derive_rates([], lake=lake, settings=chosen, now=NOW)
+    return lake
+
+
+def test_a_tables_files_are_listed_again_only_after_a_commit_of_anybody(derived: Lake) -> None:
+    other = Lake(derived.folder, derived.mode)
+    before = derived.snapshot(MESSAGES)
+    assert derived.snapshot(MESSAGES) is before
+    other.commit(other.snapshot(MESSAGES), remove=before.of([DAY]))
+    assert derived.snapshot(MESSAGES).days() == [NEXT_DAY]
+    assert before.days() == [DAY, NEXT_DAY], "whoever has the older list keeps it"
+
+
+def test_an_older_lake_that_is_put_back_is_seen(derived: Lake) -> None:
+    kept = derived.folder.with_name("kept")
+    shutil.copytree(derived.folder, kept)
+    store_sent(derived, [Sent("200", NOW)])
+    assert NOW.date() in derived.snapshot(SENT_MESSAGES).days()
+    shutil.rmtree(derived.folder)
+    kept.rename(derived.folder)
+    assert derived.snapshot(SENT_MESSAGES).days() == [DAY, NEXT_DAY]
+
+
+def test_of_two_that_hold_the_same_snapshot_one_replaces_a_partition(derived: Lake) -> None:
+    """A handle that moved on with the first commit would let the second undo it."""
+    one, two = derived.snapshot(MESSAGES), derived.snapshot(MESSAGES)
+    assert one is two
+    derived.commit(one, remove=one.of([DAY]), transactions={"messages/a": 1})
+    assert one.handle.version() == one.version
+    with pytest.raises(StaleSnapshotError):
+        derived.commit(two, remove=two.of([NEXT_DAY]), transactions={"messages/a": 2})
+
+
+def test_appending_lists_no_files(lake: Lake) -> None:
+    store_sent(lake, [Sent("1", NOW)])
+    reports = lake.snapshot(DELIVERY_REPORTS)
+    store_answers(lake, [(Said("1", "delivered", NOW), NOW.date())])
+    assert reports.files == ()
+    assert lake.snapshot(DELIVERY_REPORTS).rows == 1
