@@ -107,11 +107,6 @@ def derive_rates(
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
 
 
-def is_derived(target: Snapshot, inputs: Iterable[DataFile], day: date) -> bool:
-    """Say whether a partition of `messages` or of a rate table was derived from these files, and no others."""
-    return target.transaction(f"{target.table.name}/{day}") == mark_of(inputs)
-
-
 @contextmanager
 def _database(lake: Lake, settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:

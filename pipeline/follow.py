@@ -25,17 +25,17 @@ import httpx
 
 from pipeline.accounts import Account, Accounts
 from pipeline.client import Clock, Gateway, Ledger, Reply
+from pipeline.due_messages import Polled, asking_rule
 from pipeline.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
 from pipeline.lake import Lake
 from pipeline.numbers import mask_text
-from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
+from pipeline.polling import API_MEMORY
 from pipeline.protocol.batching import Batch, batches_of
 from pipeline.protocol.flattening import Answer
 from pipeline.protocol.status import EnvelopeCode
 from pipeline.recording import Recorder, RecordTally
 from pipeline.settings import Settings, number_policy
-from pipeline.tables import DELIVERY_REPORTS, SENT_MESSAGES
-from pipeline.warehouse import connect, query, show_files
+from pipeline.warehouse import connect, query
 
 logger = logging.getLogger(__name__)
 
@@ -150,13 +150,12 @@ def due_batches(
 ) -> Iterator[Iterator[list[Batch]]]:
     """Give the batches to ask for, some at a time, in the order of their days; memory does not grow with them."""
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        sent, reports = lake.snapshot(SENT_MESSAGES), lake.snapshot(DELIVERY_REPORTS)
+        polled = Polled.of(lake)
 
         def batches() -> Iterator[list[Batch]]:
             for day in sorted(days):
-                show_files(connection, SENT_MESSAGES, sent.of([day]))
-                show_files(connection, DELIVERY_REPORTS, reports.of([day]))
-                if sent.of([day]):
+                if polled.sent.of([day]):
+                    polled.show(connection, day)
                     yield from _batches_of_day(connection, day, settings, now, force=force, apps=apps)
 
         yield batches()
@@ -172,14 +171,7 @@ def _batches_of_day(
     apps: Collection[str],
 ) -> Iterator[list[Batch]]:
     """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
-    parameters = {
-        "now": now,
-        "force": force,
-        "give_up_seconds": settings.give_up_after.total_seconds(),
-        "memory_seconds": API_MEMORY.total_seconds(),
-        "min_interval_seconds": MIN_INTERVAL.total_seconds(),
-        "age_share": AGE_SHARE,
-    }
+    parameters = asking_rule(settings, now, force=force)
     waiting: dict[str, list[str]] = {}
     for chunk in connection.sql(query("due_ids"), params=parameters).to_arrow_reader(_CHUNK_IDS):
         for app_id, msg_id in zip(chunk["app_id"].to_pylist(), chunk["msg_id"].to_pylist(), strict=True):

@@ -7,11 +7,11 @@ from datetime import date, datetime
 
 import duckdb
 
+from pipeline.due_messages import Polled, asking_rule
 from pipeline.lake import Lake
-from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
 from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
-from pipeline.warehouse import Scalar, connect, query, rows_of, show_files
+from pipeline.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
+from pipeline.warehouse import connect, query, rows_of, show_files
 
 
 def open_days(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
@@ -23,11 +23,12 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
         LakeError: the lake can't be read.
     """
     sent, derived = lake.snapshot(SENT_MESSAGES), lake.snapshot(MESSAGES)
+    bounds = asking_rule(settings, now) | {"unknown_after_seconds": settings.unknown_after.total_seconds()}
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         counted = _counted(connection, lake)
         candidates = [day for day in derived.days() if not counted.get(day, False)]
         show_files(connection, MESSAGES, derived.of(candidates))
-        days = {day for (day,) in rows_of(connection, query("open_days"), _parameters(settings, now))}
+        days = {day for (day,) in rows_of(connection, query("open_days"), bounds)}
     return days | (set(sent.days()) - counted.keys())
 
 
@@ -37,13 +38,11 @@ def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: d
     Raises:
         LakeError: the lake can't be read.
     """
-    sent, reports = lake.snapshot(SENT_MESSAGES), lake.snapshot(DELIVERY_REPORTS)
-    due = f"{query('due_ids')} LIMIT 1"
+    polled, due = Polled.of(lake), f"{query('due_ids')} LIMIT 1"
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         for day in sorted(days):
-            show_files(connection, SENT_MESSAGES, sent.of([day]))
-            show_files(connection, DELIVERY_REPORTS, reports.of([day]))
-            if not rows_of(connection, due, _parameters(settings, now) | {"force": False}):
+            polled.show(connection, day)
+            if not rows_of(connection, due, asking_rule(settings, now)):
                 yield day
 
 
@@ -57,14 +56,3 @@ def _counted(connection: duckdb.DuckDBPyConnection, lake: Lake) -> dict[date, bo
     """Return the days that have rates, and whether each message of them is final."""
     show_files(connection, DELIVERY_ROLLUPS_DAILY, lake.snapshot(DELIVERY_ROLLUPS_DAILY).files)
     return dict(rows_of(connection, query("closed_days")))
-
-
-def _parameters(settings: Settings, now: datetime) -> dict[str, Scalar]:
-    return {
-        "now": now,
-        "unknown_after_seconds": settings.unknown_after.total_seconds(),
-        "give_up_seconds": settings.give_up_after.total_seconds(),
-        "memory_seconds": API_MEMORY.total_seconds(),
-        "min_interval_seconds": MIN_INTERVAL.total_seconds(),
-        "age_share": AGE_SHARE,
-    }

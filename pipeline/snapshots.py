@@ -82,7 +82,7 @@ class Snapshot:
     @property
     def rows(self) -> int:
         """Rows in all files."""
-        return sum(file.rows for file in self.files)
+        return rows_in(self.files)
 
     @property
     def latest(self) -> datetime | None:
@@ -180,3 +180,13 @@ def _partition_values(table: Table, file: DataFile) -> dict[str, str | None]:
 def now_ms() -> int:
     """Return the present in Unix milliseconds, as Delta's log stamps files."""
     return int(time.time() * 1000)
+
+
+def rows_in(files: Iterable[DataFile]) -> int:
+    """Return the rows of some files."""
+    return sum(file.rows for file in files)
+
+
+def is_derived(target: Snapshot, inputs: Iterable[DataFile], day: date) -> bool:
+    """Say whether a partition of `messages` or of a rate table was derived from these files, and no others."""
+    return target.transaction(f"{target.table.name}/{day}") == mark_of(inputs)

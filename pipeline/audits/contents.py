@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pipeline.audits.scene import Finding, Scene, judged
-from pipeline.derive import is_derived
-from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
+from pipeline.due_messages import asking_rule
+from pipeline.polling import API_MEMORY
+from pipeline.snapshots import is_derived
 from pipeline.tables import (
     API_CALLS,
     DELIVERY_REPORTS,
@@ -18,7 +19,7 @@ from pipeline.tables import (
     REJECTED_RECORDS,
     SENT_MESSAGES,
 )
-from pipeline.warehouse import Scalar, literal, query, relation, rows_of
+from pipeline.warehouse import literal, query, relation, rows_of
 
 OVERDUE: Final = timedelta(hours=2)
 """Time that a message may be due before it counts: eight ticks of the schedule."""
@@ -97,7 +98,7 @@ def nothing_overdue(scene: Scene) -> Finding:
     days = _days_with_open_messages(scene)
     scene.show(MESSAGES, days)
     _show_stored(scene, days)
-    bad = scene.bad("nothing_overdue", **_polling(scene))
+    bad = scene.bad("nothing_overdue", bound_seconds=OVERDUE.total_seconds(), **asking_rule(scene.settings, scene.now))
     hours = max((float(row["overdue_hours"]) for row in bad), default=0.0)
     figures = {
         "days_open": len(days),
@@ -168,14 +169,3 @@ def _show_stored(scene: Scene, days: Collection[date]) -> None:
     columns = "app_id, msg_id, stored_at" if files else "app_id, msg_id, sent_at AS stored_at"
     joined = "JOIN arrivals USING (path)" if files else ""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW stored AS SELECT {columns} FROM {source} {joined}")
-
-
-def _polling(scene: Scene) -> dict[str, Scalar]:
-    return {
-        "now": scene.now,
-        "bound_seconds": OVERDUE.total_seconds(),
-        "give_up_seconds": scene.settings.give_up_after.total_seconds(),
-        "memory_seconds": API_MEMORY.total_seconds(),
-        "min_interval_seconds": MIN_INTERVAL.total_seconds(),
-        "age_share": AGE_SHARE,
-    }

@@ -9,9 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from pipeline.derive import derive_messages, derive_rates
+from pipeline.due_messages import Polled, asking_rule
 from pipeline.lake import Lake, StaleSnapshotError
 from pipeline.settings import Settings
 from pipeline.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.warehouse import connect, query, rows_of
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -34,6 +36,13 @@ def derived(lake: Lake, chosen: Settings) -> Lake:
     derive_messages([], lake=lake, settings=chosen, now=NOW)
     derive_rates([], lake=lake, settings=chosen, now=NOW)
     return lake
+
+
+def due(lake: Lake, settings: Settings, day: date, now: datetime) -> list[str]:
+    polled, parameters = Polled.of(lake), asking_rule(settings, now)
+    with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
+        polled.show(connection, day)
+        return sorted(msg_id for _, msg_id in rows_of(connection, query("due_ids"), parameters))
 
 
 def test_a_tables_files_are_listed_again_only_after_a_commit_of_anybody(derived: Lake) -> None:
@@ -63,6 +72,32 @@ def test_of_two_that_hold_the_same_snapshot_one_replaces_a_partition(derived: La
     assert one.handle.version() == one.version
     with pytest.raises(StaleSnapshotError):
         derived.commit(two, remove=two.of([NEXT_DAY]), transactions={"messages/a": 2})
+
+
+@pytest.mark.parametrize("hours", [0, 1, 20, 60, 300])
+@pytest.mark.parametrize("day", [DAY, NEXT_DAY])
+def test_messages_say_who_is_due_as_logs_and_answers_do(derived: Lake, chosen: Settings, day: date, hours: int) -> None:
+    now = NOW + timedelta(hours=hours)
+    by_messages = due(derived, chosen, day, now)
+    present = derived.snapshot(MESSAGES)
+    derived.commit(present, transactions={f"messages/{day}": 0})
+    assert due(derived, chosen, day, now) == by_messages
+
+
+def test_messages_are_not_asked_who_is_due_where_they_are_behind(derived: Lake, chosen: Settings) -> None:
+    early = datetime(2026, 3, 9, 8, 30, tzinfo=UTC)
+    assert due(derived, chosen, NEXT_DAY, NOW) == ["100", "101", "102", "103", "104"]
+    store_sent(derived, [Sent("110", early)])
+    assert "110" in due(derived, chosen, NEXT_DAY, NOW), "stored and not derived"
+    store_answers(derived, [(Said("100", "delivered", NOW), NEXT_DAY)])
+    assert "100" not in due(derived, chosen, NEXT_DAY, NOW), "answered and not derived"
+
+
+def test_messages_that_lost_rows_are_not_asked_who_is_due(derived: Lake, chosen: Settings) -> None:
+    before = due(derived, chosen, NEXT_DAY, NOW)
+    present = derived.snapshot(MESSAGES)
+    derived.commit(present, remove=present.of([NEXT_DAY]))
+    assert due(derived, chosen, NEXT_DAY, NOW) == before != []
 
 
 def test_appending_lists_no_files(lake: Lake) -> None:
