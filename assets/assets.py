@@ -16,12 +16,13 @@ from assets.telling import told
 from pipeline.accounts import check_inputs
 from pipeline.collect import collect, days_read
 from pipeline.derive import DeriveTally, derive_messages, derive_rates
-from pipeline.figures import DayFigures, figures_of, rejected_of, rows_by_day
+from pipeline.figures import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.follow import FollowTally, follow
 from pipeline.open_days import days_asked
 from pipeline.page import write_page
 from pipeline.polling import API_MEMORY
 from pipeline.publish import PUBLISHING, publish
+from pipeline.rate_chart import DAYS
 from pipeline.settings import Settings
 from pipeline.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
@@ -160,7 +161,7 @@ def delivery_rates(
             now=run_started_at(context),
             anew=workspace.anew,
         )
-        figures = figures_of(lake=workspace.lake(), settings=workspace.settings, days=days_of(context))
+        figures = figures_of(days_of(context), lake=workspace.lake(), settings=workspace.settings)
         rows = rows_by_day(DELIVERY_RATES_DAILY, lake=workspace.lake())
     _figures_by_day(context, figures)
     _by_day(context, {ROWS: rows})
@@ -177,7 +178,7 @@ def analytics_db(
     """
     with told(context):
         publication = publish(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
-        figures = figures_of(lake=workspace.lake(), settings=workspace.settings)
+        figures = figures_of_latest(DAYS, lake=workspace.lake(), settings=workspace.settings)
     return _result(
         context,
         f"published {publication.path.name}",

@@ -15,12 +15,12 @@ from typing import Final, TypeVar
 
 import duckdb
 
+from pipeline.counted import counted_days
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.settings import Settings
 from pipeline.snapshots import mark_of
 from pipeline.tables import (
     DELIVERY_REPORTS,
-    DELIVERY_ROLLUPS_DAILY,
     MESSAGES,
     RATE_TABLES,
     SENT_MESSAGES,
@@ -136,8 +136,7 @@ def _not_derived(lake: Lake) -> set[date]:
 def _not_counted(connection: duckdb.DuckDBPyConnection, lake: Lake) -> set[date]:
     """Days whose rates don't count each message."""
     derived = _rows_by_day(lake.snapshot(MESSAGES).files)
-    show_files(connection, DELIVERY_ROLLUPS_DAILY, lake.snapshot(DELIVERY_ROLLUPS_DAILY).files)
-    counted = Counter(dict(rows_of(connection, query("counted_days"))))
+    counted = Counter({day: counted.sent for day, counted in counted_days(connection, lake).items()})
     return {day for day in derived.keys() | counted.keys() if derived[day] != counted[day]}
 
 

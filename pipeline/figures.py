@@ -33,15 +33,24 @@ class DayFigures:
     is_mature: bool
 
 
-def figures_of(*, lake: Lake, settings: Settings, days: Collection[date] | None = None) -> list[DayFigures]:
-    """Return the figures of some days, or of all, in order; days without a message are left out.
+def figures_of_latest(count: int, *, lake: Lake, settings: Settings) -> list[DayFigures]:
+    """Return the figures of the latest days that have messages, at most so many, in order.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    return figures_of(lake.snapshot(DELIVERY_ROLLUPS_DAILY).days()[-count:], lake=lake, settings=settings)
+
+
+def figures_of(days: Collection[date], *, lake: Lake, settings: Settings) -> list[DayFigures]:
+    """Return the figures of some days, in order; days without a message are left out.
 
     Raises:
         LakeError: the lake can't be read.
     """
     snapshot = lake.snapshot(DELIVERY_ROLLUPS_DAILY)
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        show_files(connection, DELIVERY_ROLLUPS_DAILY, snapshot.of(snapshot.days() if days is None else days))
+        show_files(connection, DELIVERY_ROLLUPS_DAILY, snapshot.of(days))
         return [DayFigures(*row) for row in rows_of(connection, query("figures_of_days"))]
 
 
@@ -51,8 +60,11 @@ def rejected_of(days: Collection[date], *, lake: Lake, settings: Settings) -> Co
     Raises:
         LakeError: the lake can't be read.
     """
+    files = lake.snapshot(REJECTED_RECORDS).of(days)
+    if not files:
+        return Counter()
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        show_files(connection, REJECTED_RECORDS, lake.snapshot(REJECTED_RECORDS).of(days))
+        show_files(connection, REJECTED_RECORDS, files)
         return Counter(dict(rows_of(connection, query("rejected_of_days"))))
 
 

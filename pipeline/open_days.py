@@ -7,10 +7,11 @@ from datetime import date, datetime
 
 import duckdb
 
+from pipeline.counted import counted_days
 from pipeline.due_messages import Polled, asking_rule
 from pipeline.lake import Lake
 from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
+from pipeline.tables import MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import connect, query, rows_of, show_files
 
 
@@ -25,8 +26,8 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
     sent, derived = lake.snapshot(SENT_MESSAGES), lake.snapshot(MESSAGES)
     bounds = asking_rule(settings, now) | {"unknown_after_seconds": settings.unknown_after.total_seconds()}
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        counted = _counted(connection, lake)
-        candidates = [day for day in derived.days() if not counted.get(day, False)]
+        counted = counted_days(connection, lake)
+        candidates = [day for day in derived.days() if not (day in counted and counted[day].is_closed)]
         show_files(connection, MESSAGES, derived.of(candidates))
         days = {day for (day,) in rows_of(connection, query("open_days"), bounds)}
     return days | (set(sent.days()) - counted.keys())
@@ -48,11 +49,5 @@ def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: d
 
 def days_not_closed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[date]:
     """Return the days that have a message which is not final, or rates that don't tell."""
-    counted = _counted(connection, lake)
-    return [day for day in lake.snapshot(MESSAGES).days() if not counted.get(day, False)]
-
-
-def _counted(connection: duckdb.DuckDBPyConnection, lake: Lake) -> dict[date, bool]:
-    """Return the days that have rates, and whether each message of them is final."""
-    show_files(connection, DELIVERY_ROLLUPS_DAILY, lake.snapshot(DELIVERY_ROLLUPS_DAILY).files)
-    return dict(rows_of(connection, query("closed_days")))
+    counted = counted_days(connection, lake)
+    return [day for day in lake.snapshot(MESSAGES).days() if not (day in counted and counted[day].is_closed)]

@@ -9,11 +9,11 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -52,6 +52,7 @@ class DataFile:
         size: bytes.
         latest: greatest `observed_at` in it, UTC; None where the table has no such column or it is not known.
         added_ms: when it became part of its table, Unix milliseconds by the writer's clock; 0 where it has not.
+        maxima: greatest values of the table's `told_maxima`, in their order; None where they are not known.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class DataFile:
     size: int
     latest: datetime | None = None
     added_ms: int = 0
+    maxima: tuple[int, ...] | None = None
 
     @property
     def mark(self) -> int:
@@ -106,17 +108,50 @@ class Snapshot:
 def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
     """List a table's files at the version of a handle."""
     actions = pa.table(handle.get_add_actions(flatten=True))
-    latest = actions["max.observed_at"].to_pylist() if "max.observed_at" in actions.column_names else None
-    if not table.is_partitioned:
-        actions = actions.append_column(f"partition.{PARTITION_KEY}", pa.nulls(actions.num_rows))
-    columns = ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes", "modification_time")
+    columns = (
+        "path",
+        f"partition.{PARTITION_KEY}",
+        "num_records",
+        "size_bytes",
+        "max.observed_at",
+        "modification_time",
+    )
+    maxima = _listed(actions, [f"max.{name}" for name in table.told_maxima])
     files = tuple(
-        DataFile(folder / unquote(path), day, rows, size, latest[row] if latest else None, added_ms)
-        for row, (path, day, rows, size, added_ms) in enumerate(
-            zip(*(actions[name].to_pylist() for name in columns), strict=True)
-        )
+        DataFile(folder / unquote(path), day, rows, size, latest, added_ms, _if_known(greatest))
+        for (path, day, rows, size, latest, added_ms), greatest in zip(_listed(actions, columns), maxima, strict=True)
     )
     return Snapshot(table, handle.version(), files, handle)
+
+
+def _listed(actions: pa.Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return some columns as rows; one that no file has a value for is not there, and null."""
+    if not columns:
+        return [()] * actions.num_rows
+    there, nothing = set(actions.column_names), [None] * actions.num_rows
+    return list(zip(*(actions[name].to_pylist() if name in there else nothing for name in columns), strict=True))
+
+
+def _if_known(greatest: tuple[int | None, ...]) -> tuple[int, ...] | None:
+    known = tuple(value for value in greatest if value is not None)
+    return known if known and len(known) == len(greatest) else None
+
+
+def greatest_values(table: Table, path: Path) -> tuple[int, ...] | None:
+    """Return the greatest values of a table's `told_maxima` in a file, from its footer; None where it does not tell."""
+    if not table.told_maxima:
+        return None
+    footer = pq.read_metadata(path)
+    places = [footer.schema.names.index(name) for name in table.told_maxima]
+    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    found = [[_greatest(group.column(place).statistics) for group in groups] for place in places]
+    if not groups or any(None in column for column in found):
+        return None
+    return tuple(max(value for value in column if value is not None) for column in found)
+
+
+def _greatest(statistics: pq.Statistics | None) -> int | None:
+    return None if statistics is None or not statistics.has_min_max else int(str(statistics.max))
 
 
 def replaced_files(folder: Path) -> dict[Path, datetime]:
@@ -147,6 +182,16 @@ def mark_of(files: Iterable[DataFile]) -> int:
     return sum(file.mark for file in files) & _MARK_BITS
 
 
+def rows_in(files: Iterable[DataFile]) -> int:
+    """Return the rows of some files."""
+    return sum(file.rows for file in files)
+
+
+def is_derived(target: Snapshot, inputs: Iterable[DataFile], day: date) -> bool:
+    """Say whether a partition of `messages` or of a rate table was derived from these files, and no others."""
+    return target.transaction(f"{target.table.name}/{day}") == mark_of(inputs)
+
+
 def stand_in_name(name: str, replaced: Iterable[DataFile]) -> str:
     """Return the name of a file that holds the rows of others."""
     return f"{name}-for-{mark_of(replaced):016x}"
@@ -155,8 +200,11 @@ def stand_in_name(name: str, replaced: Iterable[DataFile]) -> str:
 def add_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> AddAction:
     """Return the entry that makes a file part of the table in a folder."""
     stats: dict[str, object] = {"numRecords": file.rows}
+    greatest: dict[str, object] = dict(zip(table.told_maxima, file.maxima or (), strict=False))
     if file.latest is not None:
-        stats["maxValues"] = {"observed_at": file.latest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+        greatest["observed_at"] = file.latest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if greatest:
+        stats["maxValues"] = greatest
     return AddAction(
         str(file.path.relative_to(root)),
         file.size,
@@ -180,13 +228,3 @@ def _partition_values(table: Table, file: DataFile) -> dict[str, str | None]:
 def now_ms() -> int:
     """Return the present in Unix milliseconds, as Delta's log stamps files."""
     return int(time.time() * 1000)
-
-
-def rows_in(files: Iterable[DataFile]) -> int:
-    """Return the rows of some files."""
-    return sum(file.rows for file in files)
-
-
-def is_derived(target: Snapshot, inputs: Iterable[DataFile], day: date) -> bool:
-    """Say whether a partition of `messages` or of a rate table was derived from these files, and no others."""
-    return target.transaction(f"{target.table.name}/{day}") == mark_of(inputs)

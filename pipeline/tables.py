@@ -34,6 +34,7 @@ class Table:
 
     Attributes:
         is_partitioned: its files lie in a folder for each day and leave the day out; else a file holds any days.
+        told_maxima: columns whose greatest value in a file stands in the transaction log, so that it is known unread.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     is_partitioned: bool = True
+    told_maxima: tuple[str, ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -259,6 +261,7 @@ DELIVERY_ROLLUPS_DAILY: Final = Table(
     "One row a day of sending as a whole, and one for each app, country and sender in it.",
     (_SENT_DATE, *_DIMENSION, *MEASURES),
     ("sent_date", "dimension", "value"),
+    told_maxima=("sent", "delivered", "failed", "invalid_id"),  # those of the day as a whole, which has the greatest
 )
 DELIVERY_ROLLUPS_HOURLY: Final = Table(
     "delivery_rollups_hourly",

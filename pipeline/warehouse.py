@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Final
 import duckdb
 
 from pipeline.lake import COMPRESSION, DataFile, Lake
+from pipeline.snapshots import greatest_values
 from pipeline.tables import PARTITION_KEY, Table
 
 STORAGE_VERSION: Final = "v1.0.0"
@@ -130,7 +132,7 @@ def write_partition(
     if not rows:
         path.unlink()
         return None
-    return lake.finished(path, day, rows=rows)
+    return replace(lake.finished(path, day, rows=rows), maxima=greatest_values(table, path))
 
 
 def same_rows(

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pipeline.audits.scene import Finding, Scene, judged
+from pipeline.counted import counted_days
 from pipeline.due_messages import asking_rule
 from pipeline.polling import API_MEMORY
 from pipeline.snapshots import is_derived
@@ -143,10 +144,10 @@ def delivery_rate_held(scene: Scene) -> Finding:
 def _days_with_open_messages(scene: Scene) -> list[date]:
     """Return days with a message that is not final and may be asked for; the rollups say which."""
     oldest = (scene.now - API_MEMORY).date() - timedelta(days=1)
-    young = [day for day in scene.snapshot(DELIVERY_ROLLUPS_DAILY).days() if day >= oldest]
+    counted = counted_days(scene.connection, scene.lake)
+    young = [day for day, of_day in sorted(counted.items()) if day >= oldest and not of_day.is_closed]
     scene.show(DELIVERY_ROLLUPS_DAILY, young)
     give_up = (scene.now - scene.settings.give_up_after).date() - timedelta(days=1)
-    rows = rows_of(scene.connection, query("closed_days"))
     pending = {
         day
         for (day,) in rows_of(
@@ -154,7 +155,7 @@ def _days_with_open_messages(scene: Scene) -> list[date]:
             f"SELECT sent_date FROM {DELIVERY_ROLLUPS_DAILY.name} WHERE dimension = 'all' AND pending > 0",
         )
     }
-    return [day for day, is_closed in rows if not is_closed and (day >= give_up or day in pending)]
+    return [day for day in young if day >= give_up or day in pending]
 
 
 def _show_stored(scene: Scene, days: Collection[date]) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from pipeline.counted import CountedDay, counted_days
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due_messages import Polled, asking_rule
 from pipeline.lake import Lake, StaleSnapshotError
 from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import connect, query, rows_of
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
@@ -98,6 +100,21 @@ def test_messages_that_lost_rows_are_not_asked_who_is_due(derived: Lake, chosen:
     present = derived.snapshot(MESSAGES)
     derived.commit(present, remove=present.of([NEXT_DAY]))
     assert due(derived, chosen, NEXT_DAY, NOW) == before != []
+
+
+def test_the_log_tells_of_a_day_what_its_rollups_say(derived: Lake, chosen: Settings) -> None:
+    expected = {DAY: CountedDay(6, is_closed=True), NEXT_DAY: CountedDay(6, is_closed=False)}
+    assert all(file.maxima for file in derived.snapshot(DELIVERY_ROLLUPS_DAILY).files)
+    with derived.scratch() as scratch, connect(memory_limit=chosen.memory_limit, scratch=scratch) as connection:
+        assert counted_days(connection, derived) == expected
+        present = derived.snapshot(DELIVERY_ROLLUPS_DAILY)
+        silent = []
+        for file in present.files:  # as a version wrote them that did not tell
+            again = derived.new_file(DELIVERY_ROLLUPS_DAILY, file.sent_date)
+            again.write_bytes(file.path.read_bytes())
+            silent.append(replace(file, path=again, maxima=None))
+        derived.commit(present, add=silent, remove=present.files)
+        assert counted_days(connection, derived) == expected
 
 
 def test_appending_lists_no_files(lake: Lake) -> None:
