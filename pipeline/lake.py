@@ -392,6 +392,19 @@ class Lake:
         with self.lock(_MARKS):
             self._write_whole(mark, str(began))
 
+    def found_sound(self, audit: str) -> dict[str, str]:
+        """Return what an audit has noted of days that it found sound, by day."""
+        path = self.folder / _MARKS / audit
+        noted: dict[str, str] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return noted
+
+    def note_sound(self, audit: str, days: Mapping[str, str]) -> None:
+        """Note that an audit found days sound, and of which files; what it noted of other days stays."""
+        path = self.folder / _MARKS / audit
+        path.parent.mkdir(exist_ok=True)
+        with self.lock(_MARKS):
+            self._write_whole(path, json.dumps({**self.found_sound(audit), **days}, indent=0, sort_keys=True))
+
     def _write_whole(self, path: Path, text: str) -> None:
         beside = path.with_name(f".{path.name}.tmp")
         beside.write_text(text, "utf-8")

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from pipeline.audits import AUDITS, Finding, opened_scene
 from pipeline.counted import CountedDay, counted_days
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due_messages import Polled, asking_rule
@@ -45,6 +46,11 @@ def due(lake: Lake, settings: Settings, day: date, now: datetime) -> list[str]:
     with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
         polled.show(connection, day)
         return sorted(msg_id for _, msg_id in rows_of(connection, query("due_ids"), parameters))
+
+
+def once(lake: Lake, settings: Settings) -> Finding:
+    with opened_scene([DAY, NEXT_DAY], lake=lake, settings=settings, now=NOW) as scene:
+        return AUDITS["each_message_once"](scene)
 
 
 def test_a_tables_files_are_listed_again_only_after_a_commit_of_anybody(derived: Lake) -> None:
@@ -115,6 +121,39 @@ def test_the_log_tells_of_a_day_what_its_rollups_say(derived: Lake, chosen: Sett
             silent.append(replace(file, path=again, maxima=None))
         derived.commit(present, add=silent, remove=present.files)
         assert counted_days(connection, derived) == expected
+
+
+def test_a_day_found_sound_is_not_read_again_until_a_file_of_it_is_another(derived: Lake, chosen: Settings) -> None:
+    assert once(derived, chosen).passed
+    hidden = [file.path for file in derived.snapshot(MESSAGES).files]
+    for path in hidden:
+        path.rename(path.with_suffix(".hidden"))
+    assert once(derived, chosen).passed, "nothing was read"
+    for path in hidden:
+        path.with_suffix(".hidden").rename(path)
+    present = derived.snapshot(MESSAGES)
+    (file,) = present.of([DAY])
+    again = derived.new_file(MESSAGES, DAY)
+    again.write_bytes(file.path.read_bytes())
+    derived.append(MESSAGES, [replace(file, path=again)])
+    for _ in range(2):
+        finding = once(derived, chosen)
+        assert (finding.passed, finding.figures["bad_messages"]) == (False, 6), "a day that is bad stays so"
+
+
+def test_a_message_in_place_of_another_is_found(derived: Lake, chosen: Settings) -> None:
+    """The numbers of rows agree; the ids don't."""
+    present = derived.snapshot(MESSAGES)
+    (file,) = present.of([DAY])
+    path = derived.new_file(MESSAGES, DAY)
+    with derived.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
+        changed = "CASE WHEN msg_id = '0' THEN '1' ELSE msg_id END AS msg_id"
+        connection.execute(
+            f"COPY (SELECT * REPLACE ({changed}) FROM read_parquet('{file.path}', hive_partitioning = false)) "
+            f"TO '{path}' (FORMAT parquet)"
+        )
+    derived.commit(present, add=[derived.finished(path, DAY, rows=file.rows)], remove=[file])
+    assert once(derived, chosen).figures["bad_messages"] == 2
 
 
 def test_appending_lists_no_files(lake: Lake) -> None:

@@ -1,0 +1,6 @@
+-- Grain: one row a day of messages with one that was never asked for.
+SELECT DISTINCT
+  sent_date
+FROM messages
+WHERE last_polled_at IS NULL AND NOT is_final
+ORDER BY sent_date;
