@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-COLUMNS = "msg_id, app_id, number, sender_id, order_id, sent_at, delivery_status, receive_time"
+COLUMNS = "msg_id, app_id, number, country, sender_id, order_id, sent_at, delivery_status, receive_time"
 MEASURES = """
     count(*) AS sent,
     count(*) FILTER (WHERE delivery_status = 'delivered') AS delivered,
@@ -16,12 +16,12 @@ MEASURES = """
     round(quantile_cont(latency, 0.95) FILTER (WHERE delivery_status = 'delivered'), 6) AS p95,
     round(quantile_cont(latency, 0.99) FILTER (WHERE delivery_status = 'delivered'), 6) AS p99"""
 EXPECTED_RATES = f"""
-    SELECT sent_at::DATE AS sent_date, app_id, sender_id, {MEASURES}
+    SELECT sent_at::DATE AS sent_date, app_id, country, sender_id, {MEASURES}
     FROM (SELECT *, epoch(receive_time) - epoch(sent_at) AS latency FROM expected)
     GROUP BY ALL"""
 RATES = """
     SELECT
-      sent_date, app_id, sender_id, sent, delivered, failed, round(delivery_rate, 9),
+      sent_date, app_id, country, sender_id, sent, delivered, failed, round(delivery_rate, 9),
       round(latency_p50_seconds, 6), round(latency_p95_seconds, 6), round(latency_p99_seconds, 6)
     FROM result.delivery_rates_daily"""
 

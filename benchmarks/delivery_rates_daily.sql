@@ -1,7 +1,8 @@
--- Grain: one row a day, app and sender; what floor and peers make of their messages.
+-- Grain: one row a day, app, country and sender; what floor and peers make of their messages.
 SELECT
   sent_date,
   app_id,
+  country,
   sender_id,
   count(*) AS sent,
   count(*) FILTER (WHERE delivery_status = 'delivered') AS delivered,
@@ -11,4 +12,4 @@ SELECT
   quantile_cont(latency_seconds, 0.95) FILTER (WHERE delivery_status = 'delivered') AS latency_p95_seconds,
   quantile_cont(latency_seconds, 0.99) FILTER (WHERE delivery_status = 'delivered') AS latency_p99_seconds
 FROM messages
-GROUP BY sent_date, app_id, sender_id
+GROUP BY sent_date, app_id, country, sender_id

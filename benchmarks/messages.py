@@ -14,7 +14,8 @@ _SENT = """
       strftime(sent_at + INTERVAL 8 HOUR, '%y%m%d%H%M%S') || lpad(i::VARCHAR, 7, '0') AS msg_id,
       sent_at,
       $app_id AS app_id,
-      $heads[i // 1000 % 10 + 1] || lpad(i::VARCHAR, 7, '0') AS number,
+      $heads[i // 1000 % 10 + 1] || lpad((i % 1000000)::VARCHAR, 6, '0') AS number,
+      $countries[i // 1000 % 10 + 1] AS country,
       'sender' || i // 1000 % 10 AS sender_id,
       i::VARCHAR AS order_id,
       i
@@ -23,7 +24,7 @@ _SENT = """
       FROM range($messages) AS made (i)
     )
 """
-_LOGGED = "SELECT * EXCLUDE (i) REPLACE (strftime(sent_at, '%Y-%m-%dT%H:%M:%SZ') AS sent_at) FROM sent"
+_LOGGED = "SELECT * EXCLUDE (i, country) REPLACE (strftime(sent_at, '%Y-%m-%dT%H:%M:%SZ') AS sent_at) FROM sent"
 _EXPECTED = """
     SELECT
       sent.* EXCLUDE (i) REPLACE (sent_at::TIMESTAMPTZ AS sent_at),
@@ -50,4 +51,4 @@ def _copy(select: str, path: Path, kind: str, **values: object) -> None:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         query = f"COPY (WITH sent AS ({_SENT}) {select}) TO '{path}' (FORMAT {kind})"
-        connection.execute(query, {**values, "app_id": APP_ID, "heads": list(HEADS)})
+        connection.execute(query, {**values, "app_id": APP_ID, "heads": list(HEADS), "countries": list(HEADS.values())})

@@ -19,8 +19,19 @@ PLATFORM_ZONE = timezone(timedelta(hours=8))
 ENDINGS = 1000
 """Last three digits of an id."""
 FAILED_OF_100 = 6
-HEADS = ("491511", "3361", "91983", "551198", "1212", "44772", "234803", "62812", "52551", "63917")
-"""What a number begins with, one for each country; the message's seven digits follow."""
+HEADS = {
+    "4915112": "DE",
+    "33612": "FR",
+    "919834": "IN",
+    "5511987": "BR",
+    "12125": "US",
+    "447720": "GB",
+    "2348031": "NG",
+    "628123": "ID",
+    "525512": "MX",
+    "639171": "PH",
+}
+"""What a number begins with -> country; the last six digits of the id follow."""
 
 
 def is_failed(ending: int) -> bool:

@@ -104,7 +104,7 @@ def reported(msg_ids: list[str]) -> str:
     """Return the envelope with a row for each id, in the order asked."""
     rows = ",".join(
         [
-            f'{{"msgId":"{i}","number":"{_HEADS[i[-4]]}{i[-7:]}","receiveTime":"{_NEXT_MINUTES[i[:10]]}{_ENDS[i[-3:]]}'
+            f'{{"msgId":"{i}","number":"{_HEADS[i[-4]]}{i[-6:]}","receiveTime":"{_NEXT_MINUTES[i[:10]]}{_ENDS[i[-3:]]}'
             for i in msg_ids
         ]
     )
