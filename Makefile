@@ -2,14 +2,21 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
+INSTALL := -m pip --disable-pip-version-check install -qq --constraint constraints.txt
+PIP := $(BIN)/python $(INSTALL)
+# What the project is measured beside has an environment of its own.
+PEERS := .venv-peers
+# To measure a part: make bench MESSAGES=20000,200000 LATENCY=0,50 ROUNDS=1 CONTENDERS=pipeline,floor
+BENCH = $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(LATENCY),--latency $(LATENCY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+  $(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(HUGE),--huge) \
+  $(if $(MESSAGES)$(LATENCY)$(ROUNDS)$(CONTENDERS),,--write)
 # Of the Dagster UI: make dev PORT=3001
 PORT ?= 3000
 # Three at a time on two cores: many tests wait for sockets and other processes.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all test-thorough check
+.PHONY: help demo dev test test-all test-thorough check bench
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -22,6 +29,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(PEERS)/installed: benchmarks/peers/requirements.txt constraints.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "installing into $(PEERS), once"
+	@$(PEERS)/bin/python $(INSTALL) --requirement benchmarks/peers/requirements.txt
 	@touch $@
 
 demo: $(VENV)/installed ## Run everything on simulated messages and print delivery rates
@@ -44,3 +57,6 @@ check: $(VENV)/installed-dev ## Run ruff, mypy and the import contract
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev $(PEERS)/installed ## Measure whole runs beside peers and a floor: half an hour (MESSAGES=20000 ROUNDS=1: a minute)
+	@$(BIN)/python -m benchmarks.end_to_end $(BENCH)

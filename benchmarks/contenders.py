@@ -13,6 +13,7 @@ from benchmarks.rule import API_KEY, API_SECRET
 
 HERE = Path(__file__).parent
 OWN_PYTHON = Path(sys.executable)
+PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
 RESULT = "result.duckdb"
 """In the folder of a task: the DuckDB file that holds `messages` and `delivery_rates_daily` afterwards."""
 
@@ -64,8 +65,12 @@ def _run_settings(task: Task) -> Mapping[str, str]:
     }
 
 
-def _script(path: Path) -> Callable[[Task], Sequence[str]]:
-    return lambda task: [str(path), task.base_url, str(task.log), str(task.folder)]
+def _script(path: Path, *more: str) -> Callable[[Task], Sequence[str]]:
+    return lambda task: [str(path), task.base_url, str(task.log), str(task.folder), *more]
+
+
+def _dlt_settings(task: Task) -> Mapping[str, str]:
+    return {"RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_DATA_DIR": str(task.folder / "dlt")}
 
 
 CONTENDERS: Mapping[str, Contender] = MappingProxyType(
@@ -74,6 +79,9 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
         for contender in (
             Contender("pipeline", OWN_PYTHON, _run_command, _run_settings),
             Contender("floor", OWN_PYTHON, _script(HERE / "floor.py")),
+            Contender("vendor", PEERS_PYTHON, _script(HERE / "peers" / "vendor_loop.py")),
+            Contender("vendor-quick", PEERS_PYTHON, _script(HERE / "peers" / "vendor_loop.py", "quick")),
+            Contender("dlt", PEERS_PYTHON, _script(HERE / "peers" / "dlt_pipeline.py"), _dlt_settings),
         )
     }
 )

@@ -122,7 +122,7 @@ def said(run: Run) -> Run:
     """Print a run."""
     cost = run.cost
     print(
-        f"{run.load.messages:>10,} messages {run.load.latency_ms:>3} ms  {run.contender:<9}"
+        f"{run.load.messages:>10,} messages {run.load.latency_ms:>3} ms  {run.contender:<12}"
         f"{cost.wall_seconds:8.2f} s {cost.cpu_seconds:8.2f} s CPU {cost.peak_bytes / 1e6:8.0f} MB"
         f"{run.calls:>8,} calls  {'; '.join(run.faults) or 'right'}",
         flush=True,
