@@ -62,7 +62,9 @@ def countries_of(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArra
             valid number or not; a shared one as far as the library can tell; satellite and other
             non-geographic codes tell none.
     """
-    digits = _pc.replace_substring_regex(_digits(numbers), "^00", "")
+    digits = _digits(numbers)
+    if _pc.any(_pc.starts_with(digits, "00")).as_py():
+        digits = _pc.replace_substring_regex(digits, "^00", "")
     found: pa.StringArray = _regions(digits, HEAD_DIGITS)
     for marker in _pc.unique(found).to_pylist():
         if marker is not None and marker.startswith("+"):
@@ -74,7 +76,10 @@ def countries_of(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArra
 
 def _digits(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
     whole = numbers.combine_chunks() if isinstance(numbers, pa.ChunkedArray) else numbers
-    digits: pa.StringArray = _pc.replace_substring_regex(_pc.cast(whole, pa.string()), "[^0-9]+", "")
+    texts: pa.StringArray = _pc.cast(whole, pa.string())
+    if _pc.all(_pc.ascii_is_decimal(texts)).as_py():
+        return texts
+    digits: pa.StringArray = _pc.replace_substring_regex(texts, "[^0-9]+", "")
     return digits
 
 

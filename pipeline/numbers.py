@@ -82,7 +82,7 @@ def _digit_array(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArra
     """Return the ASCII digits of each text, null where there are none."""
     whole = numbers.combine_chunks() if isinstance(numbers, pa.ChunkedArray) else numbers
     texts: pa.StringArray = _pc.cast(whole, pa.string())
-    if _pc.all(_pc.match_substring_regex(texts, "^[0-9]+$")).as_py() is not False:
+    if _pc.all(_pc.ascii_is_decimal(texts)).as_py() is not False:
         return texts
     digits = _pc.replace_substring_regex(texts, "[^0-9]+", "")
     found: pa.StringArray = _pc.if_else(_pc.equal(digits, ""), None, digits)
