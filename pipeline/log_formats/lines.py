@@ -11,12 +11,13 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.log_formats.source import CutStream
 
 LONGEST_LINE_BYTES = 8 << 20
 """A longer line, or CSV record, is set aside as a whole."""
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = 1 << 20
 """Lines that are read at once have about this size."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NEWLINE = ord("\n")
@@ -45,11 +46,14 @@ class Block:
     is_ended: bool
 
     @cached_property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """Where in `content` the newlines are."""
+        return np.flatnonzero(np.frombuffer(self.content or b"", np.uint8) == _NEWLINE)
+
+    @property
     def count(self) -> int:
         """How many lines there are."""
-        if self.content is None or not self.is_ended:
-            return 1
-        return int(np.count_nonzero(np.frombuffer(self.content, np.uint8) == _NEWLINE))
+        return max(len(self.ends), 1)
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines one by one."""
@@ -64,8 +68,7 @@ class Block:
         if self.content is None or self.count <= most:
             yield self
             return
-        ends = np.flatnonzero(np.frombuffer(self.content, np.uint8) == _NEWLINE)[most - 1 :: most] + 1
-        bounds = [0, *ends.tolist(), len(self.content)]
+        bounds = [0, *(self.ends[most - 1 :: most] + 1).tolist(), len(self.content)]
         for index, (begin, end) in enumerate(pairwise(bounds)):
             if begin < end:
                 yield Block(self.number + index * most, self.content[begin:end], is_ended=True)
@@ -78,7 +81,7 @@ def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> I
 
 
 def blocks_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Block]:
-    r"""Yield the lines of a stream, half a megabyte of them at once.
+    r"""Yield the lines of a stream, a megabyte of them at once.
 
     A byte order mark in front of the first line is left out. Holds at most `longest` bytes, a block and a piece.
 

@@ -99,8 +99,8 @@ def _texts(values: Any) -> _Column:
         return _nothing(values, pa.string())
     texts = values.cast(pa.string())
     is_short = _pc.less_equal(_pc.binary_length(texts), LONGEST_TEXT)
-    is_trimmed = _pc.equal(_pc.ascii_trim(texts, " "), texts)
-    is_clean = reduce(_pc.and_, (_pc.ascii_is_printable(texts), is_short, is_trimmed))
+    has_blanks = _pc.or_(_pc.starts_with(texts, " "), _pc.ends_with(texts, " "))
+    is_clean = reduce(_pc.and_, (_pc.ascii_is_printable(texts), is_short, _pc.invert(has_blanks)))
     is_empty = _pc.equal(texts, "")
     said = _pc.if_else(is_empty, None, texts) if _pc.any(is_empty).as_py() else texts
     return _Column(said, _pc.fill_null(is_clean, fill_value=True))

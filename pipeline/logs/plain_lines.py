@@ -35,7 +35,7 @@ _OWN = ("msg_id", "number", "order_id")
 """Fields that a row of an answer has for itself."""
 _SHARED = ("sent_at", "app_id", "sender_id")
 """Fields that a row of an answer has from its call."""
-_NEWLINE, _RETURN, _OPENING, _CLOSING = b"\n\r{}"
+_RETURN, _OPENING, _CLOSING = b"\r{}"
 _NULL = b"null"
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 _Indices = npt.NDArray[np.int64]
@@ -56,18 +56,17 @@ class PlainDecoder:
         if isinstance(record, dict) and self._learn(record):
             self._prepare()
 
-    def decode(self, content: bytes, first_line: int) -> tuple[list[Rows], list[int]] | None:
-        """Read lines, each with its newline; None where one of them is not plain.
+    def decode(self, content: bytes, ends: _Indices, first_line: int) -> tuple[list[Rows], list[int]] | None:
+        """Read the lines of `content`, whose newlines are at `ends`; None where one of them is not plain.
 
         Shape:  n lines -> rows in order of lines, with or without an answer; numbers of the lines that must be
                 read by themselves. Each line is in one of the three.
         """
-        count = _count_of_objects(content)
-        if not count:
+        if not _are_objects(content, ends):
             return None
         try:
             records = self._decode_lines(content)
-            return self._rows_of(records, first_line) if len(records) == count else None
+            return self._rows_of(records, first_line) if len(records) == len(ends) else None
         except (msgspec.MsgspecError, RecursionError, pa.ArrowException, OverflowError):
             return None
 
@@ -138,7 +137,7 @@ class _Names:
     def add(self, record: Mapping[Any, object]) -> bool:
         """Remember the names of an object; tell whether there was a new one."""
         before = len(self._attributes)
-        for name in record.keys() - self._attributes.keys():
+        for name in [name for name in record if name not in self._attributes]:  # msgspec expects names in this order
             names = (*self._attributes, name)
             if len(names) <= MOST_NAMES and _can_be_learnt(name) and are_ranked(names):
                 self._attributes[name] = f"name_{len(names)}"
@@ -189,19 +188,18 @@ def _can_be_learnt(name: object) -> bool:
     return isinstance(name, str) and name.isprintable() and not {'"', "\\"} & set(name)
 
 
-def _count_of_objects(content: bytes) -> int:
-    r"""Return the number of lines if each begins with `{`, ends with `}`, and is UTF-8, else 0.
+def _are_objects(content: bytes, ends: _Indices) -> bool:
+    r"""Tell whether each line begins with `{`, ends with `}`, and is UTF-8.
 
     Inside a JSON value no newline stands between `}` and `{`: what is then read whole ends where its line ends,
     if there are as many values as lines.
     """
     at = np.frombuffer(content, np.uint8)
-    ends = np.flatnonzero(at == _NEWLINE)
     before = at[ends - 1]
     if before[-1] == _RETURN:
         before = np.where(before == _RETURN, at[ends - 2], before)
     are_whole = (before == _CLOSING).all() and at[0] == _OPENING and (at[ends[:-1] + 1] == _OPENING).all()
-    return len(ends) if are_whole and _is_utf8(content) and not _has_endless(content, ends) else 0
+    return bool(are_whole) and _is_utf8(content) and not _has_endless(content, ends)
 
 
 def _is_utf8(content: bytes) -> bool:
