@@ -69,7 +69,7 @@ def _records_of(file: LogFile, most_lines: int) -> Iterator[Found | Batch]:
         elif ending == ".csv":
             yield from csv_records(lines_of(pieces_of(stream, compression)), lambda: was_touched(file))
         elif ending == ".parquet" and not compression:
-            yield from parquet_records(stream)
+            yield from parquet_records(stream, most_lines)
         else:
             yield 1, Reject(None, reason_of("unknown_format")), 0
 

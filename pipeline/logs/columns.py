@@ -80,6 +80,8 @@ def _nothing(values: Any, kind: Any) -> _Column:
 
 
 def _ids(values: Any) -> _Column:
+    if pa.types.is_unsigned_integer(values.type):
+        return _Column(values.cast(pa.string()), values.is_valid())
     if pa.types.is_integer(values.type):
         return _Column(values.cast(pa.string()), _pc.fill_null(_pc.greater_equal(values, 0), fill_value=False))
     if not pa.types.is_string(values.type):
@@ -122,17 +124,20 @@ def _numbers(values: Any) -> _Column:
 
 def _times(values: Any, limits: Limits) -> _Column:
     """Find instants: texts of the usual ISO forms, whole Unix seconds and milliseconds, timestamps."""
-    if pa.types.is_integer(values.type):
+    if pa.types.is_signed_integer(values.type):
         moments = _from_integers(values)
     elif pa.types.is_string(values.type):
         moments = instants_of(values, local_is_utc=limits.log_zone.key == "UTC")
     elif pa.types.is_timestamp(values.type) and values.type.tz is not None:
-        moments = values.cast(pa.timestamp("us", "UTC"), safe=False)
+        moments = values.cast(INSTANT, safe=False)
+    elif pa.types.is_timestamp(values.type) and limits.log_zone.key == "UTC":
+        moments = values.cast(pa.timestamp("us"), safe=False).cast(INSTANT)
     else:
         return _nothing(values, INSTANT)
     moments_us = moments.cast(pa.int64())
     is_clean = _pc.and_(_pc.greater_equal(moments_us, 0), _pc.less_equal(moments_us, limits.latest_us))
-    return _Column(moments, _pc.fill_null(is_clean, fill_value=False))
+    is_clean = _pc.fill_null(is_clean, fill_value=False)
+    return _Column(_pc.if_else(is_clean, moments, None), is_clean)  # others may have no date
 
 
 def _from_integers(values: Any) -> Any:

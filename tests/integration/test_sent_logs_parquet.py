@@ -7,6 +7,7 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -146,3 +147,52 @@ def test_rows_before_the_break_in_a_parquet_file_count(write: Write) -> None:
     messages, rejects = read(write("a.parquet", bytes(content)), chunk_rows=10_000)
     assert len(messages) >= 20_000
     assert codes(rejects) == [(len(messages) + 1, "broken_file")]
+
+
+MOMENT = 1748764800
+IDS = [
+    pa.array(["7", " 8", None, "", "9" * 33, "\u0667", "2108021054011000095"]),
+    pa.array(["7", "8", None, "", "9", "10", "11"], pa.large_string()),
+    pa.array(["7", "8", None, "x", "7", "7", "7"]).dictionary_encode(),
+    pa.array([7, -7, None, 0, 1, 2, 2**63 - 1]),
+    pa.array([7, 1, None, 0, 1, 2, 2**64 - 1], pa.uint64()),
+    pa.array([7, 1, None, 0, 1, 2, -3], pa.int16()),
+    pa.array([7.0, None, float("nan"), 1, 2, 3, 4]),
+    pa.array([b"7", b"\xff", None, b"", b"1", b"2", b"3"]),
+    pa.nulls(7),
+]
+TIMES = [
+    pa.array(["2025-06-01T08:00:00Z", "2025-06-01 08:00:00", None, "", "2025-06-01", "1748764800", "noon"]),
+    pa.array([MOMENT, MOMENT * 1000, None, -1, 2**63 - 1, 10**11, 10**11 - 1]),
+    pa.array([MOMENT, 1, None, 0, 2**31 - 1, -5, MOMENT], pa.int32()),
+    pa.array([MOMENT, 1, None, 0, 2**32 - 1, 5, MOMENT], pa.uint32()),
+    *(
+        pa.array([MOMENT * scale + 999, MOMENT * scale, None, -1, 0, 2**62, -(2**62)]).cast(kind)
+        for scale, kinds in (
+            (10**3, (pa.timestamp("ms"), pa.timestamp("ms", "UTC"))),
+            (10**6, (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.timestamp("us", "Asia/Tokyo"))),
+            (10**9, (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))),
+        )
+        for kind in kinds
+    ),
+]
+TEXTS = [
+    pa.array(["app", " app", None, "", "é", "a\0b", "x" * 201]),
+    pa.array([1, None, 0, -1, 2, 3, 4]),
+    pa.array([1.0, None, 1.5, 2, 3, 4, 5]),
+    pa.array([True, None, False, True, True, True, True]),
+    pa.StringArray.from_buffers(7, *pa.array([b"a", b"\xff", b"", b"b", b"c", b"d", b"+49"]).buffers()[1:]),  # type: ignore[arg-type]  # both are there
+]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+@pytest.mark.parametrize("ids", IDS, ids=lambda column: str(column.type))
+def test_parquet_columns_come_to_what_their_rows_come_to(write: Write, ids: pa.Array[Any], zone: str) -> None:
+    """A column of answers, though it is empty, has every row looked at by itself."""
+    for turn, times in enumerate(TIMES):
+        texts = TEXTS[turn % len(TEXTS)]
+        columns = {"msg_id": ids, "sent_at": times, "to": texts, "app_id": texts, "order_id": texts}
+        at_once = write("a.parquet", parquet(columns))
+        found = read(at_once, chunk_rows=100, log_zone=ZoneInfo(zone))
+        write("a.parquet", parquet(columns | {"response": pa.nulls(7, pa.string())}))
+        assert found == read(at_once, chunk_rows=100, log_zone=ZoneInfo(zone)), (times, texts)
