@@ -107,10 +107,8 @@ def _flat(array: bytes) -> bytes | None:
         return b"" if array in {b"null", b"[]"} else None
     if not _OBJECTS.fullmatch(array) or not array.isascii() or b"\\" in array or array.count(b"[") != 1:
         return None
-    between = array.count(b"},{") + array.count(b"}, {")
-    if between != objects - 1:
-        between = len(BETWEEN_OBJECTS.findall(array))
-    return array if between == objects - 1 else None
+    is_flat = array.count(b"},{") == objects - 1 or len(BETWEEN_OBJECTS.findall(array)) == objects - 1
+    return array if is_flat else None
 
 
 def _decoded(array: bytes) -> Sequence[Any]:

@@ -90,8 +90,10 @@ def _lines(flat: bytes) -> bytes:
 
     A cut inside a text that holds braces leaves two lines that are no JSON, which the reader finds.
     """
-    inner = flat[1:-1].translate(_LINE_BREAKS_TO_SPACES)
-    lines = inner.replace(b"},{", b"}\n{").replace(b"}, {", b"}\n{")
+    inner = flat[1:-1]
+    if b"\n" in inner or b"\r" in inner:
+        inner = inner.translate(_LINE_BREAKS_TO_SPACES)
+    lines = inner.replace(b"},{", b"}\n{")
     return lines if _lines_in(lines) == inner.count(b"{") else BETWEEN_OBJECTS.sub(b"}\n{", inner)
 
 
