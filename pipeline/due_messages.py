@@ -1,22 +1,30 @@
-"""Which messages of a day are asked for now: the rule of `polling.py`, over the lake's columns.
+"""Which messages of a day are asked for now, and in which batches: the rule of `polling.py`, over the lake's columns.
 
-What belongs here: where a message's last answer is found. What does not: asking (`follow.py`), which days are looked
-at (`open_days.py`).
+What belongs here: where a message's last answer is found, cutting what is due. What does not: asking (`follow.py`),
+which days are looked at (`open_days.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
+from urllib.parse import urlsplit
 
 import duckdb
 
 from pipeline.lake import Lake, Snapshot
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
+from pipeline.protocol.batching import Batch, batches_of
 from pipeline.settings import Settings
 from pipeline.snapshots import is_derived, rows_in
 from pipeline.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
-from pipeline.warehouse import Scalar, query, show_files
+from pipeline.warehouse import Scalar, connect, query, show_files
+
+_CHUNK_IDS: Final = 20_000
+"""Due ids read at a time: 100 batches."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +71,55 @@ def asking_rule(settings: Settings, now: datetime, *, force: bool = False) -> di
         "min_interval_seconds": MIN_INTERVAL.total_seconds(),
         "age_share": AGE_SHARE,
     }
+
+
+@contextlib.contextmanager
+def due_batches(
+    days: Collection[date],
+    *,
+    lake: Lake,
+    settings: Settings,
+    now: datetime,
+    force: bool,
+    apps: Collection[str] = (),
+) -> Iterator[Iterator[list[Batch]]]:
+    """Give the batches to ask for, some at a time, in the order of their days; memory does not grow with them."""
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        polled = Polled.of(lake)
+
+        def batches() -> Iterator[list[Batch]]:
+            for day in sorted(days):
+                if polled.sent.of([day]):
+                    polled.show(connection, day)
+                    yield from _batches_of_day(connection, day, settings, now, force=force, apps=apps)
+
+        yield batches()
+
+
+def _batches_of_day(
+    connection: duckdb.DuckDBPyConnection,
+    day: date,
+    settings: Settings,
+    now: datetime,
+    *,
+    force: bool,
+    apps: Collection[str],
+) -> Iterator[list[Batch]]:
+    """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
+    parameters = asking_rule(settings, now, force=force)
+    waiting: dict[str, list[str]] = {}
+    for chunk in connection.sql(query("due_ids"), params=parameters).to_arrow_reader(_CHUNK_IDS):
+        for app_id, msg_id in zip(chunk["app_id"].to_pylist(), chunk["msg_id"].to_pylist(), strict=True):
+            if not apps or app_id in apps:
+                waiting.setdefault(app_id, []).append(msg_id)
+        yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=True)]
+    yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=False)]
+
+
+def _cut(waiting: dict[str, list[str]], app_id: str, day: date, settings: Settings, *, keep_short: bool) -> list[Batch]:
+    path_bytes = len(urlsplit(settings.api_base_url).path) + len("/getReport?")
+    batches = list(
+        batches_of(waiting[app_id], app_id=app_id, sent_date=day, batch_size=settings.batch_size, path_bytes=path_bytes)
+    )
+    waiting[app_id] = list(batches.pop().msg_ids) if keep_short and batches else []
+    return batches

@@ -1,6 +1,6 @@
 """Use case: ask for every message of some days that is due, and record what the API says.
 
-What belongs here: whom to ask, splitting refused batches, stopping. What does not: one exchange
+What belongs here: splitting refused batches, stopping. What does not: who is due (`due_messages.py`), one exchange
 (`client.py`), storing (`recording.py`), what an answer makes of a message (`derive.py`).
 """
 
@@ -18,31 +18,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-import duckdb
 import httpx
 
 from pipeline.accounts import Account, Accounts
 from pipeline.client import Clock, Gateway, Ledger, Reply
-from pipeline.due_messages import Polled, asking_rule
+from pipeline.due_messages import due_batches
 from pipeline.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
 from pipeline.lake import Lake
 from pipeline.numbers import mask_text
 from pipeline.polling import API_MEMORY
-from pipeline.protocol.batching import Batch, batches_of
+from pipeline.protocol.batching import Batch
 from pipeline.protocol.flattening import Answer
 from pipeline.protocol.status import EnvelopeCode
 from pipeline.recording import Recorder, RecordTally
 from pipeline.settings import Settings, number_policy
-from pipeline.warehouse import connect, query
 
 logger = logging.getLogger(__name__)
 
 REFUSED_BATCHES: Final = 4
 """Batches refused whole, beside the one that was split to its single ids, after which an app is stopped."""
-_CHUNK_IDS: Final = 20_000
-"""Due ids read at a time: 100 batches."""
 
 
 @dataclass
@@ -136,58 +131,6 @@ def is_beyond_memory(day: date, *, settings: Settings, now: datetime) -> bool:
     """Say whether the platform remembers no message of a day any more."""
     end = datetime.combine(day + timedelta(days=1), time.min, settings.timezone)
     return end.astimezone(UTC) <= now - API_MEMORY
-
-
-@contextlib.contextmanager
-def due_batches(
-    days: Collection[date],
-    *,
-    lake: Lake,
-    settings: Settings,
-    now: datetime,
-    force: bool,
-    apps: Collection[str] = (),
-) -> Iterator[Iterator[list[Batch]]]:
-    """Give the batches to ask for, some at a time, in the order of their days; memory does not grow with them."""
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        polled = Polled.of(lake)
-
-        def batches() -> Iterator[list[Batch]]:
-            for day in sorted(days):
-                if polled.sent.of([day]):
-                    polled.show(connection, day)
-                    yield from _batches_of_day(connection, day, settings, now, force=force, apps=apps)
-
-        yield batches()
-
-
-def _batches_of_day(
-    connection: duckdb.DuckDBPyConnection,
-    day: date,
-    settings: Settings,
-    now: datetime,
-    *,
-    force: bool,
-    apps: Collection[str],
-) -> Iterator[list[Batch]]:
-    """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
-    parameters = asking_rule(settings, now, force=force)
-    waiting: dict[str, list[str]] = {}
-    for chunk in connection.sql(query("due_ids"), params=parameters).to_arrow_reader(_CHUNK_IDS):
-        for app_id, msg_id in zip(chunk["app_id"].to_pylist(), chunk["msg_id"].to_pylist(), strict=True):
-            if not apps or app_id in apps:
-                waiting.setdefault(app_id, []).append(msg_id)
-        yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=True)]
-    yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=False)]
-
-
-def _cut(waiting: dict[str, list[str]], app_id: str, day: date, settings: Settings, *, keep_short: bool) -> list[Batch]:
-    path_bytes = len(urlsplit(settings.api_base_url).path) + len("/getReport?")
-    batches = list(
-        batches_of(waiting[app_id], app_id=app_id, sent_date=day, batch_size=settings.batch_size, path_bytes=path_bytes)
-    )
-    waiting[app_id] = list(batches.pop().msg_ids) if keep_short and batches else []
-    return batches
 
 
 class _Outcome(Enum):
