@@ -146,7 +146,7 @@ def _range(settings: Settings, lake: Lake, first: date | None, last: date | None
     last = last or today
     if first is None:
         recent = last - timedelta(days=RECENT_DAYS)
-        first = min([recent, *(day for day in open_days(lake=lake, settings=settings, now=now) if day <= last)])
+        first = min([recent, *open_days(lake=lake, settings=settings, now=now, before=recent)])
         first = max(first, settings.start_date)
     if not settings.start_date <= first <= last <= today:
         raise SettingsError(

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
+from itertools import chain
 from typing import Any, Final
 
 import httpx
@@ -119,10 +120,12 @@ def follow(
     days = set(days) - set(forgotten)
     with due_batches(days, lake=lake, settings=settings, now=now, force=force, apps=apps) as batches:
         follower = _Follower(recorder, accounts, settings, clock, transport, max_calls=max_calls)
-        try:
-            asyncio.run(follower.run(batches))
-        finally:
-            recorder.close()
+        first = next((some for some in batches if some), None)
+        if first is not None:  # else not even a connection is made ready
+            try:
+                asyncio.run(follower.run(chain([first], batches)))
+            finally:
+                recorder.close()
     follower.tally.record, follower.tally.not_asked = recorder.tally, forgotten
     return follower.tally
 

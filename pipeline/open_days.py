@@ -15,22 +15,23 @@ from pipeline.tables import MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import connect, query, rows_of, show_files
 
 
-def open_days(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
-    """Return the days of the lake that a run has something to do for.
+def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = date.max) -> set[date]:
+    """Return the days of the lake, earlier than `before`, that a run has something to do for.
 
     The rate tables say which days have a message that is not final; only these are looked at closely.
 
     Raises:
         LakeError: the lake can't be read.
     """
-    sent, derived = lake.snapshot(SENT_MESSAGES), lake.snapshot(MESSAGES)
+    sent = {day for day in lake.snapshot(SENT_MESSAGES).days() if day < before}
+    derived = lake.snapshot(MESSAGES)
     bounds = asking_rule(settings, now) | {"unknown_after_seconds": settings.unknown_after.total_seconds()}
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         counted = counted_days(connection, lake)
-        candidates = [day for day in derived.days() if not (day in counted and counted[day].is_closed)]
-        show_files(connection, MESSAGES, derived.of(candidates))
+        not_closed = [day for day in derived.days() if not (day in counted and counted[day].is_closed)]
+        show_files(connection, MESSAGES, derived.of([day for day in not_closed if day < before]))
         days = {day for (day,) in rows_of(connection, query("open_days"), bounds)}
-    return days | (set(sent.days()) - counted.keys())
+    return days | (sent - counted.keys())
 
 
 def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[date]:

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.countries import countries_of
@@ -26,6 +25,9 @@ from pipeline.protocol.batching import Batch
 from pipeline.protocol.flattening import Answer, Flattened, flatten_reports
 from pipeline.protocol.status import ReportStatus
 from pipeline.tables import API_CALLS, DELIVERY_REPORTS, PARTITION_KEY, REJECTED_RECORDS, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SLICE_CALLS: Final = 100
 """Calls after which their answers are committed."""

@@ -107,7 +107,7 @@ class Snapshot:
 
 def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
     """List a table's files at the version of a handle."""
-    actions = pa.table(handle.get_add_actions(flatten=True))
+    actions = pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()  # pa.table needs pandas
     columns = (
         "path",
         f"partition.{PARTITION_KEY}",

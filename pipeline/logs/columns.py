@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
-_NO = pa.scalar(False)  # noqa: FBT003 - a value, not a flag
 _LATEST_MS = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
 
@@ -76,7 +75,7 @@ def clean_messages(columns: Mapping[str, pa.Array[Any]], limits: Limits) -> tupl
 
 
 def _nothing(values: Any, kind: Any) -> _Column:
-    return _Column(pa.nulls(len(values), kind), pa.repeat(_NO, len(values)))
+    return _Column(pa.nulls(len(values), kind), pa.repeat(pa.scalar(False), len(values)))  # noqa: FBT003 - a value, not a flag
 
 
 def _ids(values: Any) -> _Column:

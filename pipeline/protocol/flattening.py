@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.protocol.odd_answers import Sheet, parse_receive_time
 from pipeline.protocol.plain_answers import REPORTS_SCHEMA, flatten_plain
 from pipeline.protocol.reports import REASONS, REJECT_DTYPES, REPORT_DTYPES, Answer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "REASONS",
@@ -75,6 +78,8 @@ def _reports_frame(plain: pa.Table, sheets: Mapping[int, Sheet]) -> pd.DataFrame
 
 
 def _rejects_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - 0.3 s that a run with nothing to ask does without
+
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(REJECT_DTYPES)
     return pd.DataFrame(
         {

@@ -37,7 +37,7 @@ REPORTS_SCHEMA: Final = pa.schema(_COLUMNS)
 """Columns of reports; `place` is that of the answer among all."""
 _CODES: Final = ("0", "1", "-1")
 """Row statuses in the order of the tallies `success`, `fail`, `sending`."""
-_STATUSES: Final = pa.array([*(ROW_STATUSES[code].value for code in _CODES), ReportStatus.NOT_FOUND.value], pa.string())
+_STATUSES: Final = (*(ROW_STATUSES[code].value for code in _CODES), ReportStatus.NOT_FOUND.value)
 _NOT_FOUND: Final = len(_CODES)
 """Place of `not_found` among the statuses."""
 _LINE_BREAKS_TO_SPACES: Final = bytes.maketrans(b"\r\n", b"  ")
@@ -147,7 +147,7 @@ def _reports(answers: Sequence[Answer], rows: _Rows) -> tuple[pa.Table, list[boo
             "app_id": pa.array([answer.app_id for answer in answers], pa.string()).take(asked_by),
             "msg_id": asked,
             "number": _pc.if_else(_pc.equal(numbers, ""), None, numbers).take(row),
-            "status": _STATUSES.take(status),
+            "status": pa.array(_STATUSES, pa.string()).take(status),
             "receive_time": times.take(row),
             "observed_at": pa.array([answer.observed_at for answer in answers], INSTANT).take(asked_by),
             "call_id": pa.array([answer.call_id for answer in answers], pa.string()).take(asked_by),

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Self
 
+import httpx
 import pytest
 
+from pipeline.accounts import load_accounts
 from pipeline.audits import AUDITS, Finding, opened_scene
 from pipeline.counted import CountedDay, counted_days
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due_messages import Polled, asking_rule
+from pipeline.follow import follow
 from pipeline.lake import Lake, StaleSnapshotError
+from pipeline.open_days import open_days
 from pipeline.settings import Settings
 from pipeline.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import connect, query, rows_of
@@ -162,3 +169,38 @@ def test_appending_lists_no_files(lake: Lake) -> None:
     store_answers(lake, [(Said("1", "delivered", NOW), NOW.date())])
     assert reports.files == ()
     assert lake.snapshot(DELIVERY_REPORTS).rows == 1
+
+
+class NotToBeOpened(httpx.AsyncBaseTransport):
+    async def __aenter__(self) -> Self:
+        raise AssertionError
+
+
+def test_where_nothing_is_due_no_connection_is_made_ready(derived: Lake, chosen: Settings) -> None:
+    soon = datetime(2026, 3, 9, 13, tzinfo=UTC)
+    asked_just_now = [(Said(str(100 + number), "sending", soon), NEXT_DAY) for number in range(5)]
+    store_answers(derived, asked_just_now)
+    tally = follow(
+        [DAY, NEXT_DAY],
+        lake=derived,
+        accounts=load_accounts(chosen),
+        settings=chosen,
+        now=soon,
+        transport=NotToBeOpened(),
+    )
+    assert (tally.requests, tally.batches, tally.failures) == (0, 0, [])
+
+
+def test_only_days_before_the_recent_ones_are_looked_at_for_a_run_that_covers_those(
+    derived: Lake, chosen: Settings
+) -> None:
+    assert open_days(lake=derived, settings=chosen, now=NOW) == {NEXT_DAY}
+    assert open_days(lake=derived, settings=chosen, now=NOW, before=NEXT_DAY) == set()
+    store_sent(derived, [Sent("300", datetime(2026, 3, 7, 8, tzinfo=UTC))])
+    assert open_days(lake=derived, settings=chosen, now=NOW, before=NEXT_DAY) == {date(2026, 3, 7)}
+
+
+def test_what_is_heavy_is_imported_where_it_is_used() -> None:
+    heavy = ("pandas", "aiohttp", "phonenumbers", "altair")
+    code = f"import sys, assets.refresh; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
