@@ -8,7 +8,7 @@ from datetime import date, datetime
 import duckdb
 
 from pipeline.counted import counted_days
-from pipeline.due_messages import Polled, asking_rule
+from pipeline.due_messages import Polled, asking_rule, is_any_due
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from pipeline.tables import MESSAGES, SENT_MESSAGES
@@ -40,11 +40,11 @@ def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: d
     Raises:
         LakeError: the lake can't be read.
     """
-    polled, due = Polled.of(lake), f"{query('due_ids')} LIMIT 1"
+    polled = Polled.of(lake)
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         for day in sorted(days):
             polled.show(connection, day)
-            if not rows_of(connection, due, asking_rule(settings, now)):
+            if not is_any_due(connection, asking_rule(settings, now)):
                 yield day
 
 
