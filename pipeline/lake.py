@@ -113,7 +113,7 @@ def _entry(log: Path, version: int) -> Path:
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         there = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return _NO_ENTRY
     return there.st_ino, there.st_mtime_ns
 

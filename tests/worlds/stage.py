@@ -55,6 +55,14 @@ class MortalLake(Lake):
         self.life.step()
         return super().finished(path, *args, **kwargs)
 
+    def append(self, table: Table, files: Sequence[DataFile]) -> None:
+        """Step, append, step, where there is something to append."""
+        if not files:
+            return
+        self.life.step()
+        super().append(table, files)
+        self.life.step()
+
     def commit(self, snapshot: Snapshot, **changes: Any) -> None:
         """Step, commit, step."""
         self.life.step()
@@ -84,6 +92,9 @@ class _InMemory(Lake):
     def snapshot(self, table: Table) -> Snapshot:
         log = self.logs[table.name]
         return Snapshot(table, log.version, log.files, log)  # type: ignore[arg-type] # all that a snapshot asks of it
+
+    def append(self, table: Table, files: Sequence[DataFile]) -> None:
+        _InMemory.commit(self, self.snapshot(table), add=files)
 
     def commit(
         self,
