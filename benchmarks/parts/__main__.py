@@ -1,0 +1,66 @@
+"""Run the benchmarks of parts, each beside its floor, and write what they say.
+
+    python -m benchmarks.parts            writes the section "parts" of benchmarks/README.md
+    python -m benchmarks.parts -k logs    some of them, printed only
+
+Anything after it goes to pytest.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.report import table_of, write_section
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Run, print, write; return pytest's status."""
+    chosen = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "benchmarks.json"
+        arguments = ["-q", "-c", str(HERE / "pytest.ini"), str(HERE), f"--benchmark-json={told}", *chosen]
+        status = int(pytest.main([*arguments, "--benchmark-columns=median,iqr,rounds", "--benchmark-sort=name"]))
+        if status:
+            return status
+        lines = lines_of(json.loads(told.read_text("utf-8"))["benchmarks"])
+    print("\n".join(lines))
+    if not chosen:
+        write_section("parts", lines)
+    return 0
+
+
+def lines_of(benchmarks: list[dict[str, Any]]) -> list[str]:
+    """Return a table: a row a part, its median beside that of its floor."""
+    medians: dict[str, dict[bool, float]] = {}
+    about: dict[str, dict[str, Any]] = {}
+    for one in benchmarks:
+        extra = one["extra_info"]
+        medians.setdefault(one["group"], {})[extra["is_floor"]] = one["stats"]["median"]
+        about.setdefault(one["group"], {}).update({"floor" if extra["is_floor"] else "part": extra})
+    return table_of(
+        ("part", "amount", "time", "floor", "times floor", "floor is"),
+        [
+            (
+                group,
+                about[group]["part"]["amount"],
+                f"{median[False] * 1000:.0f} ms",
+                f"{median[True] * 1000:.0f} ms",
+                f"{median[False] / median[True]:.1f}",
+                about[group]["floor"]["amount"],
+            )
+            for group, median in sorted(medians.items())
+            if len(median) == 2
+        ],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The request path: signed calls of 200 ids, eight at a time; and what is made of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from benchmarks import floor as bare
+from benchmarks.parts.conftest import DAY, Measure
+from benchmarks.rule import API_KEY, API_SECRET, APP_ID
+from benchmarks.server import reported
+from pipeline.accounts import Account
+from pipeline.client import Gateway, Ledger
+from pipeline.protocol.batching import Batch
+from pipeline.protocol.decoding import decode_envelope
+from pipeline.protocol.flattening import Answer, flatten_reports
+
+CALLS, AT_ONCE = 500, 8
+ASKED = f"{CALLS} calls of 200 ids"
+
+
+class Row(msgspec.Struct, rename="camel"):
+    """A report, as it comes."""
+
+    msg_id: str
+    number: str
+    receive_time: str
+    status: str
+
+
+class Body(msgspec.Struct):
+    """An answer, as it comes."""
+
+    status: str
+    reason: str
+    success: str
+    fail: str
+    sending: str
+    nofound: str
+    array: list[Row]
+
+
+@pytest.fixture(scope="module")
+def batches() -> list[Batch]:
+    """What is asked for."""
+    head = f"{DAY:%y%m%d}120000"
+    ids = [f"{head}{number:07}" for number in range(CALLS * 200)]
+    return [Batch(APP_ID, DAY, tuple(ids[first : first + 200])) for first in range(0, len(ids), 200)]
+
+
+@pytest.fixture(scope="module")
+def bodies(batches: list[Batch]) -> list[bytes]:
+    """What is answered."""
+    return [reported(list(batch.msg_ids)).encode() for batch in batches]
+
+
+def bench_asking(part: Measure, base_url: str, batches: list[Batch]) -> None:
+    assert part("request path", ASKED, lambda: asyncio.run(ask_for(base_url, batches))) == CALLS
+
+
+async def ask_for(base_url: str, batches: list[Batch]) -> int:
+    """Ask for all; return how many were answered."""
+    account = Account(base_url, SecretStr(API_KEY), SecretStr(API_SECRET))
+    left, answered = iter(batches), 0
+
+    async def work(gateway: Gateway) -> None:
+        nonlocal answered
+        for batch in left:
+            reply = await gateway.ask(batch, account, Ledger())
+            answered += reply.http_status == 200
+
+    async with Gateway(timeout_seconds=30, max_attempts=1, max_concurrency=AT_ONCE, requests_per_second=0) as gateway:
+        await asyncio.gather(*(work(gateway) for _ in range(AT_ONCE)))
+    return answered
+
+
+def bench_asking_floor(floor: Measure, base_url: str, batches: list[Batch]) -> None:
+    texts = [",".join(batch.msg_ids) for batch in batches]
+    answers = floor("request path", "eight bare sockets, bodies unread", lambda: list(bare.ask(base_url, texts)))
+    assert len(answers) == CALLS
+
+
+def bench_flattening(part: Measure, batches: list[Batch], bodies: list[bytes]) -> None:
+    now = datetime.now(UTC)
+
+    def flatten() -> int:
+        rows = 0
+        for first in range(0, CALLS, 100):  # as many as are committed at once
+            answers = [
+                Answer(uuid.uuid4().hex, APP_ID, DAY, now, batch.msg_ids, decode_envelope(body))
+                for batch, body in zip(batches[first : first + 100], bodies[first : first + 100], strict=True)
+            ]
+            rows += len(flatten_reports(answers).reports)
+        return rows
+
+    assert part("decode and flatten", f"{CALLS} answers of 200 rows", flatten) == CALLS * 200
+
+
+def bench_flattening_floor(floor: Measure, bodies: list[bytes]) -> None:
+    decoder = msgspec.json.Decoder(Body)
+    decoded = floor(
+        "decode and flatten", "msgspec, typed, nothing made of it", lambda: list(map(decoder.decode, bodies))
+    )
+    assert sum(len(body.array) for body in decoded) == CALLS * 200
