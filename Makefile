@@ -16,7 +16,7 @@ PORT ?= 3000
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all test-thorough check bench bench-parts
+.PHONY: help demo dev test test-all test-thorough check bench bench-growth bench-parts
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -60,6 +60,9 @@ check: $(VENV)/installed-dev ## Run ruff, mypy and the import contract
 
 bench: $(VENV)/installed-dev $(PEERS)/installed ## Measure whole runs beside peers and a floor: half an hour (MESSAGES=20000 ROUNDS=1: a minute)
 	@$(BIN)/python -m benchmarks.end_to_end $(BENCH)
+
+bench-growth: $(VENV)/installed-dev ## Measure refreshes by what the lake holds, publications and queries: half an hour, 3 GB
+	@$(BIN)/python -m benchmarks.growth $(if $(QUICK),--quick)
 
 bench-parts: $(VENV)/installed-dev ## Measure each part of the pipeline beside its floor: two minutes
 	@$(BIN)/python -m benchmarks.parts
