@@ -147,7 +147,7 @@ def earlier_commits(folder: Path, sizes: Sizes) -> list[str]:
     days = sizes.partitions[1]
     lake = make_lake(settings, days=days, closed_rows=1_000, open_rows=1_000)
     few, empty = interleaved(settings)
-    append_answers(lake, commits=sizes.commits)
+    append_answers(lake, settings, commits=sizes.commits)
     many, _ = interleaved(settings)
     now = datetime.now(UTC)
     compact(lake=lake, settings=settings, now=now)
@@ -235,8 +235,8 @@ def prices_of(lake: Lake, settings: Settings) -> Iterator[tuple[str, Seconds]]:
         yield f"check `{name}`", median(costs)
 
 
-def append_answers(lake: Lake, *, commits: int) -> None:
-    """Add very many commits of one answer each to closed days, as runs leave them: entries of the log, one checkpoint.
+def append_answers(lake: Lake, settings: Settings, *, commits: int) -> None:
+    """Add very many commits of one answer each to closed days, as runs leave them, an hour ago, and derive the days.
 
     Made through Delta each would list the files of those before it: hours.
     """
@@ -253,7 +253,7 @@ def append_answers(lake: Lake, *, commits: int) -> None:
             "path": action.path,
             "partitionValues": action.partition_values,
             "size": action.size,
-            "modificationTime": now_ms(),
+            "modificationTime": now_ms() - 3_600_000,
             "dataChange": True,
             "stats": action.stats,
         }
@@ -263,6 +263,8 @@ def append_answers(lake: Lake, *, commits: int) -> None:
             DeltaTable(root).create_checkpoint()
     for model in models:
         model.path.unlink()
+    derive_messages(closed, lake=lake, settings=settings, now=datetime.now(UTC))
+    derive_rates(closed, lake=lake, settings=settings, now=datetime.now(UTC))
 
 
 def _one_answer(lake: Lake, file: DataFile) -> DataFile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -149,8 +149,13 @@ def _make_tables(lake: Lake, settings: Settings, days: Sequence[MadeDay], now: d
             marks[f"{MESSAGES.name}/{made.day}"] = mark_of([inputs[SENT_MESSAGES], inputs[DELIVERY_REPORTS]])
             _write_log(settings, made, first=number * 10_000_000)
     for table in (SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS):
-        lake.append(table, files[table.name])
-    lake.commit(lake.snapshot(MESSAGES), add=messages, transactions=marks)
+        lake.append(table, _aged(files[table.name], now))
+    lake.commit(lake.snapshot(MESSAGES), add=_aged(messages, now), transactions=marks)
+
+
+def _aged(files: Sequence[DataFile], now: datetime) -> list[DataFile]:
+    """Stamp files as added an hour ago: days with new ones are looked at by the next runs, too."""
+    return [replace(file, added_ms=int((now - timedelta(hours=1)).timestamp() * 1000)) for file in files]
 
 
 def _files_of(
