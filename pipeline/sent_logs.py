@@ -13,7 +13,7 @@ from pipeline.log_chunks import MESSAGES_SCHEMA, REJECTS_SCHEMA, Batch, ChunkBui
 from pipeline.log_files import LogFile
 from pipeline.log_formats.csv_rows import csv_records
 from pipeline.log_formats.json_lines import json_records
-from pipeline.log_formats.lines import blocks_of, lines_of
+from pipeline.log_formats.lines import blocks_of
 from pipeline.log_formats.parquet_rows import parquet_records
 from pipeline.log_formats.source import LogFileGone, LogFileUnreadable, open_log, pieces_of, was_touched
 from pipeline.log_records import LogRules
@@ -67,7 +67,7 @@ def _records_of(file: LogFile, most_lines: int) -> Iterator[Found | Batch]:
         if ending in JSON_ENDINGS:
             yield from json_records(blocks_of(pieces_of(stream, compression)), most_lines)
         elif ending == ".csv":
-            yield from csv_records(lines_of(pieces_of(stream, compression)), lambda: was_touched(file))
+            yield from csv_records(blocks_of(pieces_of(stream, compression)), most_lines, lambda: was_touched(file))
         elif ending == ".parquet" and not compression:
             yield from parquet_records(stream, most_lines)
         else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -68,10 +67,15 @@ class Block:
         if self.content is None or self.count <= most:
             yield self
             return
-        bounds = [0, *(self.ends[most - 1 :: most] + 1).tolist(), len(self.content)]
-        for index, (begin, end) in enumerate(pairwise(bounds)):
-            if begin < end:
-                yield Block(self.number + index * most, self.content[begin:end], is_ended=True)
+        for first in range(0, self.count, most):
+            yield self.part(first, min(first + most, self.count))
+
+    def part(self, first: int, end: int) -> Block:
+        """Return the whole lines from one index to another, which is not among them."""
+        if end - first == self.count:
+            return self
+        begin = int(self.ends[first - 1]) + 1 if first else 0
+        return Block(self.number + first, (self.content or b"")[begin : int(self.ends[end - 1]) + 1], is_ended=True)
 
 
 def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Line]:

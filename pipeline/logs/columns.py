@@ -51,6 +51,17 @@ class _Column(NamedTuple):
     is_clean: Any
 
 
+def or_else(preferred: Any, other: Any) -> Any:
+    """Return the values of the preferred name where it says something, else the other's."""
+    if pa.types.is_null(preferred.type) or pa.types.is_null(other.type):
+        return other if pa.types.is_null(preferred.type) else preferred
+    if preferred.type != other.type:
+        raise pa.ArrowInvalid("one field, several types")
+    is_text = pa.types.is_string(preferred.type)
+    is_said = _pc.not_equal(preferred, "") if is_text else preferred.is_valid()
+    return _pc.if_else(_pc.fill_null(is_said, fill_value=False), preferred, other)
+
+
 def clean_messages(columns: Mapping[str, pa.Array[Any]], limits: Limits) -> tuple[pa.BooleanArray, pa.Table]:
     """Find the rows that are clean beyond doubt, and make their messages.
 

@@ -21,9 +21,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute
 
-from pipeline.logs.columns import Rows
+from pipeline.logs.columns import Rows, or_else
 from pipeline.logs.fields import are_ranked, names_by_field
 
 MOST_NAMES = 64
@@ -37,7 +36,6 @@ _SHARED = ("sent_at", "app_id", "sender_id")
 """Fields that a row of an answer has from its call."""
 _RETURN, _OPENING, _CLOSING = b"\r{}"
 _NULL = b"null"
-_pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 _Indices = npt.NDArray[np.int64]
 
 
@@ -169,19 +167,8 @@ class _Names:
         found = {}
         for field in fields:
             columns = [pa.array(list(map(attrgetter(name), objects))) for name in self.attributes_of(field)]
-            found[field] = reduce(_or_else, columns) if columns else pa.nulls(len(objects))
+            found[field] = reduce(or_else, columns) if columns else pa.nulls(len(objects))
         return found
-
-
-def _or_else(preferred: Any, other: Any) -> Any:
-    """Return the values of the preferred name where it says something, else the other's."""
-    if pa.types.is_null(preferred.type) or pa.types.is_null(other.type):
-        return other if pa.types.is_null(preferred.type) else preferred
-    if preferred.type != other.type:
-        raise pa.ArrowInvalid("one field, several types")
-    is_text = pa.types.is_string(preferred.type)
-    is_said = _pc.not_equal(preferred, "") if is_text else preferred.is_valid()
-    return _pc.if_else(_pc.fill_null(is_said, fill_value=False), preferred, other)
 
 
 def _can_be_learnt(name: object) -> bool:
