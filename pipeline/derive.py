@@ -26,10 +26,17 @@ from pipeline.tables import (
     SENT_MESSAGES,
     Table,
 )
-from pipeline.warehouse import Scalar, connect, query, rows_of, same_rows, show_files, write_partition
+from pipeline.warehouse import Scalar, connect, literal, query, rows_of, same_rows, show_files, write_partition
 
 RATES: Final = "delivery_rates"
 """Name of the step that makes the rate tables."""
+_DIMENSIONS: Final = {
+    "all": "CAST(NULL AS VARCHAR)",
+    "app_id": "app_id",
+    "country": "country",
+    "sender_id": "sender_id",
+}
+"""What messages are rolled up by, and the value in a row."""
 _TRIES: Final = 20
 _T = TypeVar("_T")
 
@@ -197,14 +204,24 @@ class _Deriving:
         return not rows_of(self.connection, f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1")
 
     def _replace(self, table: Table, day: date, transaction: str, inputs: int, present: Sequence[DataFile]) -> _Change:
-        select = _with_fragments(query(table.name))
-        used = {name: value for name, value in self.parameters.items() if f"${name}" in select}
+        select, *more = selects_of(table)
+        used: dict[str, Scalar] = {name: value for name, value in self.parameters.items() if f"${name}" in select}
+        if more:
+            select, used = self._gathered([select, *more], used), {}
         new = write_partition(self.connection, self.lake, table, select=select, day=day, parameters=used)
         add = (new,) if new else ()
         if same_rows(self.connection, table, add, present):
             _discard(add)
             return _Change(transaction, inputs)
         return _Change(transaction, inputs, add, tuple(present))
+
+    def _gathered(self, selects: Sequence[str], parameters: Mapping[str, Scalar]) -> str:
+        """Run queries one after the other; return a query of all their rows."""
+        made = "CREATE OR REPLACE TEMP TABLE gathered AS"
+        for select in selects:
+            self.connection.execute(f"{made} {select}", dict(parameters))
+            made = "INSERT INTO gathered"
+        return "SELECT * FROM gathered"
 
     def _commit(self, target: Snapshot, changes: Sequence[_Change]) -> set[date]:
         """Commit partitions that changed; where none did, the inputs are recorded only if they differ."""
@@ -225,10 +242,17 @@ class _Deriving:
         return {file.sent_date for c in noted for file in (*c.add, *c.remove) if file.sent_date}
 
 
-def _with_fragments(select: str) -> str:
+def selects_of(table: Table) -> list[str]:
+    """Return the queries that make a table's partition together: of a roll-up one for each dimension."""
+    select = query(table.name)
     for name in ("sent_hour", "rate_measures"):
         select = select.replace(f"/* {name} */", query(name))
-    return select
+    if "/* dimension */" not in select:
+        return [select]
+    return [
+        select.replace("/* dimension */", literal(dimension)).replace("/* value */", value)
+        for dimension, value in _DIMENSIONS.items()
+    ]
 
 
 def _discard(data_files: Iterable[DataFile]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.made_lake import make_lake, settings_in
 from benchmarks.parts.conftest import MESSAGES, Measure
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive import derive_messages, derive_rates, selects_of
 from pipeline.lake import Lake, arrow_schema
 from pipeline.publish import publish
 from pipeline.settings import Settings
@@ -66,10 +66,7 @@ def bench_rates(part: Measure, lake: Lake, settings: Settings) -> None:
 def bench_rates_floor(floor: Measure, lake: Lake) -> None:
     values = {"now": datetime.now(UTC), "unknown_after_seconds": 259_200.0, "zone": "UTC"}
     selects = []
-    for table in RATE_TABLES:
-        text = query(table.name)
-        for name in ("sent_hour", "rate_measures"):
-            text = text.replace(f"/* {name} */", query(name))
+    for text in (select for table in RATE_TABLES for select in selects_of(table)):
         selects.append((text, {name: value for name, value in values.items() if f"${name}" in text}))
     with shown(lake) as connection:
         floor(

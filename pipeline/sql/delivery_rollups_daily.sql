@@ -1,23 +1,10 @@
--- Grain: one row a day of sending as a whole, and one for each app, country and sender in it.
+-- Grain: one row a value of one dimension of one day of sending: the day as a whole, an app, a country or a sender.
 -- Percentiles don't add up, so these can't be had from the rates.
+-- One dimension at a time, since the latencies of a bucket are in memory until their percentiles are known.
 -- Parameters: now, unknown_after_seconds.
-WITH keyed AS (
-  SELECT
-    *
-  FROM messages
-)
 SELECT
-  CASE
-    WHEN grouping(app_id) = 0 THEN 'app_id'
-    WHEN grouping(country) = 0 THEN 'country'
-    WHEN grouping(sender_id) = 0 THEN 'sender_id'
-    ELSE 'all'
-  END AS dimension,
-  CASE
-    WHEN grouping(app_id) = 0 THEN app_id
-    WHEN grouping(country) = 0 THEN country
-    WHEN grouping(sender_id) = 0 THEN sender_id
-  END AS value,
+  /* dimension */ AS dimension,
+  /* value */ AS value,
   /* rate_measures */
-FROM keyed
-GROUP BY GROUPING SETS ((), (app_id), (country), (sender_id));
+FROM messages
+GROUP BY value;
