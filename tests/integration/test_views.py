@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipeline.derive import _with_fragments, derive_messages, derive_rates
+from pipeline.derive import derive_messages, derive_rates, selects_of
 from pipeline.lake import Lake, arrow_schema
 from pipeline.publish import publish
 from pipeline.settings import given_settings
@@ -209,16 +209,19 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
         for name in SHOWN:
             connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
         for table in (MESSAGES, RATE_PUBLICATIONS):
-            connection.execute(f"PREPARE {table.name} AS INSERT INTO {table.name} BY NAME {query(table.name)}")
+            connection.execute(f"PREPARE {table.name}_0 AS INSERT INTO {table.name} BY NAME {query(table.name)}")
         connection.execute("CREATE SCHEMA one_day")
         connection.execute("CREATE TABLE one_day.today (sent_date DATE)")
         connection.execute(
             "CREATE VIEW one_day.messages AS FROM main.messages SEMI JOIN one_day.today USING (sent_date)"
         )
         for table in RATE_TABLES:
-            of_day = _with_fragments(query(table.name)).replace("FROM messages", "FROM one_day.messages")
-            select = f"SELECT sent_date, rates.* FROM one_day.today, ({of_day}) AS rates"
-            connection.execute(f"PREPARE {table.name} AS INSERT INTO main.{table.name} BY NAME {select}")
+            for number, select in enumerate(selects_of(table)):
+                of_day = select.replace("FROM messages", "FROM one_day.messages")
+                rows = (
+                    f"SELECT sent_date, rates.* EXCLUDE (latency_percentiles) FROM one_day.today, ({of_day}) AS rates"
+                )
+                connection.execute(f"PREPARE {table.name}_{number} AS INSERT INTO main.{table.name} BY NAME {rows}")
         yield connection
 
 
@@ -262,10 +265,10 @@ def derive_in_memory(
 
 
 def run(connection: duckdb.DuckDBPyConnection, table: Table, parameters: dict[str, str]) -> None:
-    """Run the prepared query that fills a table."""
-    select = _with_fragments(query(table.name))
-    used = ", ".join(f"{name} := {value}" for name, value in parameters.items() if f"${name}" in select)
-    connection.execute(f"EXECUTE {table.name}({used})")
+    """Run the prepared queries that fill a table."""
+    for number, select in enumerate(selects_of(table)):
+        used = ", ".join(f"{name} := {value}" for name, value in parameters.items() if f"${name}" in select)
+        connection.execute(f"EXECUTE {table.name}_{number}({used})")
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
