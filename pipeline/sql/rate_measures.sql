@@ -1,5 +1,5 @@
 -- Measures of a bucket of messages; the same for every rate table.
--- The three percentiles are asked for at once, so that their latencies are held once: 16 bytes a delivered message.
+-- The three percentiles are asked for at once, so that their latencies are held once.
 -- Numerators and denominators: see each line. Percentiles are exact (quantile_cont), of delivered messages.
 count(*) AS sent,
 count(*) FILTER (WHERE delivery_status = 'delivered') AS delivered,
