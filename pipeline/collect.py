@@ -10,23 +10,21 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import duckdb
-import pyarrow as pa
 
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.log_files import LogFile, find_log_files
 from pipeline.log_records import LogRules
-from pipeline.sent_logs import MESSAGES_SCHEMA, LogFileGone, LogFileUnreadable, read_sent_log
+from pipeline.sent_logs import LogFileGone, LogFileUnreadable, read_sent_log
 from pipeline.settings import Settings, number_policy
 from pipeline.staging import Staging
 from pipeline.tables import REJECTED_RECORDS, SENT_MESSAGES
-from pipeline.warehouse import connect, query, rows_of, show_files, write_partition
+from pipeline.warehouse import connect, query, rows_of, show_files, show_staged, write_partition
 
 logger = logging.getLogger(__name__)
 
@@ -85,13 +83,15 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     if not changed:
         return tally
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        waiting, staging = deque(changed), Staging(scratch / "staged", MESSAGES_SCHEMA)
-        while waiting:
-            dates = {file.file_date for file in waiting}
-            read = _stage_group(connection, staging, waiting, rules, tally)
-            _store_rejects(connection, lake, read, dates, now)
-            _store_messages(connection, staging, lake, {_note(file): _state(file, settings) for file in read}, tally)
-            staging.clear()
+        waiting = deque(changed)
+        with Staging(scratch / "staged") as staging:
+            while waiting:
+                dates = {file.file_date for file in waiting}
+                read = _stage_group(connection, staging, waiting, rules, tally)
+                _store_rejects(connection, lake, read, dates, now)
+                notes = {_note(file): _state(file, settings) for file in read}
+                _store_messages(connection, staging, lake, notes, tally)
+                staging.clear()
     return tally
 
 
@@ -178,21 +178,10 @@ def _stage_group(
 def _stage(connection: duckdb.DuckDBPyConnection, staging: Staging, file: LogFile, rules: LogRules) -> None:
     for chunk in read_sent_log(file, rules):
         staging.add(chunk.messages)
-        with _shown(connection, "chunk", chunk.messages):
-            connection.execute("INSERT INTO staged_keys SELECT hash(app_id, msg_id) FROM chunk")
         if chunk.rejects.num_rows:
-            with _shown(connection, "chunk", chunk.rejects):
-                connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
-
-
-@contextmanager
-def _shown(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
-    """Make rows readable under a name; those of a reader once."""
-    connection.register(name, rows)
-    try:
-        yield
-    finally:
-        connection.unregister(name)
+            connection.register("chunk", chunk.rejects)
+            connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
+            connection.unregister("chunk")
 
 
 def _store_messages(
@@ -221,18 +210,21 @@ def _store_messages(
 def _new_messages(
     connection: duckdb.DuckDBPyConnection, staging: Staging, lake: Lake, present: Snapshot
 ) -> list[DataFile]:
-    near = {day + step * _ONE_DAY for day in staging.days for step in (-1, 0, 1)}
+    """Give files of the messages of `staging` that the lake does not have: its own, where none of them is doubtful."""
+    staged = staging.files()
+    days = sorted({file.sent_date for file in staged})
+    near = {day + step * _ONE_DAY for day in days for step in (-1, 0, 1)}
     show_files(connection, SENT_MESSAGES, present.of(near))
+    show_staged(connection, "messages_read", SENT_MESSAGES, [file.path for file in staged])
     connection.execute(query("doubtful_keys"))
-    ((is_clear,),) = rows_of(connection, "SELECT count(*) = 0 FROM doubtful_keys")
-    with _shown(connection, "messages_read", staging.read([] if is_clear else staging.days)):
-        connection.execute(query("doubtful"))
+    if not rows_of(connection, "SELECT 1 FROM doubtful_keys LIMIT 1"):
+        return [lake.write_from(SENT_MESSAGES, file.path, file.sent_date, rows=file.rows) for file in staged]
+    connection.execute(query("doubtful"))
     connection.execute(query("new_messages"))
     files = []
-    for day in staging.days:
+    for day in days:
         select, parameters = query("messages_of_day"), {"day": day.isoformat()}
-        with _shown(connection, "messages_read", staging.read([day])):
-            file = write_partition(connection, lake, SENT_MESSAGES, select=select, day=day, parameters=parameters)
+        file = write_partition(connection, lake, SENT_MESSAGES, select=select, day=day, parameters=parameters)
         files += [file] if file else []
     return files
 

@@ -3,7 +3,7 @@
 What belongs here: opening, listing, committing. What does not: locks and scratch space (`locks.py`), what a
 version consists of (`snapshots.py`), what the rows mean (`tables.py`, `sql/`), DuckDB (`warehouse.py`), HTTP.
 
-Files are written first (by DuckDB's COPY or pyarrow, so that memory does not grow with a day) and become
+Files are written first (a row group at a time, so that memory does not grow with a day) and become
 part of a table with one commit of its transaction log. What must not be done twice (a log's records stored,
 a partition replaced) carries a Delta application transaction: a commit that meets another one of the same
 name fails with `StaleSnapshotError`, and is worked out again from what is there now.
@@ -16,6 +16,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,12 +27,12 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.errors import LakeError, SettingsError
 from pipeline.locks import Guarded
+from pipeline.parquet_files import write_parquet
 from pipeline.snapshots import (
     DataFile,
     Snapshot,
@@ -46,7 +47,6 @@ from pipeline.snapshots import (
 from pipeline.tables import LAKE_TABLES, PARTITION_KEY, Table
 
 __all__ = [
-    "COMPRESSION",
     "NO_DATE",
     "DataFile",
     "Lake",
@@ -58,7 +58,6 @@ __all__ = [
 
 NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """Folder name of the partition of rows without a date, as Hive, Delta and DuckDB write it."""
-COMPRESSION: Final = "zstd"
 _COMMIT_TRIES: Final = 50
 _SEEN_SECONDS: Final = 3600.0
 """Time for which a list of files may be used again: far less than entries of a log are kept."""
@@ -229,13 +228,22 @@ class Lake:
             sent_date: the partition.
         """
         path = self.new_file(table, sent_date)
-        rows = rows.select([column.name for column in table.stored_columns])
         with self.removed_unless_written(path):
-            pq.write_table(rows, path, compression=COMPRESSION)
+            write_parquet(path, table, [rows])
         latest = None
         if "observed_at" in rows.column_names and rows.num_rows:
             latest = max(moment.as_py() for moment in (pa.compute.max(rows["observed_at"]),))
         return self.finished(path, sent_date, rows=rows.num_rows, latest=latest)
+
+    def write_from(self, table: Table, path: Path, sent_date: date | None, *, rows: int) -> DataFile:
+        """Make a whole file in scratch space one of a partition, which no table knows yet; it stays there, too."""
+        new = self.new_file(table, sent_date)
+        with self.removed_unless_written(new):
+            try:
+                new.hardlink_to(path)
+            except OSError:  # not every file system has links
+                shutil.copyfile(path, new)
+        return self.finished(new, sent_date, rows=rows)
 
     def finished(self, path: Path, sent_date: date | None, *, rows: int, latest: datetime | None = None) -> DataFile:
         """Describe a file that was written, with its mode set."""

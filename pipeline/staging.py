@@ -1,86 +1,127 @@
 """Messages that were read and are not stored yet: on disk, by day, so that memory does not grow with them.
 
-Belongs here: writing them down and reading them again, once or several times. Does not belong here: which of them
-are new (`sql/`), when they are stored (`collect`).
+Belongs here: writing them down. Does not belong here: which of them are new (`sql/`), when they are stored
+(`collect`).
 
-They lie in Arrow's own format: a table of DuckDB costs ten times as much CPU, and is read no faster.
+They lie in Parquet files just as those of `sent_messages`: where all of a day are new, which is the rule, its files
+become part of the table as they are. A thread of its own writes them, while the next messages are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.ipc
+
+from pipeline.parquet_files import ROWS_AT_ONCE, PartitionFile
+from pipeline.tables import PARTITION_KEY, SENT_MESSAGES
 
 OPEN_FILES: Final = 32
 """Days that are written at the same time; more close their files and begin others."""
-_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _pc: Any = pyarrow.compute  # its stubs know no filter by a value
 
 
+@dataclass(frozen=True)
+class StagedFile:
+    """A whole file of messages of one day, in the order in which they were read."""
+
+    path: Path
+    sent_date: date
+    rows: int
+
+
 class Staging:
-    """Messages in files of a folder.
+    """Messages in files of a folder, a subfolder for each day; a context manager that ends its thread.
 
     Attributes:
         rows: how many there are.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
-        """Start with none; `schema` is theirs, with `sent_date` among its columns."""
-        folder.mkdir(exist_ok=True)
+    def __init__(self, folder: Path) -> None:
+        """Start with none, in a folder that is there or not."""
         self.rows = 0
         self._folder = folder
-        self._schema = schema
-        self._files: dict[date, list[Path]] = {}
-        self._open: dict[date, pa.ipc.RecordBatchStreamWriter] = {}
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._open: dict[date, PartitionFile] = {}
+        self._files: list[StagedFile] = []
+        self._thread = ThreadPoolExecutor(1, "staging")
+        self._written: Future[None] | None = None
 
-    @property
-    def days(self) -> list[date]:
-        """The days on which they were sent."""
-        return sorted(self._files)
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the thread; files that are not whole stay so."""
+        self._thread.shutdown()
 
     def add(self, messages: pa.Table) -> None:
-        """Write messages of whatever days down."""
-        self.rows += messages.num_rows
-        for day in _pc.unique(messages["sent_date"]).to_pylist():
-            of_day = messages.filter(_pc.field("sent_date") == day)
-            self._writer(day).write_table(of_day)
+        """Write messages of whatever days down, sooner or later.
 
-    def read(self, days: Collection[date]) -> pa.RecordBatchReader:
-        """Return a reader of the messages of some days, which can be read through once."""
+        Raises:
+            OSError: earlier ones could not be written.
+        """
+        self.rows += messages.num_rows
+        self._waiting.append(messages)
+        self._waiting_rows += messages.num_rows
+        if self._waiting_rows >= ROWS_AT_ONCE:
+            self._hand_over()
+
+    def files(self) -> list[StagedFile]:
+        """Return all messages as whole files, those of a day one behind the other; what comes then gets new ones.
+
+        Raises:
+            OSError: they could not be written.
+        """
+        self._hand_over()
+        self._wait()
         self._close()
-        return pa.RecordBatchReader.from_batches(self._schema, self._batches(days))
+        return sorted(self._files, key=lambda file: file.sent_date)
 
     def clear(self) -> None:
         """Remove them."""
-        self._close()
-        for _, paths in sorted(self._files.items()):
-            for path in paths:
-                path.unlink()
+        for file in self.files():
+            file.path.unlink()
         self._files.clear()
         self.rows = 0
 
-    def _batches(self, days: Collection[date]) -> Iterator[pa.RecordBatch]:
-        for path in [path for day in days for path in self._files[day]]:
-            with pa.OSFile(str(path), "rb") as source, pa.ipc.open_stream(source) as batches:
-                yield from batches
+    def _hand_over(self) -> None:
+        self._wait()  # one handful waits at most, while the next one is gathered
+        if self._waiting:
+            self._written = self._thread.submit(self._write, pa.concat_tables(self._waiting))
+            self._waiting, self._waiting_rows = [], 0
 
-    def _writer(self, day: date) -> pa.ipc.RecordBatchStreamWriter:
+    def _wait(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def _write(self, messages: pa.Table) -> None:
+        days = _pc.unique(messages[PARTITION_KEY]).to_pylist()
+        for day in days:
+            of_day = messages.filter(_pc.field(PARTITION_KEY) == day) if len(days) > 1 else messages
+            self._file(day).write(of_day)
+
+    def _file(self, day: date) -> PartitionFile:
         if day not in self._open:
             if len(self._open) >= OPEN_FILES:
                 self._close()
-            paths = self._files.setdefault(day, [])
-            path = self._folder / f"{day}-{len(paths)}.arrow"
-            self._open[day] = pa.ipc.new_stream(str(path), self._schema, options=_OPTIONS)
-            paths.append(path)
+            folder = self._folder / f"{PARTITION_KEY}={day}"
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open[day] = PartitionFile(folder / f"{len(self._files)}.parquet", SENT_MESSAGES)
         return self._open[day]
 
     def _close(self) -> None:
-        for writer in self._open.values():
-            writer.close()
+        for day, file in self._open.items():
+            file.close()
+            self._files.append(StagedFile(file.path, day, file.rows))
         self._open.clear()

@@ -21,11 +21,16 @@ FINAL_STATUSES: Final = ("delivered", "failed", "invalid_id")
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, DuckDB type, and what a value means."""
+    """A column: its name, DuckDB type, and what a value means.
+
+    Attributes:
+        repeats: a value stands in many rows of a file, which then holds it once.
+    """
 
     name: str
     type: SqlType
     meaning: str
+    repeats: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,16 +66,23 @@ class Table:
 
 
 _APP_ID = Column("app_id", "VARCHAR", "App (appId) that the message was sent with.")
-_MSG_ID = Column("msg_id", "VARCHAR", "The platform's id of the message: text of digits, never a number.")
+_MSG_ID = Column(
+    "msg_id", "VARCHAR", "The platform's id of the message: text of digits, never a number.", repeats=False
+)
 _NUMBER = Column(
-    "number", "VARCHAR", "Phone number in digits with calling code, treated as SMS_NUMBERS says; null where not known."
+    "number",
+    "VARCHAR",
+    "Phone number in digits with calling code, treated as SMS_NUMBERS says; null where not known.",
+    repeats=False,
 )
 _COUNTRY = Column(
     "country", "VARCHAR", "ISO 3166-1 alpha-2 code of the number's country; null where the number does not tell."
 )
 _SENDER_ID = Column("sender_id", "VARCHAR", "Sender shown to the recipient, from the sent log; null where not logged.")
-_ORDER_ID = Column("order_id", "VARCHAR", "Order id of the message, from the sent log; null where not logged.")
-_SENT_AT = Column("sent_at", "TIMESTAMPTZ", "When the message was sent, from the sent log.")
+_ORDER_ID = Column(
+    "order_id", "VARCHAR", "Order id of the message, from the sent log; null where not logged.", repeats=False
+)
+_SENT_AT = Column("sent_at", "TIMESTAMPTZ", "When the message was sent, from the sent log.", repeats=False)
 _SENT_DATE = Column("sent_date", "DATE", "Day of sent_at in the zone SMS_TIMEZONE; the partition.")
 _CALL_ID = Column("call_id", "VARCHAR", "Batch (row of api_calls) that brought this answer.")
 
@@ -87,7 +99,7 @@ SENT_MESSAGES: Final = Table(
         _SENT_AT,
         _SENT_DATE,
         Column("file", "VARCHAR", "Sent log that holds the record."),
-        Column("line", "BIGINT", "Physical line (Parquet: row) where the record starts, from 1."),
+        Column("line", "BIGINT", "Physical line (Parquet: row) where the record starts, from 1.", repeats=False),
     ),
     ("app_id", "msg_id"),
 )
@@ -110,6 +122,7 @@ DELIVERY_REPORTS: Final = Table(
             "receive_time",
             "TIMESTAMPTZ",
             "receiveTime of the answer; null where it is empty, unreadable or without an offset.",
+            repeats=False,
         ),
         Column("observed_at", "TIMESTAMPTZ", "When the answer arrived here."),
         _CALL_ID,
@@ -143,11 +156,13 @@ MESSAGES: Final = Table(
             "TIMESTAMPTZ",
             "receiveTime of the answer that decided the state. The vendor's English page calls it receive time, "
             "its Chinese page send time.",
+            repeats=False,
         ),
         Column(
             "latency_seconds",
             "DOUBLE",
             "receive_time - sent_at in seconds: the platform's own figure, may be slightly negative.",
+            repeats=False,
         ),
         Column("poll_count", "INTEGER", "Answers got for this message, not_found ones too."),
         Column("first_polled_at", "TIMESTAMPTZ", "When the first answer arrived; null where never asked."),

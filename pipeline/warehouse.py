@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
-from pipeline.lake import COMPRESSION, DataFile, Lake
-from pipeline.snapshots import greatest_values
+from pipeline.lake import DataFile, Lake
+from pipeline.parquet_files import ROWS_AT_ONCE, write_parquet
+from pipeline.snapshots import greatest_values, rows_in
 from pipeline.tables import PARTITION_KEY, Table
 
 STORAGE_VERSION: Final = "v1.0.0"
@@ -86,19 +88,31 @@ def relation(table: Table, data_files: Sequence[DataFile]) -> str:
     if not data_files:
         columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
         return f"SELECT {columns} WHERE false"
-    names = ", ".join(literal(str(file.path)) for file in data_files)
-    columns = ", ".join(table.column_names)
+    return f"SELECT {', '.join(table.column_names)} FROM {_parquet(table, [file.path for file in data_files])}"
+
+
+def _parquet(table: Table, paths: Iterable[Path], options: str = "") -> str:
+    names = ", ".join(literal(str(path)) for path in paths)
     partitions = (
         f", hive_partitioning = true, hive_types = {{'{PARTITION_KEY}': DATE}}"
         if table.is_partitioned
         else ", hive_partitioning = false"
     )
-    return f"SELECT {columns} FROM read_parquet([{names}]{partitions})"
+    return f"read_parquet([{names}]{partitions}{options})"
 
 
 def show_files(connection: duckdb.DuckDBPyConnection, table: Table, data_files: Sequence[DataFile]) -> None:
     """Make files of a table readable under the table's name, for this connection."""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {table.name} AS {relation(table, data_files)}")
+
+
+def show_staged(connection: duckdb.DuckDBPyConnection, name: str, table: Table, paths: Sequence[Path]) -> None:
+    """Make files that are like a table's, but not part of it, readable under a name; `place` is a row's in its file."""
+    columns = ", ".join((*table.column_names, "file_row_number AS place"))
+    select = f"SELECT {columns} FROM {_parquet(table, paths, ', file_row_number = true')}"
+    if not paths:
+        select = f"SELECT *, CAST(NULL AS BIGINT) AS place FROM ({relation(table, [])})"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
 
 
 def create_table(connection: duckdb.DuckDBPyConnection, table: Table, *, catalog: str | None = None) -> None:
@@ -133,10 +147,10 @@ def write_partition(
     """
     path = lake.new_file(table, day, in_place_of=in_place_of)
     columns = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in table.stored_columns)
-    options = f"FORMAT parquet, COMPRESSION {COMPRESSION}"
-    copy = f"COPY (SELECT {columns} FROM ({select})) TO {literal(str(path))} ({options})"
+    made = connection.sql(f"SELECT {columns} FROM ({select})", params=dict(parameters or {}))
     with lake.removed_unless_written(path):
-        ((rows,),) = connection.execute(copy, dict(parameters or {})).fetchall()
+        batches = made.to_arrow_reader(ROWS_AT_ONCE)
+        rows = write_parquet(path, table, (pa.Table.from_batches([batch]) for batch in batches))
     if not rows:
         path.unlink()
         return None
@@ -147,6 +161,8 @@ def same_rows(
     connection: duckdb.DuckDBPyConnection, table: Table, one: Sequence[DataFile], two: Sequence[DataFile]
 ) -> bool:
     """Say whether two sets of files hold the same rows, in whatever order."""
+    if rows_in(one) != rows_in(two):
+        return False
     return _fingerprint(connection, table, one) == _fingerprint(connection, table, two)
 
 

@@ -1,5 +1,6 @@
 -- Grain: one row a message with a doubtful key that is not in the lake: of several records the earliest by sent_at.
 -- Those with one record are not compared: a whole record as state of an aggregate costs ten times as much as its key.
+-- Records of one line stand in their order in the file that they are read from.
 CREATE OR REPLACE TEMP TABLE new_messages AS
 WITH several AS (
   SELECT app_id, msg_id
@@ -12,7 +13,7 @@ first_records AS (
   FROM doubtful
   ANTI JOIN several USING (app_id, msg_id)
   UNION ALL
-  SELECT unnest(arg_min(doubtful, {'sent_at': sent_at, 'file': file, 'line': line, 'item': item}))
+  SELECT unnest(arg_min(doubtful, {'sent_at': sent_at, 'file': file, 'line': line, 'place': place}))
   FROM doubtful
   SEMI JOIN several USING (app_id, msg_id)
   GROUP BY doubtful.app_id, doubtful.msg_id

@@ -1,6 +1,4 @@
--- What is known of sent logs while they are read; made anew for each group of logs.
--- Grain of staged_keys: one row a message; its key stands for app_id and msg_id, two messages seldom share one.
-CREATE OR REPLACE TEMP TABLE staged_keys (key UBIGINT);
+-- Grain: one row a record that was set aside while sent logs were read; made anew for each group of logs.
 CREATE OR REPLACE TABLE staged_rejects (
   file VARCHAR,
   line BIGINT,

@@ -164,6 +164,17 @@ def test_of_one_id_with_several_times_and_attributes_the_earliest_record_counts(
     assert (row["sender_id"], row["sent_date"]) == ("first", date(2026, 11, 19))
 
 
+def test_of_one_id_twice_in_an_answer_the_first_row_counts(lake: Lake, chosen: Settings, tmp_path: Path) -> None:
+    array = [{"msgId": "7", "number": f"9100000000{place:02}"} for place in range(40)]
+    write(
+        tmp_path,
+        "2026-11-20.jsonl",
+        json.dumps({"sent_at": "2026-11-20T10:00:00Z", "response": {"status": "0", "array": array}}),
+    )
+    assert read(lake, chosen).duplicates == 39
+    assert [(row["msg_id"], row["number"]) for row in rows(lake, SENT_MESSAGES)] == [("7", "910000000000")]
+
+
 def test_an_id_that_another_log_repeats_later_is_a_duplicate_across_midnight(
     lake: Lake, chosen: Settings, tmp_path: Path
 ) -> None:

@@ -2,53 +2,107 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
+from pipeline.lake import Lake
+from pipeline.parquet_files import ROWS_AT_ONCE
+from pipeline.sent_logs import MESSAGES_SCHEMA
 from pipeline.staging import OPEN_FILES, Staging
+from pipeline.tables import SENT_MESSAGES
 
-COLUMNS: dict[str, pa.DataType] = {"msg_id": pa.string(), "sent_date": pa.date32()}
-SCHEMA = pa.schema(COLUMNS)
 DAYS = [date(2026, 11, 1) + timedelta(days=step) for step in range(3 * OPEN_FILES)]
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def messages(*rows: tuple[str, date]) -> pa.Table:
-    return pa.table({"msg_id": [row[0] for row in rows], "sent_date": [row[1] for row in rows]}, schema=SCHEMA)
+    records = [
+        {"app_id": "a", "msg_id": msg_id, "sent_at": NOON, "sent_date": day, "file": "log", "line": line, "item": 0}
+        for line, (msg_id, day) in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(records, schema=MESSAGES_SCHEMA)
 
 
-def ids(staging: Staging, *days: date) -> list[str]:
-    return [str(msg_id) for msg_id in staging.read(days).read_all()["msg_id"].to_pylist()]
+def ids(staging: Staging, day: date) -> list[str]:
+    paths = [file.path for file in staging.files() if file.sent_date == day]
+    return [str(msg_id) for path in paths for msg_id in pq.read_table(path, partitioning=None)["msg_id"].to_pylist()]
 
 
 def test_messages_of_however_many_days_are_read_by_day_in_their_order(tmp_path: Path) -> None:
-    staging = Staging(tmp_path / "staged", SCHEMA)
-    for turn in "ab":
-        staging.add(messages(*((f"{turn}{index}", day) for index, day in enumerate(DAYS))))
-    assert (staging.rows, staging.days) == (2 * len(DAYS), DAYS)
-    assert all(ids(staging, day) == [f"a{index}", f"b{index}"] for index, day in enumerate(DAYS))
-    assert len(ids(staging, *DAYS)) == 2 * len(DAYS)
+    with Staging(tmp_path / "staged") as staging:
+        for turn in "ab":
+            staging.add(messages(*((f"{turn}{index}", day) for index, day in enumerate(DAYS))))
+        files = staging.files()
+        assert (staging.rows, sum(file.rows for file in files)) == (2 * len(DAYS), 2 * len(DAYS))
+        assert [file.sent_date for file in files] == DAYS
+        assert all(ids(staging, day) == [f"a{index}", f"b{index}"] for index, day in enumerate(DAYS))
 
 
-def test_what_was_read_is_read_again_with_what_came_since(tmp_path: Path) -> None:
-    staging = Staging(tmp_path / "staged", SCHEMA)
-    staging.add(messages(("1", DAYS[0])))
-    assert ids(staging, DAYS[0]) == ids(staging, DAYS[0]) == ["1"]
-    staging.add(messages(("2", DAYS[0]), ("3", DAYS[1])))
-    assert ids(staging, DAYS[0]) == ["1", "2"]
+def test_more_days_than_may_be_open_get_several_files_in_order(tmp_path: Path) -> None:
+    few = [day for day in DAYS for _ in range(ROWS_AT_ONCE // len(DAYS) + 1)]
+    with Staging(tmp_path / "staged") as staging:
+        for turn in "ab":
+            staging.add(messages(*((f"{turn}{index}", day) for index, day in enumerate(few))))
+        files = staging.files()
+        assert len(files) == 2 * len(DAYS)
+        assert [msg_id[0] for msg_id in ids(staging, DAYS[0])] == sorted("ab" * (len(few) // len(DAYS)))
+
+
+def test_what_was_written_is_read_again_with_what_came_since(tmp_path: Path) -> None:
+    with Staging(tmp_path / "staged") as staging:
+        staging.add(messages(("1", DAYS[0])))
+        assert ids(staging, DAYS[0]) == ids(staging, DAYS[0]) == ["1"]
+        staging.add(messages(("2", DAYS[0]), ("3", DAYS[1])))
+        assert ids(staging, DAYS[0]) == ["1", "2"]
 
 
 def test_nothing_is_left_of_messages_that_were_cleared(tmp_path: Path) -> None:
-    staging = Staging(tmp_path / "staged", SCHEMA)
-    staging.add(messages(("1", DAYS[0])))
-    staging.clear()
-    assert (staging.rows, staging.days, list((tmp_path / "staged").iterdir())) == (0, [], [])
-    staging.add(messages(("2", DAYS[0])))
-    assert ids(staging, DAYS[0]) == ["2"]
+    with Staging(tmp_path / "staged") as staging:
+        staging.add(messages(("1", DAYS[0])))
+        staging.clear()
+        assert (staging.rows, staging.files(), list((tmp_path / "staged").rglob("*.parquet"))) == (0, [], [])
+        staging.add(messages(("2", DAYS[0])))
+        assert ids(staging, DAYS[0]) == ["2"]
 
 
-def test_no_message_has_a_typed_table(tmp_path: Path) -> None:
-    staging = Staging(tmp_path / "staged", SCHEMA)
-    staging.add(SCHEMA.empty_table())
-    assert staging.read(staging.days).read_all() == SCHEMA.empty_table()
+def test_what_cannot_be_written_is_an_error_where_the_files_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "staged").write_text("in the way")
+    with Staging(tmp_path / "staged") as staging:
+        staging.add(messages(("1", DAYS[0])))
+        with pytest.raises(OSError, match="staged"):
+            staging.files()
+
+
+def test_what_could_not_be_written_is_an_error_though_more_was_added_since(tmp_path: Path) -> None:
+    handful = messages(*((str(index), DAYS[0]) for index in range(ROWS_AT_ONCE)))
+    (tmp_path / "staged").write_text("in the way")
+    with Staging(tmp_path / "staged") as staging:
+        staging.add(handful)
+        with pytest.raises(OSError, match="staged"):
+            staging.add(handful)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_staged_file_becomes_one_of_the_table_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    lake = Lake.open(tmp_path / "lake", mode=0o640, recorded={})
+    with lake.scratch() as scratch, Staging(scratch) as staging:
+        staging.add(messages(("1", DAYS[0])))
+        (staged,) = staging.files()
+        file = lake.write_from(SENT_MESSAGES, staged.path, staged.sent_date, rows=staged.rows)
+        lake.commit(lake.snapshot(SENT_MESSAGES), add=[file])
+        assert staged.path.exists()
+    assert file.path.stat().st_mode & 0o777 == 0o640
+    read = pq.read_table(file.path, partitioning=None)
+    assert read.column_names == [column.name for column in SENT_MESSAGES.stored_columns]
+    assert (read["msg_id"].to_pylist(), lake.snapshot(SENT_MESSAGES).rows) == (["1"], 1)
