@@ -33,7 +33,7 @@ _DERIVED_BY = {
         "delivery_rollups_daily",
         "delivery_rollups_hourly",
         "rate_measures",
-        "sent_hour",
+        "messages_by_hour",
     ),
 }
 """Queries that decide what an asset's rows are: its code version follows them, so that a change of one shows."""

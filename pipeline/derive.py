@@ -245,7 +245,7 @@ class _Deriving:
 def selects_of(table: Table) -> list[str]:
     """Return the queries that make a table's partition together: of a roll-up one for each dimension."""
     select = query(table.name)
-    for name in ("sent_hour", "rate_measures"):
+    for name in ("messages_by_hour", "rate_measures"):
         select = select.replace(f"/* {name} */", query(name))
     if "/* dimension */" not in select:
         return [select]

@@ -1,10 +1,13 @@
--- Grain: one row an hour of sending, app, country and sender of one day. Hours: see sent_hour.sql.
+-- Grain: one row an hour of sending, app, country and sender of one day. Hours: see messages_by_hour.sql.
 -- Parameters: now, unknown_after_seconds, zone.
+WITH by_hour AS (
+  /* messages_by_hour */
+)
 SELECT
-  /* sent_hour */ AS sent_hour,
+  sent_hour,
   app_id,
   country,
   sender_id,
   /* rate_measures */
-FROM messages
-GROUP BY ALL;
+FROM by_hour
+GROUP BY sent_hour, app_id, country, sender_id;

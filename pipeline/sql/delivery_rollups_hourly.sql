@@ -2,16 +2,13 @@
 -- Percentiles don't add up, so these can't be had from the rates.
 -- One dimension at a time, since the latencies of a bucket are in memory until their percentiles are known.
 -- Parameters: now, unknown_after_seconds, zone.
-WITH keyed AS (
-  SELECT
-    *,
-    /* sent_hour */ AS sent_hour
-  FROM messages
+WITH by_hour AS (
+  /* messages_by_hour */
 )
 SELECT
   sent_hour,
   /* dimension */ AS dimension,
   /* value */ AS value,
   /* rate_measures */
-FROM keyed
+FROM by_hour
 GROUP BY sent_hour, value;

@@ -1,0 +1,17 @@
+-- Grain: one row a message of the partition, with the start of the local hour of sent_at as an instant.
+-- date_trunc on TIMESTAMPTZ would merge the two hours that an hour becomes when clocks go back; taking off what has
+-- gone of the local hour does not. Clocks are set at whole quarters of an hour (in every zone, since 1972), so a zone
+-- is asked once for each quarter: asking for each message takes as long as all the rest of an hourly rate.
+-- Parameter: zone.
+SELECT
+  messages.*,
+  quarters.sent_hour
+FROM messages
+JOIN (
+  SELECT
+    quarter,
+    make_timestamptz(
+      quarter * 900000000 - epoch_us(make_timestamptz(quarter * 900000000) AT TIME ZONE $zone) % 3600000000
+    ) AS sent_hour
+  FROM (SELECT DISTINCT epoch_us(sent_at) // 900000000 AS quarter FROM messages)
+) AS quarters ON epoch_us(messages.sent_at) // 900000000 = quarters.quarter
