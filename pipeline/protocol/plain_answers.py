@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +16,6 @@ import pyarrow.compute
 import pyarrow.json as pj
 
 from pipeline.iso_times import INSTANT, instants_of
-from pipeline.protocol.decoding import BETWEEN_OBJECTS
 from pipeline.protocol.reports import Answer
 from pipeline.protocol.status import ROW_STATUSES, ReportStatus
 
@@ -40,8 +38,9 @@ _CODES: Final = ("0", "1", "-1")
 _STATUSES: Final = (*(ROW_STATUSES[code].value for code in _CODES), ReportStatus.NOT_FOUND.value)
 _NOT_FOUND: Final = len(_CODES)
 """Place of `not_found` among the statuses."""
-_LINE_BREAKS_TO_SPACES: Final = bytes.maketrans(b"\r\n", b"  ")
 _ROW: Final = pa.schema([(name, pa.string()) for name in ("msgId", "number", "receiveTime", "status")])
+_ARRAY: Final = pa.schema([("array", pa.list_(pa.struct(_ROW)))])
+_read_json: Any = pj.read_json  # its stubs know no buffers
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
@@ -76,43 +75,32 @@ def flatten_plain(answers: Sequence[Answer]) -> tuple[pa.Table, list[int]]:
 
 def _read_rows(answers: Sequence[Answer]) -> _Rows:
     """Read the rows of all flat answers at once; where one of them has an odd row, of each answer by itself."""
-    texts = {place: _lines(a.envelope.flat) for place, a in enumerate(answers) if a.envelope.flat is not None}
+    texts = {place: a.envelope.flat or b"[]" for place, a in enumerate(answers) if a.envelope.flat is not None}
     together = _read(list(texts.values()))
     if together is not None:
-        return _Rows(list(texts), [_lines_in(text) for text in texts.values()], together)
-    alone = {place: table for place, text in texts.items() if (table := _read([text])) is not None}
-    counts = [table.num_rows for table in alone.values()]
-    return _Rows(list(alone), counts, pa.concat_tables([_ROW.empty_table(), *alone.values()]))
+        return _Rows(list(texts), *together)
+    alone = {place: found for place, text in texts.items() if (found := _read([text])) is not None}
+    counts = [count for (count,), _ in alone.values()]
+    return _Rows(list(alone), counts, pa.concat_tables([_ROW.empty_table(), *(table for _, table in alone.values())]))
 
 
-def _lines(flat: bytes) -> bytes:
-    """Put each object of a flat array on a line of its own.
+def _read(arrays: Sequence[bytes]) -> tuple[list[int], pa.Table] | None:
+    """Read JSON arrays; return how many rows each has, and the rows behind one another.
 
-    A cut inside a text that holds braces leaves two lines that are no JSON, which the reader finds.
+    None unless all their elements are objects of texts and nulls with none but the four fields.
     """
-    inner = flat[1:-1]
-    if b"\n" in inner or b"\r" in inner:
-        inner = inner.translate(_LINE_BREAKS_TO_SPACES)
-    lines = inner.replace(b"},{", b"}\n{")
-    return lines if _lines_in(lines) == inner.count(b"{") else BETWEEN_OBJECTS.sub(b"}\n{", inner)
-
-
-def _lines_in(text: bytes) -> int:
-    return text.count(b"\n") + 1 if text else 0
-
-
-def _read(texts: Sequence[bytes]) -> pa.Table | None:
-    """Read lines of JSON, None unless each is an object of texts and nulls with none but the four fields."""
-    text = b"\n".join(filter(None, texts))
-    if not text:
-        return _ROW.empty_table()
+    if not arrays:
+        return [], _ROW.empty_table()
+    text = b'{"array":' + b'}\n{"array":'.join(arrays) + b"}"
     options = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
-    strict = pj.ParseOptions(explicit_schema=_ROW, newlines_in_values=False, unexpected_field_behavior="error")
+    strict = pj.ParseOptions(explicit_schema=_ARRAY, newlines_in_values=True, unexpected_field_behavior="error")
     try:
-        table = pj.read_json(BytesIO(text), read_options=options, parse_options=strict)
+        read = _read_json(pa.BufferReader(text), read_options=options, parse_options=strict)
     except pa.ArrowInvalid:
         return None
-    return table.combine_chunks() if table.num_rows == sum(map(_lines_in, texts)) else None
+    lists: Any = read["array"].combine_chunks()
+    rows = pa.Table.from_struct_array(lists.flatten())
+    return (lists.value_lengths().to_pylist(), rows) if len(lists) == len(arrays) else None
 
 
 def _reports(answers: Sequence[Answer], rows: _Rows) -> tuple[pa.Table, list[bool]]:
@@ -125,7 +113,9 @@ def _reports(answers: Sequence[Answer], rows: _Rows) -> tuple[pa.Table, list[boo
     asked = pa.array([msg_id for answer in answers for msg_id in answer.asked], pa.string())
     asked_by = np.repeat(np.arange(count), [len(answer.asked) for answer in answers])
     answered_by = np.repeat(np.arange(count), rows.counts)
-    row_of_asked = _places_in(asked, rows.table["msgId"])
+    msg_ids: Any = rows.table["msgId"].combine_chunks()
+    is_in_order = asked.equals(msg_ids)  # as a rule: platforms answer in the order of asking
+    row_of_asked: Any = np.arange(len(asked)) if is_in_order else _places_in(asked, msg_ids)
     # Whoever is not among the rows has place -1, and so finds what is put behind the last row.
     is_found = np.append(answered_by, -1)[row_of_asked] == asked_by
     codes = _places_in(rows.table["status"], pa.array(_CODES, pa.string()))
