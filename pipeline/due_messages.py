@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import duckdb
+import pyarrow.compute
 
 from pipeline.lake import Lake, Snapshot
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
@@ -25,6 +26,7 @@ from pipeline.warehouse import Scalar, connect, query, rows_of, show_files
 
 _CHUNK_IDS: Final = 20_000
 """Due ids read at a time: 100 batches."""
+_pc: Any = pyarrow.compute  # its stubs know no plain values as arguments
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,10 @@ def _batches_of_day(
     """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
     waiting: dict[str, list[str]] = {}
     for chunk in connection.sql(query("due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
-        for app_id, msg_id in zip(chunk["app_id"].to_pylist(), chunk["msg_id"].to_pylist(), strict=True):
+        for app_id in _pc.unique(chunk["app_id"]).to_pylist():
             if not apps or app_id in apps:
-                waiting.setdefault(app_id, []).append(msg_id)
+                msg_ids = chunk["msg_id"].filter(_pc.equal(chunk["app_id"], app_id))
+                waiting.setdefault(app_id, []).extend(msg_ids.to_numpy(zero_copy_only=False).tolist())
         yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=True)]
     yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=False)]
 

@@ -5,9 +5,11 @@ What belongs here: the bounds of a call. What does not: when an id is due (`poll
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from typing import Final
 from urllib.parse import quote
 
@@ -58,13 +60,16 @@ def batches_of(
     if not 1 <= batch_size <= MAX_IDS:
         raise ValueError(f"a batch has 1 to {MAX_IDS} ids, not {batch_size}")
     room = MAX_TARGET_BYTES - path_bytes - len(query_of(app_id, ()))
-    ids: list[str] = []
-    used = 0
-    for msg_id in msg_ids:
-        if ids and (len(ids) == batch_size or used + len(msg_id) + 1 > room):
-            yield Batch(app_id, sent_date, tuple(ids))
-            ids, used = [], 0
-        ids.append(msg_id)
-        used += len(msg_id) + 1
-    if ids:
-        yield Batch(app_id, sent_date, tuple(ids))
+    ids, start = list(msg_ids), 0
+    while start < len(ids):
+        chosen = ids[start : start + batch_size]
+        if len(_SEPARATOR.join(chosen)) >= room:
+            chosen = chosen[: _fitting(chosen, room)]
+        yield Batch(app_id, sent_date, tuple(chosen))
+        start += len(chosen)
+
+
+def _fitting(msg_ids: Sequence[str], room: int) -> int:
+    """Return how many of the first ids fit, each with a separator: one at least."""
+    ends = list(accumulate(len(msg_id) + len(_SEPARATOR) for msg_id in msg_ids))
+    return max(1, bisect_right(ends, room))

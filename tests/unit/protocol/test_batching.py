@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from itertools import chain
+from itertools import chain, pairwise
 from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.protocol.batching import MAX_IDS, Batch, batches_of, query_of
+from pipeline.protocol.batching import MAX_IDS, MAX_TARGET_BYTES, Batch, batches_of, query_of
 
 DAY = date(2026, 3, 2)
 LINE_BYTES = 8_192
@@ -43,6 +43,20 @@ def test_a_batch_is_never_over_its_size_nor_its_target_over_8_kb(
 
         assert 1 <= len(batch.msg_ids) <= size
         assert len(f"GET {target} HTTP/1.1\r\n".encode()) <= LINE_BYTES
+
+
+@given(st.lists(st.text("0123456789", min_size=20, max_size=90), max_size=600), st.integers(0, 500))
+@example(["9" * 36] * 400, 85)  # 200 of them fill the target to its last byte,
+@example(["9" * 36] * 400, 86)  # and would be one byte too many
+@example(["9" * 9_000, "1", "9" * 9_000], 60)
+def test_a_batch_takes_all_that_fits(msg_ids: list[str], path_bytes: int) -> None:
+    def fits(asked: tuple[str, ...]) -> bool:
+        return path_bytes + len(query_of("a", (*asked, ""))) <= MAX_TARGET_BYTES
+
+    batches = list(batches_of(msg_ids, app_id="a", sent_date=DAY, path_bytes=path_bytes))
+    assert all(fits(batch.msg_ids) or len(batch.msg_ids) == 1 for batch in batches)
+    for batch, after in pairwise(batches):
+        assert len(batch.msg_ids) == MAX_IDS or not fits((*batch.msg_ids, after.msg_ids[0]))
 
 
 @given(st.integers(0, 1_000))
