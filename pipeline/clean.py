@@ -109,7 +109,8 @@ def _published_files(path: Path) -> set[str]:
             views = connection.execute("SELECT sql FROM duckdb_views() WHERE database_name = 'published'").fetchall()
     except duckdb.Error as error:
         raise LakeError(f"SMS_DUCKDB: {path} can't be read, so no old file was deleted: {error}") from error
-    return {Path(name.replace("''", "'")).name for (sql,) in views for name in _NAMED.findall(sql)}
+    texts = [text for (sql,) in views for text in _NAMED.findall(sql)]  # of many names a line each, or of one
+    return {Path(name.replace("''", "'")).name for text in texts for name in text.split("\n")}
 
 
 def _shorten_log(lake: Lake, table: Table, settings: Settings) -> None:

@@ -28,6 +28,7 @@ from pipeline.published_file import (
     add_snapshot_info,
     add_view,
     opened_file,
+    select_from_files,
 )
 from pipeline.rate_copy import COPY, MADE_OF, copied_rates, path_of
 from pipeline.revising import record_publication
@@ -41,7 +42,7 @@ from pipeline.tables import (
     REJECTED_RECORDS,
     Table,
 )
-from pipeline.warehouse import connect, relation, rows_of
+from pipeline.warehouse import connect, rows_of
 
 PUBLISHING: Final = "publish"
 """Name of the lock that whoever writes the published files holds."""
@@ -131,7 +132,7 @@ def _fill(
 
 
 def _detail_select(table: Table, snapshot: Snapshot) -> str:
-    select = relation(table, snapshot.files)
+    select = select_from_files(table, snapshot.files)
     if table is REJECTED_RECORDS:
         # A record that two runs set aside at the same time is one record.
         key = ", ".join(table.key)
