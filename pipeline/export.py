@@ -18,7 +18,13 @@ import duckdb
 
 from pipeline.errors import LakeError, SettingsError
 from pipeline.lake import Lake
-from pipeline.published_file import add_comments, add_ready_made_views, add_snapshot_info, opened_file
+from pipeline.published_file import (
+    add_ready_made_views,
+    add_snapshot_info,
+    comment_on_ready_made_views,
+    comment_on_tables,
+    opened_file,
+)
 from pipeline.settings import Settings
 from pipeline.tables import DETAIL_TABLES, PARTITION_KEY, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.warehouse import connect, create_table, literal, rows_of
@@ -102,7 +108,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, path: Path, days: Days) -> dict
             ((rows[table.name],),) = rows_of(connection, f"INSERT INTO {table.name} {source}")
         add_snapshot_info(connection, _snapshot_info(connection, rows))
         add_ready_made_views(connection)
-        add_comments(connection, details="TABLE")
+        comment_on_tables(connection, (*_TABLES, SNAPSHOT_INFO))
+        comment_on_ready_made_views(connection)
     return rows
 
 

@@ -23,14 +23,24 @@ from pipeline.errors import LakeError
 from pipeline.lake import Lake, Snapshot, folder_mode
 from pipeline.published_file import (
     WRITE_BITS,
-    add_comments,
     add_ready_made_views,
     add_snapshot_info,
     add_view,
+    comment_on_ready_made_views,
+    comment_on_tables,
     opened_file,
     select_from_files,
 )
-from pipeline.rate_copy import COPY, MADE_OF, copied_rates, path_of
+from pipeline.rate_copy import (
+    BOOKS,
+    COPY,
+    bring_rates_up_to_date,
+    digest_of,
+    made_as,
+    note_made,
+    opened_copy,
+    path_of,
+)
 from pipeline.revising import record_publication
 from pipeline.settings import Settings
 from pipeline.tables import (
@@ -39,13 +49,17 @@ from pipeline.tables import (
     DETAIL_TABLES,
     LAKE_TABLES,
     RATE_PUBLICATIONS,
+    RATE_TABLES,
     REJECTED_RECORDS,
+    SNAPSHOT_INFO,
     Table,
 )
-from pipeline.warehouse import connect, rows_of
+from pipeline.warehouse import connect, create_table, rows_of
 
 PUBLISHING: Final = "publish"
 """Name of the lock that whoever writes the published files holds."""
+_READY_MADE: Final = "ready-made views"
+"""Name under which the copy notes that it has all that follows from no file."""
 
 
 @dataclass(frozen=True)
@@ -105,30 +119,51 @@ def _clear_leftovers(path: Path) -> None:
 
 
 def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Settings, now: datetime) -> dict[str, int]:
+    """Make the file of a copy of what was made before, brought up to date; return the rows of each table."""
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        with copied_rates(connection, lake, snapshots) as days:
+        with opened_copy(connection, lake):
+            days = bring_rates_up_to_date(connection, snapshots)
             rollups = f"{COPY}.{DELIVERY_ROLLUPS_DAILY.name}"
             record_publication(connection, lake, days, rollups=rollups, now=now)
-        snapshots[RATE_PUBLICATIONS.name] = lake.snapshot(RATE_PUBLICATIONS)
+            snapshots[RATE_PUBLICATIONS.name] = lake.snapshot(RATE_PUBLICATIONS)
+            rows = {name: snapshot.rows for name, snapshot in snapshots.items()}
+            rows[REJECTED_RECORDS.name] = _bring_views_up_to_date(connection, snapshots)
         shutil.copyfile(path_of(lake), path)
+        of_all: tuple[Any, ...] = (now, snapshots[DELIVERY_REPORTS.name].latest, settings.timezone.key, __version__)
         with opened_file(connection, path):
-            connection.execute(f"DROP TABLE {MADE_OF}")
-            return _fill(connection, snapshots, settings, now)
-
-
-def _fill(
-    connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, Snapshot], settings: Settings, now: datetime
-) -> dict[str, int]:
-    """Add all that a file of rates lacks; return the rows of each table."""
-    for table in DETAIL_TABLES:
-        add_view(connection, table.name, _detail_select(table, snapshots[table.name]))
-    rows = {name: snapshot.rows for name, snapshot in snapshots.items()}
-    ((rows[REJECTED_RECORDS.name],),) = rows_of(connection, f"SELECT count(*) FROM {REJECTED_RECORDS.name}")
-    of_all: tuple[Any, ...] = (now, snapshots[DELIVERY_REPORTS.name].latest, settings.timezone.key, __version__)
-    add_snapshot_info(connection, [(name, rows[name], s.version, *of_all) for name, s in snapshots.items()])
-    add_ready_made_views(connection)
-    add_comments(connection, details="VIEW")
+            for book in BOOKS:
+                connection.execute(f"DROP TABLE {book}")
+            add_snapshot_info(connection, [(name, rows[name], s.version, *of_all) for name, s in snapshots.items()])
     return rows
+
+
+def _bring_views_up_to_date(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, Snapshot]) -> int:
+    """Make the views of the copy that name other files than those of now; return the rows of `rejected_records`."""
+    known = made_as(connection)
+    connection.execute(f"USE {COPY}")
+    for table in DETAIL_TABLES:
+        select = _detail_select(table, snapshots[table.name])
+        digest = digest_of(select)
+        if known.get(table.name, ("",))[0] != digest:
+            add_view(connection, table.name, select)
+            comment_on_tables(connection, [table], kind="VIEW")
+            note_made(connection, table.name, digest, _rows_if_made_unique(connection, table))
+    if _READY_MADE not in known:
+        create_table(connection, SNAPSHOT_INFO)
+        comment_on_tables(connection, (*RATE_TABLES, SNAPSHOT_INFO))
+        add_ready_made_views(connection)
+        comment_on_ready_made_views(connection)
+        note_made(connection, _READY_MADE, "")
+    connection.execute("USE work")
+    return made_as(connection)[REJECTED_RECORDS.name][1] or 0
+
+
+def _rows_if_made_unique(connection: duckdb.DuckDBPyConnection, table: Table) -> int | None:
+    """Count the rows of a view that has fewer than its files."""
+    if table is not REJECTED_RECORDS:
+        return None
+    ((rows,),) = rows_of(connection, f"SELECT count(*) FROM {table.name}")
+    return int(rows)
 
 
 def _detail_select(table: Table, snapshot: Snapshot) -> str:

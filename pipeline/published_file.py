@@ -6,7 +6,7 @@ takes its place (`publish.py`, `export.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import duckdb
 
 from pipeline.lake import DataFile
-from pipeline.tables import DETAIL_TABLES, PARTITION_KEY, RATE_TABLES, SNAPSHOT_INFO, Table
+from pipeline.tables import PARTITION_KEY, SNAPSHOT_INFO, Table
 from pipeline.views import VIEWS
 from pipeline.warehouse import STORAGE_VERSION, create_table, identifier, literal, query, relation
 
@@ -36,8 +36,8 @@ def opened_file(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[N
 
 
 def add_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
-    """Add a view."""
-    connection.execute(f"CREATE VIEW {name} AS {select}")
+    """Add a view, in place of one of that name."""
+    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
 
 
 def select_from_files(table: Table, data_files: Sequence[DataFile]) -> str:
@@ -65,16 +65,20 @@ def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
 def add_snapshot_info(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Add `snapshot_info` with rows of its columns."""
     create_table(connection, SNAPSHOT_INFO)
-    marks = ", ".join("?" * len(SNAPSHOT_INFO.columns))
-    connection.executemany(f"INSERT INTO {SNAPSHOT_INFO.name} VALUES ({marks})", rows)
+    marks = ", ".join([f"({', '.join('?' * len(SNAPSHOT_INFO.columns))})"] * len(rows))
+    connection.execute(f"INSERT INTO {SNAPSHOT_INFO.name} VALUES {marks}", [cell for row in rows for cell in row])
 
 
-def add_comments(connection: duckdb.DuckDBPyConnection, *, details: Literal["TABLE", "VIEW"]) -> None:
-    """Say what each table, view and column means; `details` is what the detail tables are in this file."""
-    for table in (*RATE_TABLES, SNAPSHOT_INFO):
-        _comment(connection, "TABLE", table.name, table.row, {c.name: c.meaning for c in table.columns})
-    for table in DETAIL_TABLES:
-        _comment(connection, details, table.name, table.row, {c.name: c.meaning for c in table.columns})
+def comment_on_tables(
+    connection: duckdb.DuckDBPyConnection, tables: Iterable[Table], *, kind: Literal["TABLE", "VIEW"] = "TABLE"
+) -> None:
+    """Say what each table and each column of it means; `kind` is what they are in this file."""
+    for table in tables:
+        _comment(connection, kind, table.name, table.row, {c.name: c.meaning for c in table.columns})
+
+
+def comment_on_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say what each view of `views.py` and each column of it means."""
     for view in VIEWS:
         _comment(connection, "VIEW", view.name, view.row, view.columns)
 

@@ -1,9 +1,11 @@
-"""The rate tables in one DuckDB file of the lake, so that a publication reads only what changed since the last.
+"""The published file but for `snapshot_info`, kept in the lake, so that a publication makes anew only what changed.
 
-Reading thousands of small Parquet files takes many seconds; copying one file takes a fraction of one. The file is
-not the truth: it says of which files of the lake it was made, and can be deleted at any time. It is not what
-analysts open, so nobody can have changed it. Its storage version is that of the published file, which begins as
-a copy of it.
+Reading thousands of small Parquet files takes many seconds, and hundreds of comments a tenth of one; copying one file
+takes less. The file is not the truth: it says of which files of the lake each table and view in it was made, and can
+be deleted at any time. It is not what analysts open, so nobody can have changed it. Its storage version is that of
+the published file, which begins as a copy of it.
+
+What belongs here: keeping it, and the rates in it. What does not: the views in it (`publish.py`).
 """
 
 from __future__ import annotations
@@ -15,19 +17,26 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
+from pipeline import __version__
 from pipeline.lake import Lake, Snapshot
-from pipeline.tables import DELIVERY_ROLLUPS_DAILY, RATE_TABLES, Table
-from pipeline.warehouse import STORAGE_VERSION, create_table, literal, relation, rows_of
+from pipeline.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, RATE_TABLES, SNAPSHOT_INFO, Table
+from pipeline.views import VIEWS
+from pipeline.warehouse import STORAGE_VERSION, create_table, literal, query, relation, rows_of
 
 COPY: Final = "rates"
 """Name under which the file is attached."""
-MADE_OF: Final = "made_of"
-"""The table that says of which files it was made; what begins as a copy drops it."""
+_MADE_OF: Final = "made_of"
+"""The table that names the files of which each day of each rate table was made."""
+_MADE_AS: Final = "made_as"
+"""The table that has, of each rate table and detail view, a digest of what it was made of, and its rows if counted."""
+BOOKS: Final = (_MADE_OF, _MADE_AS)
+"""The tables that say of what it was made; what begins as a copy drops them."""
 _FOLDER: Final = "_rates"
 _Days = dict[date | None, set[str]]
 
@@ -38,42 +47,44 @@ def forget_copy(lake: Lake) -> None:
 
 
 @contextmanager
-def copied_rates(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, snapshots: Mapping[str, Snapshot]
-) -> Iterator[set[date]]:
-    """Bring the file up to date, attached as `rates`, and give the days whose daily roll-ups changed.
+def opened_copy(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[None]:
+    """Attach the file as `rates`, and write what the block changes in it, whole or not at all.
 
     What changed counts as seen once the block ends well: after a kill in it the next publication sees it again.
     The caller holds the lock of publishing.
-
-    Args:
-        connection: to attach it to.
-        lake: where it is.
-        snapshots: the rate tables, by name.
     """
-    _attach(connection, lake)
+    path = path_of(lake)
+    _attach(connection, lake, path)
     connection.execute("BEGIN")
     try:
-        changed = {table.name: _update(connection, table, snapshots[table.name]) for table in RATE_TABLES}
-        yield changed[DELIVERY_ROLLUPS_DAILY.name]
+        for book, columns in zip(BOOKS, ("sent_date DATE, file VARCHAR", "digest VARCHAR, rows BIGINT"), strict=True):
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {COPY}.{book} (name VARCHAR, {columns})")
+        yield
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(duckdb.Error):  # there is none any more if committing failed
             connection.execute("ROLLBACK")
         raise
-    if any(changed.values()):
+    if path.with_name(f"{path.name}.wal").exists():  # of now, or of a publication that died
         connection.execute(f"CHECKPOINT {COPY}")
     connection.execute(f"DETACH {COPY}")
 
 
 def path_of(lake: Lake) -> Path:
-    """Return where the file is; another model of the tables has another file."""
-    model = repr([(table.name, table.columns) for table in RATE_TABLES])
-    return lake.folder / _FOLDER / f"{hashlib.blake2b(model.encode(), digest_size=8).hexdigest()}.duckdb"
+    """Return where the file is; another model of tables and views, or another version, has another file."""
+    return lake.folder / _FOLDER / f"{_model()}.duckdb"
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
-    path = path_of(lake)
+@cache
+def _model() -> str:
+    views = [(view, query(view.name, folder="views")) for view in VIEWS]
+    model = repr((__version__, duckdb.__version__, LAKE_TABLES, SNAPSHOT_INFO, views))
+    return hashlib.blake2b(model.encode(), digest_size=8).hexdigest()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, lake: Lake, path: Path) -> None:
+    if not path.exists():  # one of another model is of no use any more
+        forget_copy(lake)
     path.parent.mkdir(exist_ok=True)
     attach = f"ATTACH {literal(str(path))} AS {COPY} (STORAGE_VERSION '{STORAGE_VERSION}')"
     try:
@@ -82,11 +93,41 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
         forget_copy(lake)
         path.parent.mkdir()
         connection.execute(attach)
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {COPY}.{MADE_OF} (table_name VARCHAR, sent_date DATE, file VARCHAR)"
-    )
+
+
+def made_as(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, int | None]]:
+    """Return what the tables and views of the file were made of: digest and rows by name; empty for a new file."""
+    return {name: (digest, rows) for name, digest, rows in rows_of(connection, f"FROM {COPY}.{_MADE_AS}")}
+
+
+def note_made(connection: duckdb.DuckDBPyConnection, name: str, digest: str, rows: int | None = None) -> None:
+    """Note of what a table or view of the file was made."""
+    connection.execute(f"DELETE FROM {COPY}.{_MADE_AS} WHERE name = {literal(name)}")
+    connection.execute(f"INSERT INTO {COPY}.{_MADE_AS} VALUES (?, ?, ?)", [name, digest, rows])
+
+
+def digest_of(text: str) -> str:
+    """Return a short text that stands for a longer one."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def bring_rates_up_to_date(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, Snapshot]) -> set[date]:
+    """Replace what changed in the rate tables of the file; return the days whose daily roll-ups changed.
+
+    Args:
+        connection: where the file is open.
+        snapshots: the rate tables, by name.
+    """
+    known = made_as(connection)
+    changed: dict[str, set[date]] = {}
     for table in RATE_TABLES:
-        create_table(connection, table, catalog=COPY)
+        snapshot = snapshots[table.name]
+        digest = digest_of("\n".join(sorted(file.path.name for file in snapshot.files)))
+        if known.get(table.name, ("",))[0] != digest:
+            create_table(connection, table, catalog=COPY)
+            changed[table.name] = _update(connection, table, snapshot)
+            note_made(connection, table.name, digest)
+    return changed.get(DELIVERY_ROLLUPS_DAILY.name, set())
 
 
 def _update(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot) -> set[date]:
@@ -105,20 +146,18 @@ def _update(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snaps
     connection.execute(f"DELETE FROM {name} WHERE {since}")
     connection.execute(f"INSERT INTO {name} FROM later ORDER BY {key}")
     connection.execute("DROP TABLE later")
-    connection.execute(
-        f"DELETE FROM {COPY}.{MADE_OF} WHERE table_name = {literal(table.name)} AND sent_date IN ({days})"
-    )
+    connection.execute(f"DELETE FROM {COPY}.{_MADE_OF} WHERE name = {literal(table.name)} AND sent_date IN ({days})")
     if files:
         rows = ", ".join(
             f"({literal(table.name)}, DATE {literal(str(file.sent_date))}, {literal(file.path.name)})" for file in files
         )
-        connection.execute(f"INSERT INTO {COPY}.{MADE_OF} VALUES {rows}")
+        connection.execute(f"INSERT INTO {COPY}.{_MADE_OF} VALUES {rows}")
     return changed
 
 
 def _made_of(connection: duckdb.DuckDBPyConnection, table: Table) -> _Days:
     found: _Days = defaultdict(set)
-    select = f"SELECT sent_date, file FROM {COPY}.{MADE_OF} WHERE table_name = {literal(table.name)}"
+    select = f"SELECT sent_date, file FROM {COPY}.{_MADE_OF} WHERE name = {literal(table.name)}"
     for day, file in rows_of(connection, select):
         found[day].add(file)
     return found
