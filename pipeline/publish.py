@@ -29,7 +29,6 @@ from pipeline.published_file import (
     comment_on_ready_made_views,
     comment_on_tables,
     opened_file,
-    select_from_files,
 )
 from pipeline.rate_copy import (
     BOOKS,
@@ -54,7 +53,7 @@ from pipeline.tables import (
     SNAPSHOT_INFO,
     Table,
 )
-from pipeline.warehouse import connect, create_table, rows_of
+from pipeline.warehouse import connect, create_table, relation, rows_of
 
 PUBLISHING: Final = "publish"
 """Name of the lock that whoever writes the published files holds."""
@@ -167,7 +166,7 @@ def _rows_if_made_unique(connection: duckdb.DuckDBPyConnection, table: Table) ->
 
 
 def _detail_select(table: Table, snapshot: Snapshot) -> str:
-    select = select_from_files(table, snapshot.files)
+    select = relation(table, snapshot.files)
     if table is REJECTED_RECORDS:
         # A record that two runs set aside at the same time is one record.
         key = ", ".join(table.key)

@@ -13,10 +13,9 @@ from typing import Any, Final, Literal
 
 import duckdb
 
-from pipeline.lake import DataFile
-from pipeline.tables import PARTITION_KEY, SNAPSHOT_INFO, Table
+from pipeline.tables import SNAPSHOT_INFO, Table
 from pipeline.views import VIEWS
-from pipeline.warehouse import STORAGE_VERSION, create_table, identifier, literal, query, relation
+from pipeline.warehouse import STORAGE_VERSION, create_table, identifier, literal, query
 
 FILE: Final = "published"
 """Name under which the file is attached while it is made."""
@@ -38,22 +37,6 @@ def opened_file(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[N
 def add_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
     """Add a view, in place of one of that name."""
     connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-
-
-def select_from_files(table: Table, data_files: Sequence[DataFile]) -> str:
-    """Return what a view says of files named one by one: a SELECT of all a table's columns.
-
-    The names are lines of one text (Delta takes no folder whose name spans lines): a list of thousands of texts takes
-    twice as long to read, at each publication and for each query.
-    """
-    if not data_files:
-        return relation(table, data_files)
-    names = literal("\n".join(str(file.path) for file in data_files))
-    partitions = f"true, hive_types = {{'{PARTITION_KEY}': DATE}}" if table.is_partitioned else "false"
-    return (
-        f"SELECT {', '.join(table.column_names)} "
-        f"FROM read_parquet(string_split({names}, chr(10)), hive_partitioning = {partitions})"
-    )
 
 
 def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
