@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -92,10 +93,19 @@ def ask(
     rate: float = 0,
     attempts: int = 5,
     timeout_seconds: float = 10,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> Asked:
     """Ask for each batch (one if none is given) with so many workers."""
     todo = list(batches or [batch_of()])
-    asked = Asked([], [Ledger() for _ in todo], gateway_of(clock, concurrency, rate, attempts, timeout_seconds))
+    gateway = Gateway(
+        timeout_seconds=timeout_seconds,
+        max_attempts=attempts,
+        max_concurrency=concurrency,
+        requests_per_second=rate,
+        clock=clock,
+        transport=transport,
+    )
+    asked = Asked([], [Ledger() for _ in todo], gateway)
 
     async def one(gateway: Gateway, number: int, turn: asyncio.Semaphore) -> Reply | CallError:
         async with turn:
@@ -111,16 +121,6 @@ def ask(
 
     asked.outcomes = asyncio.run(everything())
     return asked
-
-
-def gateway_of(clock: Clock | None, concurrency: int, rate: float, attempts: int, timeout_seconds: float) -> Gateway:
-    return Gateway(
-        timeout_seconds=timeout_seconds,
-        max_attempts=attempts,
-        max_concurrency=concurrency,
-        requests_per_second=rate,
-        clock=clock,
-    )
 
 
 @dataclass(frozen=True)
@@ -276,6 +276,17 @@ def test_the_request_is_what_the_vendors_page_says(clock: Clock) -> None:
     assert request.headers["Api-Key"] == KEY
     assert request.headers["Timestamp"] == str(int(clock.now().timestamp()))
     assert request.headers["Sign"] == sign(KEY, SECRET, request.headers["Timestamp"])
+
+
+def test_httpx_s_own_transport_carries_the_same_request(clock: Clock) -> None:
+    with serving(enveloped(status="0")) as (base_url, seen):
+        ask(base_url, clock)
+        ask(base_url, clock, transport=httpx.AsyncHTTPTransport())
+    ours, theirs = seen
+
+    assert theirs.target == ours.target
+    assert theirs.headers["Host"] == base_url.split("/")[2]
+    assert theirs.headers.items() <= ours.headers.items()
 
 
 @pytest.mark.parametrize("app_id", ["a%2Cb", "a b&c=d", "ü/?#", "%"])
