@@ -47,21 +47,21 @@ class Response(Protocol):
         """Headers, found whatever their case."""
 
 
-def judge_response(response: Response, body: bytes, *, sent_at: datetime, observed_at: datetime) -> Envelope:
+def judge_response(response: Response, body: bytes, *, offset_seconds: float | None, observed_at: datetime) -> Envelope:
     """Return the envelope of a good answer.
 
     Args:
         response: status and headers.
         body: the whole body, decoded.
-        sent_at: when the request left, by our clock.
+        offset_seconds: what the platform's clock shows beyond ours, as `clock_offset` read it from this response.
         observed_at: when the answer was there, by our clock.
 
     Raises:
         CallError: of the kind that says what the caller does next.
     """
-    offset = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
     # A date in Retry-After is of the platform's clock, which may be hours from ours.
-    hint = retry_after_seconds(response.headers.get("Retry-After"), now=observed_at + timedelta(seconds=offset or 0))
+    platform_now = observed_at + timedelta(seconds=offset_seconds or 0)
+    hint = retry_after_seconds(response.headers.get("Retry-After"), now=platform_now)
     try:
         envelope = decode_envelope(body)
     except NotTheProtocolError as error:
@@ -72,7 +72,7 @@ def judge_response(response: Response, body: bytes, *, sent_at: datetime, observ
         raise _http_error(response.status_code, hint, what="its body does not say why", body=body)
     verdict = _envelope_error(envelope, response, body, hint)
     if isinstance(verdict, ClockSkewed):
-        verdict.offset_seconds = offset
+        verdict.offset_seconds = offset_seconds
     raise verdict
 
 

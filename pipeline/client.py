@@ -278,9 +278,10 @@ class Gateway:
             ledger.stop(self._clock.tick())
         observed_at = self._clock.now()
         ledger.http_status = response.status_code
-        base.seen_offset_seconds = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
+        offset = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
+        base.seen_offset_seconds = offset
         try:
-            envelope = judge_response(response, body, sent_at=sent_at, observed_at=observed_at)
+            envelope = judge_response(response, body, offset_seconds=offset, observed_at=observed_at)
         except CallError as error:
             _hide(error, (request.headers["Sign"], request.headers["Api-Key"]))
             raise

@@ -40,7 +40,8 @@ class Answer:
 def judge(body: bytes | dict[str, Any], http_status: int = 200, **headers: str) -> Envelope:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return judge_response(Answer(http_status, named), raw, sent_at=NOW, observed_at=NOW)
+    offset = clock_offset(named, sent_at=NOW, observed_at=NOW)
+    return judge_response(Answer(http_status, named), raw, offset_seconds=offset, observed_at=NOW)
 
 
 def error_of(body: bytes | dict[str, Any], http_status: int = 200, **headers: str) -> CallError:
