@@ -117,9 +117,9 @@ class _Body(httpx.AsyncByteStream):
 
 
 def _url_of(request: httpx.Request) -> URL:
-    target = request.extensions.get("target", request.url.raw_path).decode("ascii")
-    url = request.url
-    return URL(f"{url.scheme}://{url.netloc.decode('ascii')}{target}", encoded=True)
+    path, _, query = request.extensions.get("target", request.url.raw_path).decode("ascii").partition("?")
+    authority = request.url.netloc.decode("ascii")
+    return URL.build(scheme=request.url.scheme, authority=authority, path=path, query_string=query, encoded=True)
 
 
 @contextmanager
