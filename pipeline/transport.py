@@ -10,8 +10,7 @@ this one (two cores, loopback): the bound of a run whose platform answers quickl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Final, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -33,6 +32,7 @@ _KINDS: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] = 
     (ValueError, httpx.LocalProtocolError),  # a header with a line break in it
 )
 """aiohttp's errors and httpx's, the first that fits counts."""
+_ERRORS: Final = tuple(ours for ours, _ in _KINDS)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -80,7 +80,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if self._session is None:
             raise httpx.LocalProtocolError("the transport is not open", request=request)
         headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
-        with _in_words_of_httpx(request):
+        try:
             response = await self._session.request(
                 request.method,
                 _url_of(request),
@@ -88,6 +88,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 allow_redirects=False,
                 proxy=self._proxy_of(request.url),
             )
+        except _ERRORS as error:
+            raise _in_words_of_httpx(error, request) from error
         return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response, request))
 
     def _proxy_of(self, url: httpx.URL) -> str | None:
@@ -105,9 +107,11 @@ class _Body(httpx.AsyncByteStream):
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _in_words_of_httpx(self._request):
-            async for chunk in self._response.content.iter_any():
+        try:
+            while chunk := await self._response.content.readany():
                 yield chunk
+        except _ERRORS as error:
+            raise _in_words_of_httpx(error, self._request) from error
 
     async def aclose(self) -> None:
         if self._response.content.is_eof():
@@ -122,10 +126,6 @@ def _url_of(request: httpx.Request) -> URL:
     return URL.build(scheme=request.url.scheme, authority=authority, path=path, query_string=query, encoded=True)
 
 
-@contextmanager
-def _in_words_of_httpx(request: httpx.Request) -> Iterator[None]:
-    try:
-        yield
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        kind = next(theirs for ours, theirs in _KINDS if isinstance(error, ours))
-        raise kind(type(error).__name__, request=request) from error
+def _in_words_of_httpx(error: Exception, request: httpx.Request) -> httpx.TransportError:
+    kind = next(theirs for ours, theirs in _KINDS if isinstance(error, ours))
+    return kind(type(error).__name__, request=request)
