@@ -317,10 +317,11 @@ class Gateway:
     async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
         async with asyncio.timeout(self._timeout):
             response = await self._http.handle_async_request(request)
+            stream = _stream_of(response)
             try:
-                return response, await _bounded_body(response)
+                return response, await _bounded_body(response, stream)
             finally:
-                await response.aclose()
+                await stream.aclose()
 
 
 def _back_off_seconds(attempt: int) -> float:
@@ -337,12 +338,19 @@ def _hide(error: CallError, credentials: tuple[str, ...]) -> None:
     error.args = (error.message,)
 
 
-async def _bounded_body(response: httpx.Response) -> bytes:
+def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:
+    """Return a body as the transport gives it; `aiter_raw` and `aclose` of the response cost as much again."""
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("an asynchronous transport gives an asynchronous body")
+    return response.stream
+
+
+async def _bounded_body(response: httpx.Response, stream: httpx.AsyncByteStream) -> bytes:
     """Read and unpack a body; httpx would unpack the whole of a chunk, a thousand times its size, before we see it."""
     packed = response.headers.get("Content-Encoding", "").strip().lower() in {"gzip", "x-gzip", "deflate"}
     unpack = zlib.decompressobj(zlib.MAX_WBITS | _ANY_HEADER) if packed else None
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in stream:
         try:
             body += unpack.decompress(chunk, MAX_BODY_BYTES + 1 - len(body)) if unpack else chunk
         except zlib.error as error:
