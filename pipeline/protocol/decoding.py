@@ -105,7 +105,7 @@ def _flat(array: bytes) -> bytes | None:
     objects = array.count(b"{")
     if not objects:
         return b"" if array in {b"null", b"[]"} else None
-    if not _OBJECTS.fullmatch(array) or not array.isascii() or b"\\" in array or array.count(b"[") != 1:
+    if not _OBJECTS.fullmatch(array) or not array.isascii() or b"\\" in array or array.rfind(b"[") > 0:
         return None
     is_flat = array.count(b"},{") == objects - 1 or len(BETWEEN_OBJECTS.findall(array)) == objects - 1
     return array if is_flat else None

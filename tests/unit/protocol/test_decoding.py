@@ -65,6 +65,24 @@ def test_an_array_of_another_kind_is_not_the_protocol(array: object) -> None:
         decoded(status="0", array=array)
 
 
+@pytest.mark.parametrize("value", ["", "1", 1, 1.5, None, True, "a, b: c"])
+def test_rows_of_plain_values_are_kept_as_text_to_be_read_many_at_once(value: object) -> None:
+    array = [{"msgId": "1", "status": value}, {"msgId": "2", "status": value}]
+    envelope = decoded(status="0", array=array)
+
+    assert envelope.flat == json.dumps(array).encode()
+    assert list(envelope.rows) == array
+
+
+@pytest.mark.parametrize("value", [[], ["1"], {}, {"a": "1"}, "{", "[", '"', "\\", "ü"])
+def test_rows_that_may_hold_more_than_plain_values_are_decoded(value: object) -> None:
+    array = [{"msgId": "1", "status": value}, {"msgId": "2", "status": value}]
+    envelope = decoded(status="0", array=array)
+
+    assert envelope.flat is None
+    assert list(envelope.rows) == array
+
+
 @pytest.mark.parametrize("status", ["0", 0, " 0 "])
 def test_status_zero_is_success_as_text_or_number(status: object) -> None:
     assert decoded(status=status).status == "0"
