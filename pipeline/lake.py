@@ -35,6 +35,7 @@ from pipeline.locks import Guarded
 from pipeline.parquet_files import write_parquet
 from pipeline.snapshots import (
     DataFile,
+    LogEntry,
     Snapshot,
     add_action,
     arrow_schema,
@@ -59,9 +60,6 @@ __all__ = [
 NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """Folder name of the partition of rows without a date, as Hive, Delta and DuckDB write it."""
 _COMMIT_TRIES: Final = 50
-_SEEN_SECONDS: Final = 3600.0
-"""Time for which a list of files may be used again: far less than entries of a log are kept."""
-_NO_ENTRY: Final = (0, 0)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says of a full disk, a used up quota, a limit of file sizes."""
 _STAGED_SECONDS: Final = 60.0
@@ -72,49 +70,6 @@ _MARK_MARGIN_MS: Final = 60_000
 
 class StaleSnapshotError(LakeError):
     """Another commit did the same work in the meantime; read again and work it out anew."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A snapshot that was read, and how to tell whether it is the newest still.
-
-    Opening a table costs milliseconds, more the longer its log is, and a run asks for each table some ten times.
-    """
-
-    snapshot: Snapshot
-    log: Path
-    stamp: tuple[int, int]
-    read_at: float
-
-    @classmethod
-    def now(cls, snapshot: Snapshot, folder: Path) -> _Seen:
-        """Note the state of the log that a snapshot was read from."""
-        log = folder / "_delta_log"
-        return cls(snapshot, log, _stamp(_entry(log, snapshot.version)), time.monotonic())
-
-    def is_newest(self) -> bool:
-        """Say whether the log has no later entry and the snapshot's own is the same file: no other lake was put back.
-
-        Cleaning the log may remove a later entry, but none younger than days.
-        """
-        return (
-            time.monotonic() - self.read_at < _SEEN_SECONDS
-            and self.stamp != _NO_ENTRY
-            and self.stamp == _stamp(_entry(self.log, self.snapshot.version))
-            and not _entry(self.log, self.snapshot.version + 1).exists()
-        )
-
-
-def _entry(log: Path, version: int) -> Path:
-    return log / f"{version:020}.json"
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        there = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return _NO_ENTRY
-    return there.st_ino, there.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -140,7 +95,10 @@ class Lake:
 
     folder: Path
     mode: int
-    _seen: dict[str, _Seen] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _seen: dict[str, tuple[LogEntry, Snapshot]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _handles: dict[str, tuple[LogEntry, DeltaTable]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def open(cls, folder: Path, *, mode: int, recorded: Mapping[str, str]) -> Lake:
@@ -184,11 +142,11 @@ class Lake:
             LakeError: the table can't be read.
         """
         seen = self._seen.get(table.name)
-        if seen and seen.is_newest():
-            return seen.snapshot
+        if seen and seen[0].is_newest():
+            return seen[1]
         with self._readable(table) as folder:
             snapshot = snapshot_of(table, DeltaTable(folder), folder)
-            self._seen[table.name] = _Seen.now(snapshot, folder)
+            self._seen[table.name] = LogEntry.now(folder, snapshot.version), snapshot
         return snapshot
 
     @contextmanager
@@ -263,9 +221,18 @@ class Lake:
     def append(self, table: Table, files: Sequence[DataFile]) -> None:
         """Add files to a table, whatever else was committed in the meantime."""
         if files:
-            with self._readable(table) as folder:
-                handle = DeltaTable(folder)  # without a list of its files: an append needs none
-            self._commit(_Change(table, tuple(files)), handle)
+            self._commit(_Change(table, tuple(files)), self._newest(table))
+
+    def _newest(self, table: Table) -> DeltaTable:
+        """Return a handle of a table as of now, for appends alone: to bring one up to date costs less than opening."""
+        with self._readable(table) as folder:
+            entry, handle = self._handles.get(table.name, (None, None))
+            if entry and handle and entry.stands():
+                handle.update_incremental()
+            else:
+                handle = DeltaTable(folder)
+            self._handles[table.name] = LogEntry.now(folder, handle.version()), handle
+        return handle
 
     def commit(
         self,

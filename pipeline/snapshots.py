@@ -24,6 +24,9 @@ from deltalake.transaction import AddAction, RemoveAction
 from pipeline.tables import PARTITION_KEY, SqlType, Table
 
 _MARK_BITS: Final = 2**63 - 1
+_KEPT_SECONDS: Final = 3600.0
+"""Time for which what was read of a log may be used again: far less than entries of a log are kept."""
+_NO_ENTRY: Final = (0, 0)
 _STANDS_FOR: Final = re.compile(r"-for-([0-9a-f]{16})\.parquet$")
 _ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
     "VARCHAR": pa.string(),
@@ -103,6 +106,49 @@ class Snapshot:
         """Return the version of an application transaction, None where there was none."""
         version = self.handle.transaction_version(name)
         return None if version is None else int(version)
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """An entry of a table's log, and how to tell whether what was read up to it may be used again.
+
+    Opening a table costs milliseconds, more the longer its log is, and a run asks for each table some ten times.
+    """
+
+    log: Path
+    version: int
+    stamp: tuple[int, int]
+    read_at: float
+
+    @classmethod
+    def now(cls, folder: Path, version: int) -> LogEntry:
+        """Note the entry of a version that was just read in a table's folder."""
+        log = folder / "_delta_log"
+        return cls(log, version, _stamp(_entry(log, version)), time.monotonic())
+
+    def stands(self) -> bool:
+        """Say whether the entry is the same file still: no other lake was put back in place of this one."""
+        is_recent = time.monotonic() - self.read_at < _KEPT_SECONDS
+        return is_recent and self.stamp != _NO_ENTRY and self.stamp == _stamp(_entry(self.log, self.version))
+
+    def is_newest(self) -> bool:
+        """Say whether it stands, and none came after it.
+
+        Cleaning the log may remove a later entry, but none younger than days.
+        """
+        return self.stands() and not _entry(self.log, self.version + 1).exists()
+
+
+def _entry(log: Path, version: int) -> Path:
+    return log / f"{version:020}.json"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        there = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _NO_ENTRY
+    return there.st_ino, there.st_mtime_ns
 
 
 def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:

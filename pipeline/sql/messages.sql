@@ -4,7 +4,7 @@
 -- Most messages have one answer. Only of the others the answers are ranked: a row as state of an aggregate costs ten
 -- times as much as its key. Two messages that share a hash are ranked, too, which changes nothing.
 -- Parameters: now, unknown_after_seconds.
-WITH ranked AS (
+WITH ranked AS NOT MATERIALIZED (
   SELECT
     *,
     hash(app_id, msg_id) AS key,

@@ -79,6 +79,24 @@ def test_an_older_lake_that_is_put_back_is_seen(derived: Lake) -> None:
     assert derived.snapshot(SENT_MESSAGES).days() == [DAY, NEXT_DAY]
 
 
+def test_what_is_appended_goes_behind_what_others_committed(derived: Lake) -> None:
+    other = Lake(derived.folder, derived.mode)
+    for number, writer in enumerate((derived, other, derived, other, other, derived)):
+        store_sent(writer, [Sent(str(200 + number), NOW)])
+    assert derived.snapshot(SENT_MESSAGES).rows == 12 + 6
+
+
+def test_what_is_appended_goes_to_an_older_lake_that_is_put_back(derived: Lake) -> None:
+    kept = derived.folder.with_name("kept")
+    shutil.copytree(derived.folder, kept)
+    for number in range(3):
+        store_sent(derived, [Sent(str(200 + number), NOW)])
+    shutil.rmtree(derived.folder)
+    kept.rename(derived.folder)
+    store_sent(derived, [Sent("300", NOW)])
+    assert Lake(derived.folder, derived.mode).snapshot(SENT_MESSAGES).rows == 12 + 1
+
+
 def test_of_two_that_hold_the_same_snapshot_one_replaces_a_partition(derived: Lake) -> None:
     """A handle that moved on with the first commit would let the second undo it."""
     one, two = derived.snapshot(MESSAGES), derived.snapshot(MESSAGES)
