@@ -14,11 +14,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import duckdb
+import pyarrow as pa
 import pyarrow.compute
 
 from pipeline.lake import Lake, Snapshot
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
-from pipeline.protocol.batching import Batch, batches_of
+from pipeline.protocol.batching import Batch, batches_of_column
 from pipeline.settings import Settings
 from pipeline.snapshots import is_derived, rows_in
 from pipeline.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
@@ -121,20 +122,25 @@ def _batches_of_day(
     apps: Collection[str],
 ) -> Iterator[list[Batch]]:
     """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
-    waiting: dict[str, list[str]] = {}
+    waiting: dict[str, pa.StringArray] = {}
     for chunk in connection.sql(query("due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
         for app_id in _pc.unique(chunk["app_id"]).to_pylist():
             if not apps or app_id in apps:
                 msg_ids = chunk["msg_id"].filter(_pc.equal(chunk["app_id"], app_id))
-                waiting.setdefault(app_id, []).extend(msg_ids.to_numpy(zero_copy_only=False).tolist())
+                before = [waiting[app_id]] if app_id in waiting else []
+                waiting[app_id] = pa.concat_arrays([*before, msg_ids])
         yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=True)]
     yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=False)]
 
 
-def _cut(waiting: dict[str, list[str]], app_id: str, day: date, settings: Settings, *, keep_short: bool) -> list[Batch]:
+def _cut(
+    waiting: dict[str, pa.StringArray], app_id: str, day: date, settings: Settings, *, keep_short: bool
+) -> list[Batch]:
     path_bytes = len(urlsplit(settings.api_base_url).path) + len("/getReport?")
+    size = settings.batch_size
     batches = list(
-        batches_of(waiting[app_id], app_id=app_id, sent_date=day, batch_size=settings.batch_size, path_bytes=path_bytes)
+        batches_of_column(waiting[app_id], app_id=app_id, sent_date=day, batch_size=size, path_bytes=path_bytes)
     )
-    waiting[app_id] = list(batches.pop().msg_ids) if keep_short and batches else []
+    kept = batches.pop().msg_ids if keep_short and batches else ()
+    waiting[app_id] = pa.array(list(kept), pa.string())
     return batches

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
@@ -162,7 +162,7 @@ class _App:
     probing: asyncio.Lock = field(default_factory=asyncio.Lock)
     suspects: list[tuple[Batch, datetime]] = field(default_factory=list)
     deferred: list[Batch] = field(default_factory=list)
-    refusal: dict[tuple[str, ...], str] = field(default_factory=dict)
+    refusal: dict[Sequence[str], str] = field(default_factory=dict)
 
 
 class _Follower:

@@ -16,6 +16,7 @@ import pyarrow.compute
 import pyarrow.json as pj
 
 from pipeline.iso_times import INSTANT, instants_of
+from pipeline.protocol.batching import joined, split_texts
 from pipeline.protocol.reports import Answer
 from pipeline.protocol.status import ROW_STATUSES, ReportStatus
 
@@ -110,7 +111,7 @@ def _reports(answers: Sequence[Answer], rows: _Rows) -> tuple[pa.Table, list[boo
     that can be read or none, and if the tallies that the platform gave agree.
     """
     count = len(answers)
-    asked = pa.array([msg_id for answer in answers for msg_id in answer.asked], pa.string())
+    asked: Any = split_texts([joined(answer.asked) for answer in answers]).flatten()
     asked_by = np.repeat(np.arange(count), [len(answer.asked) for answer in answers])
     answered_by = np.repeat(np.arange(count), rows.counts)
     msg_ids: Any = rows.table["msgId"].combine_chunks()
