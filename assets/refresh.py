@@ -30,6 +30,7 @@ from pipeline.publish import PUBLISHING, Publication, publish
 from pipeline.settings import Settings
 from pipeline.status import shown, status_of
 from pipeline.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.warehouse import database_kept
 
 RECENT_DAYS: Final = 3
 """Days before today that a run covers by default: as long as SMS_UNKNOWN_AFTER_HOURS waits by default."""
@@ -46,9 +47,10 @@ def refresh(settings: Settings, *, first: date | None = None, last: date | None 
     with _progress() as on_progress:
         workspace = Workspace(lambda: settings, on_progress=on_progress)
         lake = workspace.lake()
-        first, last = _range(settings, lake, first, last)
-        click.echo(f"days {first} to {last} ({settings.timezone.key})")
-        result = _execute(settings, workspace, first, last, force=force)
+        with lake.scratch() as scratch, database_kept(scratch):
+            first, last = _range(settings, lake, first, last)
+            click.echo(f"days {first} to {last} ({settings.timezone.key})")
+            result = _execute(settings, workspace, first, last, force=force)
     _say(result)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,36 +28,103 @@ from pipeline.tables import PARTITION_KEY, Table
 STORAGE_VERSION: Final = "v1.0.0"
 """DuckDB's storage format, the oldest that has all we need: older tools open the files too."""
 _COUNTED_SHARE: Final = 0.8
+_WORK: Final = "work"
+"""Name of the database that a connection is to."""
 Scalar = str | int | float | bool | datetime | None
+
+
+class _Kept:
+    """A database that outlives its connections: to open one takes 15 ms, and a run needs fifteen."""
+
+    def __init__(self, scratch: Path) -> None:
+        """Keep none yet; `scratch` is a folder of this process alone."""
+        self._folders = (scratch / str(number) for number in count())
+        self._limit = ""
+        self._users = 0
+        self._database: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def connected(self, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a new connection to it; the last one to go takes all tables with it."""
+        if self._database is None or self._limit != memory_limit:
+            self.close()
+            folder = next(self._folders)
+            folder.mkdir()
+            self._database, self._limit = _opened(memory_limit, folder), memory_limit
+        connection = self._database.cursor()
+        self._users += 1
+        try:
+            yield connection
+            if self._users == 1:
+                _drop_tables(connection)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._users -= 1
+            connection.close()
+
+    def close(self) -> None:
+        """Give it up; the next connection is to another one."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+_kept: _Kept | None = None
+
+
+@contextmanager
+def database_kept(scratch: Path) -> Iterator[None]:
+    """Let all that `connect` in the block share one database, in a folder of this process alone.
+
+    Temporary tables and views are a connection's own; other tables go when no connection is left. After an error the
+    database is given up, with whatever was attached to it.
+    """
+    global _kept  # noqa: PLW0603 - the use cases that connect know nothing of each other
+    before, _kept = _kept, _Kept(scratch)
+    try:
+        yield
+    finally:
+        _kept.close()
+        _kept = before
 
 
 @contextmanager
 def connect(*, memory_limit: str, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database of this process alone, in a file of `scratch`, and close it; its zone is UTC.
+    """Connect to a database of this process alone, in a file of `scratch` or the one that is kept; its zone is UTC.
 
     Args:
-        memory_limit: what DuckDB may take; beyond it tables and joins go to `scratch`.
+        memory_limit: what DuckDB may take; beyond it tables and joins go to its folder.
         scratch: folder of this process alone.
     """
-    connection = duckdb.connect(
-        scratch / "work.duckdb",
+    database = _kept.connected(memory_limit) if _kept else _opened(memory_limit, scratch)
+    with database as connection:  # DuckDB's own, too, closes when it is left
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def _opened(memory_limit: str, folder: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
+        folder / f"{_WORK}.duckdb",
         config={
             "memory_limit": _counted_part(memory_limit),
-            "temp_directory": str(scratch / "spill"),
+            "temp_directory": str(folder / "spill"),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
         },
     )
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
-    finally:
-        connection.close()
+
+
+def _drop_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    tables = f"SELECT table_name FROM duckdb_tables() WHERE database_name = '{_WORK}' AND NOT temporary"
+    for (name,) in rows_of(connection, tables):
+        connection.execute(f"DROP TABLE {_WORK}.{identifier(name)}")
 
 
 def _counted_part(memory_limit: str) -> str:
-    """Return the limit for what DuckDB counts; of what it does not, `COPY`'s buffers are the most."""
+    """Return the limit for what DuckDB counts; what it does not is mostly the batches that a file is written from."""
     number = memory_limit.rstrip(string.ascii_letters + " ")
     return f"{float(number) * _COUNTED_SHARE:.3f}{memory_limit.removeprefix(number).strip()}"
 
