@@ -9,7 +9,7 @@ PEERS := .venv-peers
 # To measure a part: make bench MESSAGES=20000,200000 LATENCY=0,50 ROUNDS=1 CONTENDERS=pipeline,floor
 BENCH = $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(LATENCY),--latency $(LATENCY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
   $(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(HUGE),--huge) \
-  $(if $(MESSAGES)$(LATENCY)$(ROUNDS)$(CONTENDERS),,--write)
+  $(if $(MESSAGES)$(LATENCY)$(CONTENDERS),,--write)
 # Of the Dagster UI: make dev PORT=3001
 PORT ?= 3000
 # Three at a time on two cores: many tests wait for sockets and other processes.

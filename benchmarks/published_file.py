@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -23,7 +24,7 @@ from pipeline.lake import Lake
 from pipeline.publish import publish
 from pipeline.settings import Settings, given_settings
 from pipeline.tables import MESSAGES
-from pipeline.warehouse import connect, write_partition
+from pipeline.warehouse import Scalar, connect, write_partition
 
 TRIES = 5
 QUERIES = {
@@ -80,7 +81,8 @@ def measure(folder: Path, messages: int, days: int) -> Iterator[tuple[str, float
     again = [timed(lambda: publish(lake=lake, settings=settings, now=now)) for _ in range(TRIES)]
     yield "publication again", statistics.median(again)
     for what, query in QUERIES.items():
-        yield what, statistics.median(timed(lambda query=query: ask(settings.duckdb, query)) for _ in range(TRIES))
+        asked = partial(ask, settings.duckdb, query)
+        yield what, statistics.median(timed(asked) for _ in range(TRIES))
 
 
 def make_messages(lake: Lake, settings: Settings, dates: list[date], rows: int) -> None:
@@ -88,7 +90,7 @@ def make_messages(lake: Lake, settings: Settings, dates: list[date], rows: int) 
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         files = []
         for number, day in enumerate(dates):
-            values = {"first": number * rows, "rows": rows, "midnight": f"{day} 00:00:00+00"}
+            values: dict[str, Scalar] = {"first": number * rows, "rows": rows, "midnight": f"{day} 00:00:00+00"}
             files.append(write_partition(connection, lake, MESSAGES, select=MADE_UP, day=day, parameters=values))
         lake.append(MESSAGES, [file for file in files if file])
 

@@ -29,5 +29,5 @@ def bench_reading(part: Measure, sent_log: Path, settings: Settings) -> None:
 def bench_reading_floor(floor: Measure, sent_log: Path) -> None:
     with duckdb.connect(config={"memory_limit": "400MB"}) as connection:
         select = f"FROM read_json('{sent_log}', format = 'newline_delimited', columns = {LOG})"
-        rows = floor("log reading", "DuckDB's read_json", lambda: connection.execute(select).to_arrow_table().num_rows)
+        rows = floor("log reading", "DuckDB's read_json", lambda: connection.sql(select).to_arrow_table().num_rows)
     assert rows == MESSAGES
