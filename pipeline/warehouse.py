@@ -113,6 +113,7 @@ def _opened(memory_limit: str, folder: Path) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
+            "enable_external_file_cache": "false",  # the system has one, which yields to whoever needs memory
         },
     )
 

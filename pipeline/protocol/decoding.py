@@ -13,10 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-BETWEEN_OBJECTS: Final = re.compile(rb"\}\s*,\s*\{")
-"""Between two elements of an array of objects, or inside a text with braces."""
 _OBJECTS: Final = re.compile(rb"\[\s*\{.*\}\s*\]", re.DOTALL)
-"""First and last element are objects: pyarrow's reader of JSON dies of a text that begins with `null`."""
+"""First and last element are objects."""
 _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'{}[],"\\'))
 """Taken away, two objects of a list have only `},{` between them; before any other object, or with a value between
 two, there is something else."""
