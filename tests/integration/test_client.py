@@ -193,8 +193,8 @@ def test_what_may_pass_is_asked_again_until_there_is_an_answer(fault: str, simul
 
 
 def test_each_attempt_is_signed_anew(simulator: Simulate, clock: Clock) -> None:
-    """The simulator takes a timestamp for a second, so that one used twice would be refused with -16."""
-    server = simulator(faults=struck(*["-18"] * 4), window_seconds=1)
+    """The simulator takes a timestamp for two seconds, so that one used again and again would be refused with -16."""
+    server = simulator(faults=struck(*["-18"] * 4), window_seconds=2)
     asked = ask(server.base_url, clock)
 
     assert asked.requests == 5
