@@ -82,12 +82,19 @@ def audit(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> Iterator[dg.AssetCheckResult]:
     """Audit what the run left: one step, as a step costs more than most audits."""
-    with library_logged_to(context.log), readable_failures():
-        lake, settings, now = workspace.lake(), workspace.settings, utc_now()
-        with opened_scene(_days_of_run(context, settings), lake=lake, settings=settings, now=now) as scene:
-            for spec in AUDIT_SPECS:
-                if spec.key in context.selected_asset_check_keys:
-                    yield _result(spec, AUDITS[spec.name](scene))
+    results: list[dg.AssetCheckResult] = []
+    try:
+        with library_logged_to(context.log), readable_failures():
+            lake, settings, now = workspace.lake(), workspace.settings, utc_now()
+            with opened_scene(_days_of_run(context, settings), lake=lake, settings=settings, now=now) as scene:
+                for spec in AUDIT_SPECS:
+                    if spec.key in context.selected_asset_check_keys:
+                        results.append(_result(spec, AUDITS[spec.name](scene)))  # noqa: PERF401 - kept if a later fails
+    except Exception:
+        yield from results
+        raise
+    # Not while the scene is open: a signal that comes while Dagster has the result would leave it open for good.
+    yield from results
 
 
 @dg.multi_asset_check(specs=[COMPLETE])

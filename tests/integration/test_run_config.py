@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets import checks
 from assets.definitions import JOB, build_definitions
 from assets.resources import Workspace
 from assets.schedules import RANGE_END, RANGE_START
+from pipeline.audits import AUDITS, Finding, opened_scene
+from pipeline.audits.scene import Scene
+from pipeline.errors import LakeError
 from pipeline.settings import given_settings
 from pipeline.simulator.sample_logs import write_sent_logs
 from pipeline.simulator.server import SimulatorOptions, running
@@ -65,3 +70,50 @@ def test_a_cap_on_calls_a_list_of_apps_and_force_are_run_config_and_old_days_are
     assert [line for line in found["said"] if line.startswith("10 messages that are due were left")]
     found = run(TODAY)
     assert (found["calls"], found["left_to_next_run"]) == (1, 0)
+
+
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Return what Dagster is told of checks: the name, and whether an audit's tables were open at that moment."""
+    found: list[tuple[str, bool]] = []
+    is_open: list[bool] = []
+    opened, handle = opened_scene, dg.DagsterInstance.handle_new_event
+
+    @contextmanager
+    def watched(*args: Any, **more: Any) -> Iterator[Scene]:
+        is_open.append(True)
+        try:
+            with opened(*args, **more) as scene:
+                yield scene
+        finally:
+            is_open.pop()
+
+    def noting(instance: dg.DagsterInstance, event: dg.EventLogEntry, **more: Any) -> None:
+        told = event.dagster_event
+        if told and told.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            found.append((told.asset_check_evaluation_data.check_name, bool(is_open)))
+        handle(instance, event, **more)
+
+    monkeypatch.setattr(checks, "opened_scene", watched)
+    monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", noting)
+    return found
+
+
+def test_no_table_is_open_while_dagster_has_the_finding_of_an_audit(
+    run: Run, evaluated: list[tuple[str, bool]]
+) -> None:
+    """A signal that comes then would leave it open for good, and DuckDB complain at the end of the process."""
+    run(TODAY)
+    assert evaluated == [(name, False) for name in (*AUDITS, checks.COMPLETE.name)]
+
+
+def test_an_audit_that_fails_takes_no_finding_of_another_with_it(
+    run: Run, evaluated: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> Finding:
+        raise LakeError("the lake has gone")
+
+    monkeypatch.setattr(checks, "AUDITS", dict(AUDITS) | {"each_message_once": fail})
+    with pytest.raises(dg.Failure, match="the lake has gone"):
+        run(TODAY)
+    assert [name for name, _ in evaluated] == ["rejected_share", "answers_reconcile", "nothing_overdue"]
