@@ -1,0 +1,38 @@
+"""The end of the process of `sms-delivery`: quick, but with its status and all that was said."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.settings import environment_with
+
+RUN = """
+import atexit, sys
+import assets.script
+def main():
+    atexit.register(print, "taken apart")
+    sys.stdout.write("unflushed")
+    {end}
+assets.script.main = main
+assets.script.run_command()
+"""
+
+
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_the_process_ends_at_once_with_its_status_and_what_was_said(status: int) -> None:
+    ended = _run(f"sys.exit({status})")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (status, "unflushed", "")
+
+
+def test_an_error_that_no_command_expects_ends_as_python_ends_it() -> None:
+    ended = _run("raise LookupError('a bug')")
+    assert ended.returncode == 1
+    assert ended.stdout == "unflushedtaken apart\n"
+    assert ended.stderr.endswith("LookupError: a bug\n")
+
+
+def _run(end: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RUN.format(end=end)]
+    buffered = environment_with({"PYTHONUNBUFFERED": ""})
+    return subprocess.run(command, env=buffered, capture_output=True, text=True, check=False)
