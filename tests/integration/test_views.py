@@ -164,7 +164,7 @@ def _answers(chance: random.Random, sent: list[Sent], zone: ZoneInfo) -> list[tu
     answered += [each for each in crowd if chance.random() < share[each.sent_at]]
     found = [(_answer(chance, each, order), day_of(each.sent_at, zone)) for order, each in enumerate(answered)]
     if chance.random() < 0.2:
-        stray = Sent("404", datetime(2026, 1, 1, tzinfo=UTC))
+        stray = Sent("no message", datetime(2026, 1, 1, tzinfo=UTC))
         found.append((_answer(chance, stray, len(found)), date(2026, 1, 1)))
     return found
 
