@@ -18,7 +18,7 @@ import duckdb
 from pipeline.counted import counted_days
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.settings import Settings
-from pipeline.snapshots import mark_of
+from pipeline.snapshots import mark_of, rows_in
 from pipeline.tables import (
     DELIVERY_REPORTS,
     MESSAGES,
@@ -173,9 +173,8 @@ class _Deriving:
             return False
         if not self.anew and target.transaction(transaction) == state and not self._has_new_verdicts(present):
             return False
-        show_files(self.connection, SENT_MESSAGES, sent.of([day]))
-        show_files(self.connection, DELIVERY_REPORTS, reports.of([day]))
-        return bool(self._commit(target, [self._replace(MESSAGES, day, transaction, state, present)]))
+        new = self._judged(day, sent.of([day]), reports.of([day]))
+        return bool(self._commit(target, [self._change(MESSAGES, transaction, state, new, present)]))
 
     def rates(self, table: Table, days: Sequence[date]) -> set[date]:
         """Replace partitions of a rate table; return the days of which a row changed."""
@@ -190,8 +189,24 @@ class _Deriving:
             if not self.anew and target.transaction(transaction) == state and self._is_mature(table, present):
                 continue
             show_files(self.connection, MESSAGES, inputs)
-            changes.append(self._replace(table, day, transaction, state, present))
+            new = self._written(table, day, selects_of(table))
+            changes.append(self._change(table, transaction, state, new, present))
         return self._commit(target, changes)
+
+    def _judged(self, day: date, sent: Sequence[DataFile], reports: Sequence[DataFile]) -> DataFile | None:
+        """Write a partition of `messages`: each answer taken for its message's only one, as long as that holds.
+
+        Two answers of a message would be two rows of it, and a message without one is a row, too: there are as many
+        rows as messages only where no message has two answers.
+        """
+        show_files(self.connection, SENT_MESSAGES, sent)
+        show_files(self.connection, DELIVERY_REPORTS, reports)
+        if rows_in(reports) <= rows_in(sent):
+            new = self._written(MESSAGES, day, selects_of(MESSAGES, states="states_of_single_answers"))
+            if new is None or new.rows == rows_in(sent):
+                return new
+            _discard([new])
+        return self._written(MESSAGES, day, selects_of(MESSAGES))
 
     def _has_new_verdicts(self, present: Sequence[DataFile]) -> bool:
         """Say whether time alone has made a message `unknown` since the partition was derived."""
@@ -203,12 +218,18 @@ class _Deriving:
         show_files(self.connection, table, present)
         return not rows_of(self.connection, f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1")
 
-    def _replace(self, table: Table, day: date, transaction: str, inputs: int, present: Sequence[DataFile]) -> _Change:
-        select, *more = selects_of(table)
-        used: dict[str, Scalar] = {name: value for name, value in self.parameters.items() if f"${name}" in select}
-        if more:
-            select, used = self._gathered([select, *more], used), {}
-        new = write_partition(self.connection, self.lake, table, select=select, day=day, parameters=used)
+    def _written(self, table: Table, day: date, selects: Sequence[str]) -> DataFile | None:
+        """Write what queries give as a new file; None where that is no row."""
+        select, *others = selects
+        used = {name: value for name, value in self.parameters.items() if f"${name}" in select}
+        if others:
+            select, used = self._gathered(selects, used), {}
+        return write_partition(self.connection, self.lake, table, select=select, day=day, parameters=used)
+
+    def _change(
+        self, table: Table, transaction: str, inputs: int, new: DataFile | None, present: Sequence[DataFile]
+    ) -> _Change:
+        """Put a new file in place of the present ones, unless it holds the same rows."""
         add = (new,) if new else ()
         if same_rows(self.connection, table, add, present):
             _discard(add)
@@ -242,9 +263,15 @@ class _Deriving:
         return {file.sent_date for c in noted for file in (*c.add, *c.remove) if file.sent_date}
 
 
-def selects_of(table: Table) -> list[str]:
-    """Return the queries that make a table's partition together: of a roll-up one for each dimension."""
+def selects_of(table: Table, *, states: str = "states_of_answers") -> list[str]:
+    """Return the queries that make a table's partition together: of a roll-up one for each dimension.
+
+    Args:
+        table: `messages` or a rate table.
+        states: query of `sql/` by which answers become states.
+    """
     select = query(table.name)
+    select = select.replace("/* states */", query(states))
     for name in ("messages_by_hour", "rate_measures"):
         select = select.replace(f"/* {name} */", query(name))
     if "/* dimension */" not in select:

@@ -1,55 +1,15 @@
 -- Grain: one row a sent message of one partition, in its state as of $now.
 -- A final state is never undone: among delivered and failed the first seen stands, both beat invalid_id, all three
 -- beat the rest. Of non-final answers the latest counts; silence beyond $unknown_after_seconds makes it unknown.
--- Most messages have one answer. Only of the others the answers are ranked: a row as state of an aggregate costs ten
--- times as much as its key. Two messages that share a hash are ranked, too, which changes nothing.
--- `ranked` is read twice rather than kept: kept it is 140 MB for a million answers.
 -- Parameters: now, unknown_after_seconds.
-WITH ranked AS NOT MATERIALIZED (
+WITH answers AS NOT MATERIALIZED (
   SELECT
     *,
-    hash(app_id, msg_id) AS key,
     CASE WHEN status IN ('delivered', 'failed') THEN 0 WHEN status = 'invalid_id' THEN 1 ELSE 2 END AS class
   FROM delivery_reports
 ),
-several AS (
-  SELECT hash(app_id, msg_id) AS key
-  FROM delivery_reports
-  GROUP BY key
-  HAVING count(*) > 1
-),
 states AS (
-  SELECT
-    app_id,
-    msg_id,
-    class,
-    status,
-    receive_time,
-    number,
-    country,
-    1 AS poll_count,
-    observed_at AS first_polled_at,
-    observed_at AS last_polled_at
-  FROM ranked
-  ANTI JOIN several USING (key)
-  UNION ALL
-  SELECT
-    app_id,
-    msg_id,
-    min(class) AS class,
-    unnest(arg_min(
-      {'status': status, 'receive_time': receive_time},
-      -- Within the best class: the first answer if it is final, else the latest.
-      {'class': class, 'age': CASE WHEN class < 2 THEN 1 ELSE -1 END * epoch_us(observed_at), 'call': call_id}
-    )),
-    arg_max(number, observed_at) FILTER (WHERE number IS NOT NULL) AS number,
-    arg_max(country, observed_at) FILTER (WHERE country IS NOT NULL) AS country,
-    count(*) AS poll_count,
-    min(observed_at) AS first_polled_at,
-    max(observed_at) AS last_polled_at
-  FROM ranked
-  SEMI JOIN several USING (key)
-  GROUP BY app_id, msg_id
+  /* states */
 ),
 judged AS (
   SELECT

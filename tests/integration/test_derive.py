@@ -175,6 +175,18 @@ def assert_buckets(
         assert got["sent"] == sum(got[name] for name in MEASURES[1:8]), (table, key)
 
 
+def test_a_message_with_two_answers_among_many_without_is_one_row() -> None:
+    sent = [Sent(str(number), NOW - timedelta(hours=3)) for number in range(10)]
+    said = [Said("1", "sending", NOW - timedelta(hours=2)), Said("1", "delivered", NOW - timedelta(hours=1))]
+    with small_lake() as (lake, chosen):
+        days = fill(lake, (sent, said), chosen.timezone)
+        with published(lake, chosen, days) as connection:
+            rows = connection.execute("SELECT msg_id, delivery_status, poll_count FROM messages WHERE poll_count > 0")
+            assert rows.fetchall() == [("1", "delivered", 2)]
+            assert connection.execute("SELECT count(*) FROM messages").fetchall() == [(10,)]
+        assert len(list(chosen.lake.glob("messages/**/*.parquet"))) == 1
+
+
 def test_a_final_state_is_not_undone_by_a_later_answer() -> None:
     sent = Sent("1", NOW - timedelta(hours=3))
     story = [("sending", 1), ("delivered", 2), ("failed", 3), ("sending", 4), ("not_found", 5)]

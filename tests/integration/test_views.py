@@ -209,7 +209,8 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
         for name in SHOWN:
             connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
         for table in (MESSAGES, RATE_PUBLICATIONS):
-            connection.execute(f"PREPARE {table.name}_0 AS INSERT INTO {table.name} BY NAME {query(table.name)}")
+            (select,) = selects_of(table)
+            connection.execute(f"PREPARE {table.name}_0 AS INSERT INTO {table.name} BY NAME {select}")
         connection.execute("CREATE SCHEMA one_day")
         connection.execute("CREATE TABLE one_day.today (sent_date DATE)")
         connection.execute(
