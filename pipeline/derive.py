@@ -189,7 +189,7 @@ class _Deriving:
             if not self.anew and target.transaction(transaction) == state and self._is_mature(table, present):
                 continue
             show_files(self.connection, MESSAGES, inputs)
-            new = self._written(table, day, selects_of(table))
+            new = self._counted(table, day)
             changes.append(self._change(table, transaction, state, new, present))
         return self._commit(target, changes)
 
@@ -208,6 +208,16 @@ class _Deriving:
             _discard([new])
         return self._written(MESSAGES, day, selects_of(MESSAGES))
 
+    def _counted(self, table: Table, day: date) -> DataFile | None:
+        """Write a partition of a rate table from the messages shown."""
+        if "sent_hour" not in table.column_names:
+            return self._written(table, day, selects_of(table))
+        shifts = rows_of(self.connection, query("hour_shifts"), {"zone": self.parameters["zone"]})
+        if len(shifts) != 1:
+            return self._written(table, day, selects_of(table))
+        select = selects_of(table, hours="messages_by_shifted_hour")
+        return self._written(table, day, select, {"shift": shifts[0][0]})
+
     def _has_new_verdicts(self, present: Sequence[DataFile]) -> bool:
         """Say whether time alone has made a message `unknown` since the partition was derived."""
         show_files(self.connection, MESSAGES, present)
@@ -218,10 +228,13 @@ class _Deriving:
         show_files(self.connection, table, present)
         return not rows_of(self.connection, f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1")
 
-    def _written(self, table: Table, day: date, selects: Sequence[str]) -> DataFile | None:
-        """Write what queries give as a new file; None where that is no row."""
+    def _written(
+        self, table: Table, day: date, selects: Sequence[str], more: Mapping[str, Scalar] | None = None
+    ) -> DataFile | None:
+        """Write what queries with these and `more` parameters give as a new file; None where that is no row."""
+        parameters = {**self.parameters, **(more or {})}
         select, *others = selects
-        used = {name: value for name, value in self.parameters.items() if f"${name}" in select}
+        used = {name: value for name, value in parameters.items() if f"${name}" in select}
         if others:
             select, used = self._gathered(selects, used), {}
         return write_partition(self.connection, self.lake, table, select=select, day=day, parameters=used)
@@ -263,17 +276,17 @@ class _Deriving:
         return {file.sent_date for c in noted for file in (*c.add, *c.remove) if file.sent_date}
 
 
-def selects_of(table: Table, *, states: str = "states_of_answers") -> list[str]:
+def selects_of(table: Table, *, states: str = "states_of_answers", hours: str = "messages_by_hour") -> list[str]:
     """Return the queries that make a table's partition together: of a roll-up one for each dimension.
 
     Args:
         table: `messages` or a rate table.
         states: query of `sql/` by which answers become states.
+        hours: query of `sql/` that gives messages their local hour.
     """
     select = query(table.name)
-    select = select.replace("/* states */", query(states))
-    for name in ("messages_by_hour", "rate_measures"):
-        select = select.replace(f"/* {name} */", query(name))
+    for part, name in {"states": states, "messages_by_hour": hours, "rate_measures": "rate_measures"}.items():
+        select = select.replace(f"/* {part} */", query(name))
     if "/* dimension */" not in select:
         return [select]
     return [

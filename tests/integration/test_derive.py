@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -173,6 +173,28 @@ def assert_buckets(
         want = expected_bucket(members[key], now=NOW, unknown_after=unknown_after)
         assert got == pytest.approx(want), (table, key)
         assert got["sent"] == sum(got[name] for name in MEASURES[1:8]), (table, key)
+
+
+@pytest.mark.parametrize(
+    ("zone_name", "change"),
+    [
+        ("Europe/Berlin", "2026-10-25T01:00"),  # a day of 25 hours
+        ("Australia/Lord_Howe", "2026-04-04T15:00"),  # of 24 and a half
+        ("Australia/Lord_Howe", "2026-10-03T15:30"),  # of 23 and a half
+        ("Asia/Kathmandu", "2026-05-03T00:00"),
+        ("America/St_Johns", "2026-03-08T05:30"),
+        ("Asia/Pyongyang", "2015-08-14T15:00"),  # half an hour before midnight, twice
+    ],
+)
+def test_hours_are_those_of_the_zone_around_a_change_of_clocks(zone_name: str, change: str) -> None:
+    moments = [datetime.fromisoformat(f"{change}Z") + timedelta(minutes=5 * number) for number in range(-400, 400)]
+    sent = [Sent(str(2_610_000_000_000_000_000 + number), moment) for number, moment in enumerate(moments)]
+    with small_lake(timezone=zone_name) as (lake, chosen):
+        days = fill(lake, (sent, []), chosen.timezone)
+        with published(lake, chosen, days) as connection:
+            hours = connection.execute("SELECT sent_hour, sent FROM delivery_rates_hourly").fetchall()
+        assert dict(hours) == Counter(local_hour(moment, chosen.timezone) for moment in moments)
+        assert len(hours) == len({hour for hour, _ in hours})
 
 
 def test_a_message_with_two_answers_among_many_without_is_one_row() -> None:
