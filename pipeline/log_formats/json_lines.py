@@ -44,7 +44,7 @@ def json_records(blocks: Iterable[Block], most_lines: int) -> Iterator[Found | B
 
 def _read(block: Block, decoder: PlainDecoder) -> Iterator[Found | Batch]:
     content = block.content
-    found = decoder.decode(content, block.ends, block.number) if content is not None and block.is_ended else None
+    found = decoder.decode(content, block.count, block.number) if content is not None and block.is_ended else None
     if content is not None and found is not None:
         yield Batch(*found, _Lines(content, block.number, decoder).record_at)
     elif block.count > FEW_LINES:

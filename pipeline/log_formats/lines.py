@@ -47,12 +47,17 @@ class Block:
     @cached_property
     def ends(self) -> npt.NDArray[np.int64]:
         """Where in `content` the newlines are."""
-        return np.flatnonzero(np.frombuffer(self.content or b"", np.uint8) == _NEWLINE)
+        return np.flatnonzero(self._is_newline)
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many lines there are."""
-        return max(len(self.ends), 1)
+        return max(int(np.count_nonzero(self._is_newline)), 1)
+
+    @property
+    def _is_newline(self) -> npt.NDArray[np.bool_]:
+        is_newline: npt.NDArray[np.bool_] = np.frombuffer(self.content or b"", np.uint8) == _NEWLINE
+        return is_newline
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines one by one."""

@@ -4,6 +4,8 @@ Belongs here: telling that lines are plain beyond doubt, and gathering the value
 belong here: every other line, which `decoding` reads one by one; what values mean (`columns`, `log_records`).
 The tests hold both ways against each other.
 
+Lines that hold texts alone, and differ in these alone, are cut at their quotes (`alike_objects`); others are decoded.
+
 The decoder knows the names that records had so far and takes no record with another one: a name that it passed
 over might stand for a field. Values whose names stand for none are checked, and never become Python objects.
 """
@@ -11,7 +13,7 @@ over might stand for a field. Values whose names stand for none are checked, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import chain
 from operator import attrgetter
@@ -22,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.alike_objects import columns_of_alike
 from pipeline.logs.columns import Rows, or_else
 from pipeline.logs.fields import are_ranked, names_by_field
 
@@ -34,7 +37,9 @@ _OWN = ("msg_id", "number", "order_id")
 """Fields that a row of an answer has for itself."""
 _SHARED = ("sent_at", "app_id", "sender_id")
 """Fields that a row of an answer has from its call."""
-_RETURN, _OPENING, _CLOSING = b"\r{}"
+_MOST_MISSES = 3
+"""Times more often than not that lines turned out not to be alike, after which it is not tried again for their file."""
+_NEWLINE, _RETURN, _OPENING, _CLOSING = b"\n\r{}"
 _NULL = b"null"
 _Indices = npt.NDArray[np.int64]
 
@@ -47,6 +52,7 @@ class PlainDecoder:
         self._record = _Names((*_OWN, *_SHARED))
         self._answer = _Names((), status="status", array="array")
         self._row = _Names(_OWN)
+        self._misses = 0
         self._prepare()
 
     def learn(self, record: object) -> None:
@@ -54,19 +60,39 @@ class PlainDecoder:
         if isinstance(record, dict) and self._learn(record):
             self._prepare()
 
-    def decode(self, content: bytes, ends: _Indices, first_line: int) -> tuple[list[Rows], list[int]] | None:
-        """Read the lines of `content`, whose newlines are at `ends`; None where one of them is not plain.
+    def decode(self, content: bytes, count: int, first_line: int) -> tuple[list[Rows], list[int]] | None:
+        """Read the `count` lines of `content`, each of which has its newline; None where one of them is not plain.
 
         Shape:  n lines -> rows in order of lines, with or without an answer; numbers of the lines that must be
                 read by themselves. Each line is in one of the three.
         """
+        alike = self._alike(content, first_line)
+        if alike is not None:
+            return [alike], []
+        ends = np.flatnonzero(np.frombuffer(content, np.uint8) == _NEWLINE)
         if not _are_objects(content, ends):
             return None
         try:
             records = self._decode_lines(content)
-            return self._rows_of(records, first_line) if len(records) == len(ends) else None
+            return self._rows_of(records, first_line) if len(records) == count else None
         except (msgspec.MsgspecError, RecursionError, pa.ArrowException, OverflowError):
             return None
+
+    def _alike(self, content: bytes, first_line: int) -> Rows | None:
+        """Cut lines that are like the first one, which holds texts alone; None where that is not so."""
+        first = content[: content.index(b"\n")]
+        names = self._record.names_of_texts(first)
+        if not names or self._misses > _MOST_MISSES:
+            return None
+        texts = columns_of_alike(content, first=first, members=len(names), end=b"\n")
+        if texts is None:
+            self._misses += 1
+            return None
+        self._misses = max(self._misses - 1, 0)
+        by_name = dict(zip(names, texts, strict=True))
+        lines = np.arange(first_line, first_line + len(texts[0]))
+        columns = self._record.chosen((*_OWN, *_SHARED), len(lines), by_name.get)
+        return Rows(columns, pa.array(lines), pa.array(np.zeros(len(lines), np.int64)))
 
     def _rows_of(self, records: Sequence[Any], first_line: int) -> tuple[list[Rows], list[int]]:
         response = self._record.attributes_of("response")
@@ -164,11 +190,34 @@ class _Names:
 
     def columns(self, objects: Sequence[Any], fields: Iterable[str]) -> dict[str, pa.Array[Any]]:
         """Return the values of some fields, by field."""
+
+        def values_of(name: str) -> pa.Array[Any]:
+            column: pa.Array[Any] = pa.array(list(map(attrgetter(self._attributes[name]), objects)))
+            return column
+
+        return self.chosen(fields, len(objects), values_of)
+
+    def chosen(
+        self, fields: Iterable[str], count: int, values_of: Callable[[str], pa.Array[Any] | None]
+    ) -> dict[str, pa.Array[Any]]:
+        """Return the values of some fields, by field: of the names that stand for one, and have values, the best."""
         found = {}
         for field in fields:
-            columns = [pa.array(list(map(attrgetter(name), objects))) for name in self.attributes_of(field)]
-            found[field] = reduce(or_else, columns) if columns else pa.nulls(len(objects))
+            columns = [column for name in self.names_of(field) if (column := values_of(name)) is not None]
+            found[field] = reduce(or_else, columns) if columns else pa.nulls(count)
         return found
+
+    def names_of_texts(self, line: bytes) -> list[str]:
+        """Return the names in an object of known names and texts without quotes; none where it is another."""
+        try:
+            record: object = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return []
+        if not isinstance(record, dict) or not record.keys() <= self._attributes.keys():
+            return []
+        is_call = any(name in record for name in self.names_of("response"))
+        are_texts = all(isinstance(value, str) for value in record.values())
+        return list(record) if are_texts and not is_call and line.count(b'"') == 4 * len(record) else []
 
 
 def _can_be_learnt(name: object) -> bool:

@@ -79,7 +79,7 @@ def test_lines_come_to_the_same_at_once_and_one_by_one(
 
 
 def decoded(decoder: PlainDecoder, content: bytes) -> object:
-    return decoder.decode(content, Block(1, content, is_ended=True).ends, 1)
+    return decoder.decode(content, content.count(b"\n"), 1)
 
 
 def plain_among(parts: Sequence[bytes]) -> list[bytes]:
@@ -132,6 +132,13 @@ def test_lines_of_known_names_are_read_at_once(line: bytes) -> None:
 def test_values_of_other_names_don_t_matter(extra: bytes) -> None:
     taught = GOOD[:-1] + b', "more": true}'
     assert batches((GOOD[:-1] + b', "more": ' + extra + b"}\n") * 20, taught) == [True]
+
+
+def test_a_response_that_is_a_text_is_no_record_of_texts(tmp_path: Path) -> None:
+    parts = [CALL, *[GOOD[:-1] + b', "response": "sent"}'] * 20]
+    (tmp_path / "a.jsonl").write_bytes(b"".join(part + b"\n" for part in parts))
+    expected = list(one_by_one(parts, rules()))
+    assert list(many_at_once(tmp_path / "a.jsonl", chunk_rows=1000)) == expected
 
 
 def test_calls_are_read_at_once() -> None:
