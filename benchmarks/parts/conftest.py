@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -48,6 +49,19 @@ def sent_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A day's sent log of JSON lines."""
     path = tmp_path_factory.mktemp("logs") / f"{DAY}.jsonl"
     write_log(path, messages=MESSAGES, day=DAY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def mixed_log(sent_log: Path) -> Path:
+    """The same log, but each third line without a name that the others have."""
+    path = sent_log.with_name(f"{DAY}-mixed.jsonl")
+    with path.open("w", encoding="utf-8") as mixed:
+        for number, line in enumerate(sent_log.read_text("utf-8").splitlines()):
+            record = json.loads(line)
+            if not number % 3:
+                del record["sender_id"]
+            mixed.write(json.dumps(record, separators=(",", ":")) + "\n")
     return path
 
 
