@@ -14,13 +14,13 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.derive import derive_rates
+from pipeline.derive import derive_rates, selects_of
 from pipeline.lake import DataFile, Lake
 from pipeline.publish import publish
 from pipeline.settings import Settings, given_settings
 from pipeline.snapshots import mark_of
 from pipeline.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, Table
-from pipeline.warehouse import Scalar, connect, query, show_files, write_partition
+from pipeline.warehouse import Scalar, connect, show_files, write_partition
 
 OPEN_DAYS = 4
 """Today and the three days before: what a run covers by default."""
@@ -143,7 +143,7 @@ def _make_tables(lake: Lake, settings: Settings, days: Sequence[MadeDay], now: d
             for table, file in inputs.items():
                 files[table.name].append(file)
             values: dict[str, Scalar] = {"now": now, "unknown_after_seconds": settings.unknown_after.total_seconds()}
-            select = query(MESSAGES.name)
+            (select,) = selects_of(MESSAGES)
             derived = write_partition(connection, lake, MESSAGES, select=select, day=made.day, parameters=values)
             messages += [derived] if derived else []
             marks[f"{MESSAGES.name}/{made.day}"] = mark_of([inputs[SENT_MESSAGES], inputs[DELIVERY_REPORTS]])
