@@ -27,7 +27,7 @@ from pipeline.tables import PARTITION_KEY, Table
 
 STORAGE_VERSION: Final = "v1.0.0"
 """DuckDB's storage format, the oldest that has all we need: older tools open the files too."""
-_COUNTED_SHARE: Final = 0.8
+_COUNTED_SHARE: Final = 0.7
 _WORK: Final = "work"
 """Name of the database that a connection is to."""
 Scalar = str | int | float | bool | datetime | None

@@ -57,7 +57,7 @@ def test_another_memory_limit_gets_another_database(tmp_path: Path) -> None:
         for limit in ("100MB", "200MB"):
             with connect(memory_limit=limit, scratch=tmp_path) as connection:
                 limits += rows_of(connection, "SELECT current_setting('memory_limit')")
-    assert limits == [("76.2 MiB",), ("152.5 MiB",)]
+    assert limits == [("66.7 MiB",), ("133.5 MiB",)]
 
 
 def test_without_a_kept_one_each_connection_has_a_database_of_its_own(tmp_path: Path) -> None:
