@@ -19,6 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from pipeline.text_bytes import is_utf8
+
 _QUOTE = ord('"')
 _FIRST_PRINTABLE = ord(" ")
 """Bytes below this one may stand between texts of JSON, but not in them."""
@@ -43,7 +45,7 @@ def columns_of_alike(content: bytes, *, first: bytes, members: int, end: bytes) 
     at = np.frombuffer(content, np.uint8)
     quotes = np.flatnonzero(at == _QUOTE)
     objects, left = divmod(len(quotes), 4 * members)
-    if left or not content.startswith(first + end) or b"\\" in content or not _is_utf8(content):
+    if left or not content.startswith(first + end) or b"\\" in content or not is_utf8(content):
         return None
     # Of each member two quotes are around its name, two around its value.
     begins = [quotes[4 * member + 2 :: 4 * members] + 1 for member in range(members)]
@@ -103,10 +105,3 @@ def _text_array(bounds: _Places, content: Any) -> pa.Array[Any]:
 
 def _control_characters(at: _Bytes) -> int:
     return int(np.count_nonzero(at < _FIRST_PRINTABLE))
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        return content.isascii() or bool(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        return False

@@ -30,3 +30,11 @@ def bytes_of(texts: Any) -> TextBytes | None:
     begin, end = texts.offset, texts.offset + len(texts) + 1
     ends = np.frombuffer(bounds, np.int32)[begin:end]
     return TextBytes(np.diff(ends), np.frombuffer(content, np.uint8)[ends[0] : ends[-1]])
+
+
+def is_utf8(content: bytes) -> bool:
+    """Tell whether bytes are UTF-8."""
+    try:
+        return content.isascii() or bool(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False

@@ -27,6 +27,7 @@ import pyarrow as pa
 from pipeline.alike_objects import columns_of_alike
 from pipeline.logs.columns import Rows, or_else
 from pipeline.logs.fields import are_ranked, names_by_field
+from pipeline.text_bytes import is_utf8
 
 MOST_NAMES = 64
 """Names that are remembered of records, answers and their rows each; lines with others are read one by one."""
@@ -235,14 +236,7 @@ def _are_objects(content: bytes, ends: _Indices) -> bool:
     if before[-1] == _RETURN:
         before = np.where(before == _RETURN, at[ends - 2], before)
     are_whole = (before == _CLOSING).all() and at[0] == _OPENING and (at[ends[:-1] + 1] == _OPENING).all()
-    return bool(are_whole) and _is_utf8(content) and not _has_endless(content, ends)
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        return content.isascii() or bool(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        return False
+    return bool(are_whole) and is_utf8(content) and not _has_endless(content, ends)
 
 
 def _has_endless(content: bytes, ends: _Indices) -> bool:

@@ -1,11 +1,21 @@
 -- Grain: one row a sent message of one partition, in its state as of $now.
 -- A final state is never undone: among delivered and failed the first seen stands, both beat invalid_id, all three
 -- beat the rest. Of non-final answers the latest counts; silence beyond $unknown_after_seconds makes it unknown.
+-- `answers` has one row an answer, as the state that its message has by this answer alone.
 -- Parameters: now, unknown_after_seconds.
 WITH answers AS NOT MATERIALIZED (
   SELECT
-    *,
-    CASE WHEN status IN ('delivered', 'failed') THEN 0 WHEN status = 'invalid_id' THEN 1 ELSE 2 END AS class
+    app_id,
+    msg_id,
+    CASE WHEN status IN ('delivered', 'failed') THEN 0 WHEN status = 'invalid_id' THEN 1 ELSE 2 END AS class,
+    status,
+    receive_time,
+    number,
+    country,
+    1 AS poll_count,
+    observed_at AS first_polled_at,
+    observed_at AS last_polled_at,
+    call_id
   FROM delivery_reports
 ),
 states AS (

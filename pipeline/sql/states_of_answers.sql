@@ -12,20 +12,10 @@ several AS (
   GROUP BY key
   HAVING count(*) > 1
 )
-SELECT
-  app_id,
-  msg_id,
-  class,
-  status,
-  receive_time,
-  number,
-  country,
-  1 AS poll_count,
-  observed_at AS first_polled_at,
-  observed_at AS last_polled_at
+SELECT * EXCLUDE (key, call_id)
 FROM ranked
 ANTI JOIN several USING (key)
-UNION ALL
+UNION ALL BY NAME
 SELECT
   app_id,
   msg_id,
@@ -33,13 +23,13 @@ SELECT
   unnest(arg_min(
     {'status': status, 'receive_time': receive_time},
     -- Within the best class: the first answer if it is final, else the latest.
-    {'class': class, 'age': CASE WHEN class < 2 THEN 1 ELSE -1 END * epoch_us(observed_at), 'call': call_id}
+    {'class': class, 'age': CASE WHEN class < 2 THEN 1 ELSE -1 END * epoch_us(first_polled_at), 'call': call_id}
   )),
-  arg_max(number, observed_at) FILTER (WHERE number IS NOT NULL) AS number,
-  arg_max(country, observed_at) FILTER (WHERE country IS NOT NULL) AS country,
+  arg_max(number, last_polled_at) FILTER (WHERE number IS NOT NULL) AS number,
+  arg_max(country, last_polled_at) FILTER (WHERE country IS NOT NULL) AS country,
   count(*) AS poll_count,
-  min(observed_at) AS first_polled_at,
-  max(observed_at) AS last_polled_at
+  min(first_polled_at) AS first_polled_at,
+  max(last_polled_at) AS last_polled_at
 FROM ranked
 SEMI JOIN several USING (key)
 GROUP BY app_id, msg_id;
