@@ -159,7 +159,7 @@ def _stage_group(
 
     What was read of the others is staged too; they are not noted as read, and are read again by the next run.
     """
-    connection.execute(query("staging"))
+    connection.execute(query("sql/staging"))
     read: list[LogFile] = []
     while waiting and staging.rows < GROUP_ROWS:
         file = waiting.popleft()
@@ -216,14 +216,14 @@ def _new_messages(
     near = {day + step * _ONE_DAY for day in days for step in (-1, 0, 1)}
     show_files(connection, SENT_MESSAGES, present.of(near))
     show_staged(connection, "messages_read", SENT_MESSAGES, [file.path for file in staged])
-    connection.execute(query("doubtful_keys"))
+    connection.execute(query("sql/doubtful_keys"))
     if not rows_of(connection, "SELECT 1 FROM doubtful_keys LIMIT 1"):
         return [lake.write_from(SENT_MESSAGES, file.path, file.sent_date, rows=file.rows) for file in staged]
-    connection.execute(query("doubtful"))
-    connection.execute(query("new_messages"))
+    connection.execute(query("sql/doubtful"))
+    connection.execute(query("sql/new_messages"))
     files = []
     for day in days:
-        select, parameters = query("messages_of_day"), {"day": day.isoformat()}
+        select, parameters = query("sql/messages_of_day"), {"day": day.isoformat()}
         file = write_partition(connection, lake, SENT_MESSAGES, select=select, day=day, parameters=parameters)
         files += [file] if file else []
     return files
@@ -241,7 +241,7 @@ def _count(
     for file in files:
         if file.sent_date is not None:
             tally.stored_by_day[file.sent_date] = tally.stored_by_day.get(file.sent_date, 0) + file.rows
-    for code, rows in rows_of(connection, query("rejected_by_reason")):
+    for code, rows in rows_of(connection, query("sql/rejected_by_reason")):
         tally.rejected_by_reason[code] = tally.rejected_by_reason.get(code, 0) + rows
 
 
@@ -292,8 +292,8 @@ def _changed_rejects(
         there = present.of([day])
         show_files(connection, REJECTED_RECORDS, there)
         parameters = {"day": day.isoformat() if day else None, "now": now}
-        connection.execute(query("rejects_now"), parameters)
-        ((mended, new),) = rows_of(connection, query("rejects_change"))
+        connection.execute(query("sql/rejects_now"), parameters)
+        ((mended, new),) = rows_of(connection, query("sql/rejects_change"))
         if not mended and not new:
             continue
         select = "SELECT * FROM rejects_now" + ("" if mended else " WHERE is_new")

@@ -212,7 +212,7 @@ class _Deriving:
         """Write a partition of a rate table from the messages shown."""
         if "sent_hour" not in table.column_names:
             return self._written(table, day, selects_of(table))
-        shifts = rows_of(self.connection, query("hour_shifts"), {"zone": self.parameters["zone"]})
+        shifts = rows_of(self.connection, query("sql/hour_shifts"), {"zone": self.parameters["zone"]})
         if len(shifts) != 1:
             return self._written(table, day, selects_of(table))
         select = selects_of(table, hours="messages_by_shifted_hour")
@@ -221,7 +221,7 @@ class _Deriving:
     def _has_new_verdicts(self, present: Sequence[DataFile]) -> bool:
         """Say whether time alone has made a message `unknown` since the partition was derived."""
         show_files(self.connection, MESSAGES, present)
-        return bool(rows_of(self.connection, query("new_verdicts"), self.parameters))
+        return bool(rows_of(self.connection, query("sql/new_verdicts"), self.parameters))
 
     def _is_mature(self, table: Table, present: Sequence[DataFile]) -> bool:
         """Say whether no `is_mature` can change by time alone: messages that were asked for become unknown first."""
@@ -281,12 +281,12 @@ def selects_of(table: Table, *, states: str = "states_of_answers", hours: str = 
 
     Args:
         table: `messages` or a rate table.
-        states: query of `sql/` by which answers become states.
-        hours: query of `sql/` that gives messages their local hour.
+        states: query of this room by which answers become states.
+        hours: query of this room that gives messages their local hour.
     """
-    select = query(table.name)
+    select = query(f"sql/{table.name}")
     for part, name in {"states": states, "messages_by_hour": hours, "rate_measures": "rate_measures"}.items():
-        select = select.replace(f"/* {part} */", query(name))
+        select = select.replace(f"/* {part} */", query(f"sql/{name}"))
     if "/* dimension */" not in select:
         return [select]
     return [

@@ -67,7 +67,7 @@ class Polled:
         else:
             show_files(connection, SENT_MESSAGES, self.sent.of([day]))
             show_files(connection, DELIVERY_REPORTS, self.reports.of([day]))
-            source = query("polled")
+            source = query("sql/polled")
         connection.execute(f"CREATE OR REPLACE TEMP VIEW polled AS {source}")
 
 
@@ -85,7 +85,7 @@ def asking_rule(settings: Settings, now: datetime, *, force: bool = False) -> di
 
 def is_any_due(connection: duckdb.DuckDBPyConnection, rule: Mapping[str, Scalar]) -> bool:
     """Say whether a message of `polled` is due; ids are not read for it, which halves the cost."""
-    return bool(rows_of(connection, f"SELECT 1 FROM ({query('due_ids')}) LIMIT 1", rule))
+    return bool(rows_of(connection, f"SELECT 1 FROM ({query('sql/due_ids')}) LIMIT 1", rule))
 
 
 @contextlib.contextmanager
@@ -123,7 +123,7 @@ def _batches_of_day(
 ) -> Iterator[list[Batch]]:
     """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
     waiting: dict[str, pa.StringArray] = {}
-    for chunk in connection.sql(query("due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
+    for chunk in connection.sql(query("sql/due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
         for app_id in _pc.unique(chunk["app_id"]).to_pylist():
             if not apps or app_id in apps:
                 msg_ids = chunk["msg_id"].filter(_pc.equal(chunk["app_id"], app_id))

@@ -80,7 +80,7 @@ def _outstanding(lake: Lake, settings: Settings) -> tuple[Outstanding, ...]:
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         days = days_not_closed(connection, lake)
         show_files(connection, MESSAGES, lake.snapshot(MESSAGES).of(days))
-        return tuple(Outstanding(*row) for row in rows_of(connection, query("outstanding")))
+        return tuple(Outstanding(*row) for row in rows_of(connection, query("sql/outstanding")))
 
 
 def last_publication(*, lake: Lake, settings: Settings) -> LastPublication | None:

@@ -130,16 +130,14 @@ def _counted_part(memory_limit: str) -> str:
     return f"{float(number) * _COUNTED_SHARE:.3f}{memory_limit.removeprefix(number).strip()}"
 
 
-def query(name: str, *, folder: str = "") -> str:
-    """Return the text of a query of `sql/` or a folder in it, without its semicolon."""
-    place = files("pipeline.sql")
-    path = place.joinpath(folder, f"{name}.sql") if folder else place.joinpath(f"{name}.sql")
-    return path.read_text("utf-8").strip().removesuffix(";")
+def query(path: str) -> str:
+    """Return the text of a query without its semicolon; `path` is its file's inside `pipeline`, without the ending."""
+    return files("pipeline").joinpath(f"{path}.sql").read_text("utf-8").strip().removesuffix(";")
 
 
-def digest(*names: str) -> str:
-    """Return a short text that changes when one of these queries of `sql/` does."""
-    return hashlib.blake2b("\n".join(map(query, names)).encode(), digest_size=6).hexdigest()
+def digest(*paths: str) -> str:
+    """Return a short text that changes when one of these queries does."""
+    return hashlib.blake2b("\n".join(map(query, paths)).encode(), digest_size=6).hexdigest()
 
 
 def literal(text: str) -> str:

@@ -52,7 +52,7 @@ def due(lake: Lake, settings: Settings, day: date, now: datetime) -> list[str]:
     polled, parameters = Polled.of(lake), asking_rule(settings, now)
     with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
         polled.show(connection, day)
-        return sorted(msg_id for _, msg_id in rows_of(connection, query("due_ids"), parameters))
+        return sorted(msg_id for _, msg_id in rows_of(connection, query("sql/due_ids"), parameters))
 
 
 def once(lake: Lake, settings: Settings) -> Finding:

@@ -205,7 +205,7 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
         for table in (*LAKE_TABLES, SNAPSHOT_INFO):
             create_table(connection, table)
         for view in VIEWS:
-            connection.execute(f"CREATE VIEW {view.name} AS {query(view.name, folder='views')}")
+            connection.execute(f"CREATE VIEW {view.name} AS {query(f'sql/views/{view.name}')}")
         for name in SHOWN:
             connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
         for table in (MESSAGES, RATE_PUBLICATIONS):

@@ -147,8 +147,8 @@ def due_by_query(
             "min_interval_seconds": MIN_INTERVAL.total_seconds(),
             "age_share": AGE_SHARE,
         }
-        connection.execute(f"CREATE TEMP VIEW polled AS {query('polled')}")
-        found = connection.execute(query("due_ids"), parameters).fetchall()
+        connection.execute(f"CREATE TEMP VIEW polled AS {query('sql/polled')}")
+        found = connection.execute(query("sql/due_ids"), parameters).fetchall()
     assert len(found) == len(set(found))
     return {msg_id for _, msg_id in found}
 
@@ -209,9 +209,9 @@ def test_a_final_message_is_never_asked_again_even_if_a_later_answer_was_not_fin
             "AS status, unnest([?, ?]) AS observed_at",
             [SENT_AT + timedelta(minutes=1), SENT_AT + timedelta(minutes=2)],
         )
-        connection.execute(f"CREATE VIEW polled AS {query('polled')}")
+        connection.execute(f"CREATE VIEW polled AS {query('sql/polled')}")
         due = connection.execute(
-            query("due_ids"),
+            query("sql/due_ids"),
             {
                 "now": now,
                 "force": force,
