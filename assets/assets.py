@@ -13,18 +13,18 @@ from assets.partitions import days_of, sent_dates
 from assets.resources import Workspace, utc_now
 from assets.showing import DONE, FAILURES, counts, listed, rate_picture, run_summary
 from assets.telling import told
-from pipeline.accounts import check_inputs
 from pipeline.collect import collect, days_read
 from pipeline.derive import DeriveTally, derive_messages, derive_rates
 from pipeline.figures import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.follow import FollowTally, follow
+from pipeline.model.accounts import check_inputs
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.open_days import days_asked
 from pipeline.page import write_page
 from pipeline.polling import API_MEMORY
 from pipeline.publish import PUBLISHING, publish
 from pipeline.rate_chart import DAYS
-from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
 ROWS = "dagster/partition_row_count"
 

@@ -15,7 +15,7 @@ from assets.resources import Workspace, utc_now
 from assets.showing import FAILURES, materialized
 from assets.telling import library_logged_to
 from pipeline.audits import AUDITS, Finding, opened_scene
-from pipeline.settings import Settings
+from pipeline.model.settings import Settings
 
 RECENT_DAYS = 3
 """Days before today that are looked at where a run names none."""

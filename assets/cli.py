@@ -17,7 +17,7 @@ import click
 
 from assets.stopping import FAILED, STOPPED, stopped_by_signals
 from pipeline import __version__
-from pipeline.errors import SettingsError, SmsDeliveryError
+from pipeline.model.errors import SettingsError, SmsDeliveryError
 
 DATE = click.DateTime(formats=["%Y-%m-%d"])
 WRONG = 2
@@ -69,8 +69,8 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
     verdict that time has changed. Days are those of SMS_TIMEZONE. Needs SMS_SENT_LOGS, SMS_API_KEY and
     SMS_API_SECRET.
     """
-    from pipeline.accounts import check_inputs  # noqa: PLC0415
-    from pipeline.settings import load_settings  # noqa: PLC0415
+    from pipeline.model.accounts import check_inputs  # noqa: PLC0415
+    from pipeline.model.settings import load_settings  # noqa: PLC0415
 
     with said_plainly():
         settings = load_settings()
@@ -181,7 +181,7 @@ def simulator(  # noqa: PLR0917 - click passes options by name
 @main.command()
 def publish() -> None:
     """Publish the DuckDB file and the page again from the lake, without a call."""
-    from pipeline.settings import load_settings  # noqa: PLC0415
+    from pipeline.model.settings import load_settings  # noqa: PLC0415
 
     with said_plainly():
         settings = load_settings()
@@ -200,7 +200,7 @@ def export(file: Path, first: datetime | None, last: datetime | None) -> None:
     It holds all tables, views and comments, and opens without the lake. Days are those of SMS_TIMEZONE; the data
     is as it was last published, phone numbers as SMS_NUMBERS says. FILE must not be there yet; its folder must.
     """
-    from pipeline.settings import load_settings  # noqa: PLC0415
+    from pipeline.model.settings import load_settings  # noqa: PLC0415
 
     with said_plainly():
         settings = load_settings()
@@ -214,7 +214,7 @@ def export(file: Path, first: datetime | None, last: datetime | None) -> None:
 @click.option("--to", "last", type=DATE, help="Last day of sending, included (default: the lake's last).")
 def rebuild(first: datetime | None, last: datetime | None) -> None:
     """Derive messages and rates again from the logs and answers in the lake, without a call, and publish."""
-    from pipeline.settings import load_settings  # noqa: PLC0415
+    from pipeline.model.settings import load_settings  # noqa: PLC0415
 
     with said_plainly():
         settings = load_settings()
@@ -229,7 +229,7 @@ def doctor() -> None:
 
     Exit status: 0 all is well, 1 something is to be mended, 2 it is a setting.
     """
-    from pipeline.settings import load_settings  # noqa: PLC0415
+    from pipeline.model.settings import load_settings  # noqa: PLC0415
 
     with said_plainly():
         settings = load_settings()
@@ -244,7 +244,7 @@ def doctor() -> None:
 @main.command()
 def status() -> None:
     """Say where things stand: partitions, what is outstanding and since when, what is due, the last publication."""
-    from pipeline.settings import load_settings  # noqa: PLC0415
+    from pipeline.model.settings import load_settings  # noqa: PLC0415
 
     with said_plainly():
         settings = load_settings()
@@ -262,7 +262,7 @@ def forget(number: str) -> None:
     SMS_NUMBERS=mask every number masked to the same text goes, as they can't be told apart. The sent logs
     themselves are not touched. NUMBER may be - to read it from standard input, so that no shell remembers it.
     """
-    from pipeline.settings import load_settings  # noqa: PLC0415
+    from pipeline.model.settings import load_settings  # noqa: PLC0415
 
     with said_plainly():
         settings = load_settings()

@@ -9,7 +9,7 @@ from assets.partitions import settings_for_loading
 from assets.resources import Workspace
 from assets.schedules import JOB, REFRESH_CRON, build_schedules
 from assets.sensors import build_sensors
-from pipeline.settings import Settings, load_settings
+from pipeline.model.settings import Settings, load_settings
 
 __all__ = ["JOB", "build_definitions", "defs"]
 

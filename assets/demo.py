@@ -14,7 +14,7 @@ import duckdb
 
 from assets.refresh import refresh
 from assets.resources import utc_now
-from pipeline.settings import Settings, given_settings
+from pipeline.model.settings import Settings, given_settings
 from pipeline.simulator.sample_logs import write_sent_logs
 from pipeline.simulator.server import SimulatorOptions, running
 from pipeline.warehouse import rows_of

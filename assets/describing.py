@@ -1,6 +1,6 @@
 """What the assets say about themselves before any run: columns, places, owners, kinds, tags, versions of their code.
 
-Column meanings come from `pipeline/tables.py`, the one model; nothing here needs a setting to be set.
+Column meanings come from `pipeline/model/tables.py`, the one model; nothing here needs a setting to be set.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 
 from pipeline import __version__
-from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO, Table
-from pipeline.tables import LAKE_TABLES as TABLES
-from pipeline.views import VIEWS
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO, Table
+from pipeline.model.tables import LAKE_TABLES as TABLES
+from pipeline.model.views import VIEWS
 from pipeline.warehouse import digest
 
 GROUP = "sms_delivery"

@@ -21,7 +21,7 @@ import click
 
 from assets.demo import demo_environment, simulated_api
 from assets.resources import utc_now
-from pipeline.settings import environment_with, has_own_settings
+from pipeline.model.settings import environment_with, has_own_settings
 
 HOME: Final = Path("data/dagster")
 DEMO: Final = Path("data/demo")

@@ -9,7 +9,7 @@ from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DBAPIError  # what Dagster's own storage raises
 
 from pipeline.answers import mask_digits
-from pipeline.errors import LakeError, RunFailed, SmsDeliveryError
+from pipeline.model.errors import LakeError, RunFailed, SmsDeliveryError
 
 
 @contextmanager

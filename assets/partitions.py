@@ -4,8 +4,8 @@ from datetime import date
 
 import dagster as dg
 
-from pipeline.errors import SettingsError
-from pipeline.settings import Settings, load_settings
+from pipeline.model.errors import SettingsError
+from pipeline.model.settings import Settings, load_settings
 
 
 def sent_dates(settings: Settings) -> dg.DailyPartitionsDefinition:

@@ -20,16 +20,16 @@ from assets.resources import Workspace, utc_now
 from assets.schedules import RANGE_END, RANGE_START
 from assets.showing import DONE, listed, reasons_of
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.errors import RunFailed, SettingsError
 from pipeline.export import Days, export
 from pipeline.forget import forget, remove_old_files
 from pipeline.lake import Lake
+from pipeline.model.errors import RunFailed, SettingsError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.open_days import open_days
 from pipeline.page import write_page
 from pipeline.publish import PUBLISHING, Publication, publish
-from pipeline.settings import Settings
 from pipeline.status import shown, status_of
-from pipeline.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import database_kept
 
 RECENT_DAYS: Final = 3

@@ -4,9 +4,9 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pipeline.accounts import Accounts, load_accounts
 from pipeline.lake import Lake
-from pipeline.settings import Settings, load_settings
+from pipeline.model.accounts import Accounts, load_accounts
+from pipeline.model.settings import Settings, load_settings
 
 
 def _silent(asked: int, final: int) -> None:

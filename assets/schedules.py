@@ -13,10 +13,10 @@ import dagster as dg
 from assets.failures import one_line, storage_failures
 from assets.maintenance import MAINTENANCE
 from assets.resources import Workspace
-from pipeline.accounts import check_inputs
 from pipeline.due import what_is_due
-from pipeline.errors import SettingsError, SmsDeliveryError
-from pipeline.settings import Settings
+from pipeline.model.accounts import check_inputs
+from pipeline.model.errors import SettingsError, SmsDeliveryError
+from pipeline.model.settings import Settings
 
 JOB: Final = "delivery_refresh"
 REFRESH_CRON: Final = "*/15 * * * *"

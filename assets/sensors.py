@@ -17,8 +17,8 @@ from assets.resources import utc_now
 from assets.showing import reasons_of
 from assets.telling import without_numbers
 from pipeline.alerting import GAP, Memory, post
-from pipeline.errors import AlertFailed, SettingsError
-from pipeline.settings import Settings
+from pipeline.model.errors import AlertFailed, SettingsError
+from pipeline.model.settings import Settings
 
 TICK_SECONDS: Final = 60
 _RUNS_A_TICK: Final = 100

@@ -29,7 +29,6 @@ from benchmarks import published_file
 from benchmarks.made_lake import OPEN_DAYS, environment_of, make_lake, settings_in
 from benchmarks.measuring import cost_of
 from benchmarks.report import table_of, write_section
-from pipeline.accounts import load_accounts
 from pipeline.audits import AUDITS, opened_scene
 from pipeline.clean import clean
 from pipeline.collect import collect
@@ -37,12 +36,13 @@ from pipeline.compact import compact
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.follow import follow
 from pipeline.lake import DataFile, Lake
+from pipeline.model.accounts import load_accounts
+from pipeline.model.settings import Settings, environment_with
+from pipeline.model.tables import DELIVERY_REPORTS
 from pipeline.open_days import open_days
 from pipeline.page import write_page
 from pipeline.publish import publish
-from pipeline.settings import Settings, environment_with
 from pipeline.snapshots import add_action, arrow_schema, now_ms
-from pipeline.tables import DELIVERY_REPORTS
 
 PAIRS = 5
 EMPTY_JOB = Path(__file__).with_name("empty_job.py")

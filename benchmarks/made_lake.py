@@ -16,10 +16,10 @@ import duckdb
 
 from pipeline.derive import derive_rates, selects_of
 from pipeline.lake import DataFile, Lake
+from pipeline.model.settings import Settings, given_settings
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, Table
 from pipeline.publish import publish
-from pipeline.settings import Settings, given_settings
 from pipeline.snapshots import mark_of
-from pipeline.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, Table
 from pipeline.warehouse import Scalar, connect, show_files, write_partition
 
 OPEN_DAYS = 4

@@ -21,9 +21,9 @@ import duckdb
 
 from pipeline.derive import derive_rates
 from pipeline.lake import Lake
+from pipeline.model.settings import Settings, given_settings
+from pipeline.model.tables import MESSAGES
 from pipeline.publish import publish
-from pipeline.settings import Settings, given_settings
-from pipeline.tables import MESSAGES
 from pipeline.warehouse import Scalar, connect, write_partition
 
 TRIES = 5

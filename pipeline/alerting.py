@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import SecretStr
 
-from pipeline.errors import AlertFailed
+from pipeline.model.errors import AlertFailed
 
 GAP: Final = timedelta(hours=1)
 """Shortest time between two messages about the same subject."""

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final, Protocol
 
-from pipeline.errors import (
+from pipeline.model.errors import (
     ApiRefused,
     AppRefused,
     BatchFailed,

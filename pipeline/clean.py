@@ -23,12 +23,12 @@ import duckdb
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from pipeline.errors import LakeError
 from pipeline.lake import Lake
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import LAKE_TABLES, Table
 from pipeline.publish import PUBLISHING
-from pipeline.settings import Settings
 from pipeline.snapshots import replaced_files
-from pipeline.tables import LAKE_TABLES, Table
 from pipeline.warehouse import literal
 
 IN_FLIGHT: Final = timedelta(hours=1)

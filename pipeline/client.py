@@ -20,9 +20,9 @@ from typing import Final, NoReturn, Self
 import httpx
 
 from pipeline import __version__
-from pipeline.accounts import Account
 from pipeline.answers import clock_offset, judge_response
-from pipeline.errors import ApiRefused, BatchFailed, CallError, CapReached, ClockSkewed, Throttled, TransientError
+from pipeline.model.accounts import Account
+from pipeline.model.errors import ApiRefused, BatchFailed, CallError, CapReached, ClockSkewed, Throttled, TransientError
 from pipeline.pacing import Pace
 from pipeline.protocol.batching import Batch, query_of
 from pipeline.protocol.decoding import Envelope

@@ -16,11 +16,11 @@ from typing import Final
 
 import duckdb
 
-from pipeline.errors import LakeError
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from pipeline.polling import API_MEMORY
-from pipeline.settings import Settings
-from pipeline.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from pipeline.warehouse import Scalar, connect, query, relation, rows_of, show_files, write_partition
 
 SMALL_BYTES: Final = 32 * 2**20

@@ -14,7 +14,7 @@ from datetime import date
 import duckdb
 
 from pipeline.lake import DataFile, Lake
-from pipeline.tables import DELIVERY_ROLLUPS_DAILY
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY
 from pipeline.warehouse import query, rows_of, show_files
 
 

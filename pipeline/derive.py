@@ -17,15 +17,15 @@ import duckdb
 
 from pipeline.counted import counted_days
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
-from pipeline.settings import Settings
-from pipeline.snapshots import mark_of, rows_in
-from pipeline.tables import (
+from pipeline.model.settings import Settings
+from pipeline.model.tables import (
     DELIVERY_REPORTS,
     MESSAGES,
     RATE_TABLES,
     SENT_MESSAGES,
     Table,
 )
+from pipeline.snapshots import mark_of, rows_in
 from pipeline.warehouse import Scalar, connect, literal, query, rows_of, same_rows, show_files, write_partition
 
 RATES: Final = "delivery_rates"

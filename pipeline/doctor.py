@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pipeline.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.client import Clock, Gateway, Ledger
 from pipeline.collect import log_rules
-from pipeline.errors import BatchRefused, CallError, LakeError, SettingsError
 from pipeline.lake import Lake
 from pipeline.log_files import LogFile, find_log_files
+from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
+from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import SENT_MESSAGES
 from pipeline.protocol.batching import Batch
 from pipeline.sent_logs import LogFileGone, LogFileUnreadable, read_sent_log
-from pipeline.settings import Settings
-from pipeline.tables import SENT_MESSAGES
 
 CLOCK_SECONDS: Final = 30.0
 """Difference of clocks that is worth mending; the platform refuses signatures from some minutes on."""

@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from pipeline.collect import unread_logs
 from pipeline.lake import Lake
 from pipeline.log_files import LogFile
+from pipeline.model.settings import Settings
 from pipeline.open_days import open_days
-from pipeline.settings import Settings
 
 _ONE_DAY = timedelta(days=1)
 

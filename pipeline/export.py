@@ -16,8 +16,10 @@ from typing import Any, Final
 
 import duckdb
 
-from pipeline.errors import LakeError, SettingsError
 from pipeline.lake import Lake
+from pipeline.model.errors import LakeError, SettingsError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DETAIL_TABLES, PARTITION_KEY, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.published_file import (
     add_ready_made_views,
     add_snapshot_info,
@@ -25,8 +27,6 @@ from pipeline.published_file import (
     comment_on_tables,
     opened_file,
 )
-from pipeline.settings import Settings
-from pipeline.tables import DETAIL_TABLES, PARTITION_KEY, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.warehouse import connect, create_table, literal, rows_of
 
 _EXPORTING: Final = "export"

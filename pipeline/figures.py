@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from pipeline.lake import Lake
-from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_ROLLUPS_DAILY, REJECTED_RECORDS, Table
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, REJECTED_RECORDS, Table
 from pipeline.warehouse import connect, query, rows_of, show_files
 
 

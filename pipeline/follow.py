@@ -22,18 +22,18 @@ from typing import Any, Final
 
 import httpx
 
-from pipeline.accounts import Account, Accounts
 from pipeline.client import Clock, Gateway, Ledger, Reply
 from pipeline.due_messages import due_batches
-from pipeline.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
 from pipeline.lake import Lake
-from pipeline.numbers import mask_text
+from pipeline.model.accounts import Account, Accounts
+from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
+from pipeline.model.phone_numbers import mask_text
+from pipeline.model.settings import Settings, number_policy
 from pipeline.polling import API_MEMORY
 from pipeline.protocol.batching import Batch
 from pipeline.protocol.flattening import Answer
 from pipeline.protocol.status import EnvelopeCode
 from pipeline.recording import Recorder, RecordTally
-from pipeline.settings import Settings, number_policy
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,12 @@ from typing import Final
 
 import duckdb
 
-from pipeline.errors import SettingsError
 from pipeline.forgotten import note_forgotten
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
-from pipeline.numbers import digits_of, treat_number
-from pipeline.rate_copy import forget_copy
-from pipeline.settings import Settings, number_policy
-from pipeline.tables import (
+from pipeline.model.errors import SettingsError
+from pipeline.model.phone_numbers import digits_of, treat_number
+from pipeline.model.settings import Settings, number_policy
+from pipeline.model.tables import (
     API_CALLS,
     DELIVERY_REPORTS,
     LAKE_TABLES,
@@ -29,6 +28,7 @@ from pipeline.tables import (
     SENT_MESSAGES,
     Table,
 )
+from pipeline.rate_copy import forget_copy
 from pipeline.warehouse import connect, literal, relation, rows_of, show_files, write_partition
 
 SHORTEST: Final = 7

@@ -17,7 +17,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import LakeError
+from pipeline.model.errors import LakeError
 
 _SCRATCH: Final = "_scratch"
 

@@ -20,13 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from pipeline.countries import countries_of
 from pipeline.log_records import LogRules, Message, Outcome, limits_of, read_record, read_values
 from pipeline.logs.columns import Rows, clean_messages
 from pipeline.logs.fields import Fields, fields_among
 from pipeline.logs.raw import Values
 from pipeline.logs.reasons import Reject
-from pipeline.numbers import treat_numbers
+from pipeline.model.countries import countries_of
+from pipeline.model.phone_numbers import treat_numbers
 
 _MESSAGE_COLUMNS: Final[Mapping[str, pa.DataType]] = {
     "app_id": pa.string(),

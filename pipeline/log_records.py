@@ -20,7 +20,7 @@ from pipeline.logs.fields import fields_among, is_empty, number_of, settled, tex
 from pipeline.logs.raw import Values, is_id, raw_of
 from pipeline.logs.reasons import Reject, reason_of
 from pipeline.logs.times import EPOCH, local_date, time_us
-from pipeline.numbers import NumberPolicy
+from pipeline.model.phone_numbers import NumberPolicy
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

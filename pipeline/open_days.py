@@ -10,8 +10,8 @@ import duckdb
 from pipeline.counted import counted_days
 from pipeline.due_messages import Polled, asking_rule, is_any_due
 from pipeline.lake import Lake
-from pipeline.settings import Settings
-from pipeline.tables import MESSAGES, SENT_MESSAGES
+from pipeline.model.settings import Settings
+from pipeline.model.tables import MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import connect, query, rows_of, show_files
 
 

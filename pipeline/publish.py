@@ -19,8 +19,20 @@ from typing import Any, Final
 import duckdb
 
 from pipeline import __version__
-from pipeline.errors import LakeError
 from pipeline.lake import Lake, Snapshot, folder_mode
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import (
+    DELIVERY_REPORTS,
+    DELIVERY_ROLLUPS_DAILY,
+    DETAIL_TABLES,
+    LAKE_TABLES,
+    RATE_PUBLICATIONS,
+    RATE_TABLES,
+    REJECTED_RECORDS,
+    SNAPSHOT_INFO,
+    Table,
+)
 from pipeline.published_file import (
     WRITE_BITS,
     add_ready_made_views,
@@ -41,18 +53,6 @@ from pipeline.rate_copy import (
     path_of,
 )
 from pipeline.revising import record_publication
-from pipeline.settings import Settings
-from pipeline.tables import (
-    DELIVERY_REPORTS,
-    DELIVERY_ROLLUPS_DAILY,
-    DETAIL_TABLES,
-    LAKE_TABLES,
-    RATE_PUBLICATIONS,
-    RATE_TABLES,
-    REJECTED_RECORDS,
-    SNAPSHOT_INFO,
-    Table,
-)
 from pipeline.warehouse import connect, create_table, relation, rows_of
 
 PUBLISHING: Final = "publish"

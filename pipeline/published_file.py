@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 
 import duckdb
 
-from pipeline.tables import SNAPSHOT_INFO, Table
-from pipeline.views import VIEWS
+from pipeline.model.tables import SNAPSHOT_INFO, Table
+from pipeline.model.views import VIEWS
 from pipeline.warehouse import STORAGE_VERSION, create_table, identifier, literal, query
 
 FILE: Final = "published"

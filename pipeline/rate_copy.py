@@ -25,8 +25,8 @@ import duckdb
 
 from pipeline import __version__
 from pipeline.lake import Lake, Snapshot
-from pipeline.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, RATE_TABLES, SNAPSHOT_INFO, Table
-from pipeline.views import VIEWS
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, RATE_TABLES, SNAPSHOT_INFO, Table
+from pipeline.model.views import VIEWS
 from pipeline.warehouse import STORAGE_VERSION, create_table, literal, query, relation, rows_of
 
 COPY: Final = "rates"

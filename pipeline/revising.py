@@ -13,7 +13,7 @@ from typing import Final
 import duckdb
 
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
-from pipeline.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS
 from pipeline.warehouse import literal, query, relation, write_partition
 
 SMALL_ROWS: Final = 50_000

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
-from pipeline.tables import PARTITION_KEY, SqlType, Table
+from pipeline.model.tables import PARTITION_KEY, SqlType, Table
 
 _MARK_BITS: Final = 2**63 - 1
 _KEPT_SECONDS: Final = 3600.0

@@ -9,11 +9,11 @@ from pathlib import Path
 import duckdb
 
 from pipeline.due import Due, what_is_due
-from pipeline.errors import LakeError
 from pipeline.lake import Lake
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES
 from pipeline.open_days import days_not_closed
-from pipeline.settings import Settings
-from pipeline.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import connect, literal, query, rows_of, show_files
 
 

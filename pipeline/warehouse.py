@@ -21,9 +21,9 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.lake import DataFile, Lake
+from pipeline.model.tables import PARTITION_KEY, Table
 from pipeline.parquet_files import ROWS_AT_ONCE, write_parquet
 from pipeline.snapshots import greatest_values, rows_in
-from pipeline.tables import PARTITION_KEY, Table
 
 STORAGE_VERSION: Final = "v1.0.0"
 """DuckDB's storage format, the oldest that has all we need: older tools open the files too."""

@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 
 from pipeline.client import Clock
 from pipeline.lake import Lake
-from pipeline.settings import Settings, given_settings
+from pipeline.model.settings import Settings, given_settings
 from pipeline.simulator.server import Running, SimulatorOptions, running
 
 # The same examples each time, so that a red run can be repeated; `--hypothesis-seed` looks elsewhere.

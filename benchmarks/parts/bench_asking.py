@@ -14,8 +14,8 @@ from benchmarks import floor as bare
 from benchmarks.parts.conftest import DAY, Measure
 from benchmarks.rule import API_KEY, API_SECRET, APP_ID
 from benchmarks.server import reported
-from pipeline.accounts import Account
 from pipeline.client import Gateway, Ledger
+from pipeline.model.accounts import Account
 from pipeline.protocol.batching import Batch
 from pipeline.protocol.decoding import decode_envelope
 from pipeline.protocol.flattening import Answer, flatten_reports

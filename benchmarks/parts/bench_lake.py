@@ -16,10 +16,10 @@ from benchmarks.made_lake import make_lake, settings_in
 from benchmarks.parts.conftest import MESSAGES, Measure
 from pipeline.derive import derive_messages, derive_rates, selects_of
 from pipeline.lake import Lake, arrow_schema
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, RATE_TABLES, SENT_MESSAGES
+from pipeline.model.tables import MESSAGES as MESSAGES_TABLE
 from pipeline.publish import publish
-from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_REPORTS, DETAIL_TABLES, RATE_TABLES, SENT_MESSAGES
-from pipeline.tables import MESSAGES as MESSAGES_TABLE
 from pipeline.warehouse import relation
 
 ANSWERS = 20_000

@@ -10,9 +10,7 @@ from typing import Final
 from pipeline.audits.scene import Finding, Scene, judged
 from pipeline.counted import counted_days
 from pipeline.due_messages import asking_rule
-from pipeline.polling import API_MEMORY
-from pipeline.snapshots import is_derived, rows_in
-from pipeline.tables import (
+from pipeline.model.tables import (
     API_CALLS,
     DELIVERY_REPORTS,
     DELIVERY_ROLLUPS_DAILY,
@@ -21,6 +19,8 @@ from pipeline.tables import (
     REJECTED_RECORDS,
     SENT_MESSAGES,
 )
+from pipeline.polling import API_MEMORY
+from pipeline.snapshots import is_derived, rows_in
 from pipeline.warehouse import literal, query, relation, rows_of
 
 OVERDUE: Final = timedelta(hours=2)

@@ -11,9 +11,9 @@ import duckdb
 from pipeline.answers import mask_digits
 from pipeline.audits.scene import Finding, Scene, judged
 from pipeline.lake import Snapshot
+from pipeline.model.tables import LAKE_TABLES, MESSAGES, REJECTED_RECORDS, SNAPSHOT_INFO
+from pipeline.model.views import VIEWS
 from pipeline.snapshots import rows_in
-from pipeline.tables import LAKE_TABLES, MESSAGES, REJECTED_RECORDS, SNAPSHOT_INFO
-from pipeline.views import VIEWS
 from pipeline.warehouse import literal
 
 

@@ -12,8 +12,8 @@ import duckdb
 
 from pipeline.answers import mask_digits
 from pipeline.lake import Lake, Snapshot
-from pipeline.settings import Settings
-from pipeline.tables import Table
+from pipeline.model.settings import Settings
+from pipeline.model.tables import Table
 from pipeline.warehouse import Scalar, connect, query, show_files
 
 _EXAMPLES: Final = 5

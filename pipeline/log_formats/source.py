@@ -13,8 +13,8 @@ from typing import IO, Any
 
 import zstandard
 
-from pipeline.errors import SmsDeliveryError
 from pipeline.log_files import LogFile
+from pipeline.model.errors import SmsDeliveryError
 
 PIECE_BYTES = 1 << 18
 _ZSTD_PIECE_BYTES = 1 << 11

@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pipeline.numbers import digits_of
+from pipeline.model.phone_numbers import digits_of
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.logs.fields import text_of
 from pipeline.logs.times import time_us
-from pipeline.numbers import NumberPolicy, mask_text, treat_number
+from pipeline.model.phone_numbers import NumberPolicy, mask_text, treat_number
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

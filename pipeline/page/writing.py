@@ -8,10 +8,10 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.errors import LakeError
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
 from pipeline.page.document import document
 from pipeline.page.figures import Figures, read_figures
-from pipeline.settings import Settings
 from pipeline.warehouse import literal
 
 

@@ -27,12 +27,12 @@ from deltalake import DeltaTable
 from assets.stopping import STOPPED
 from pipeline.collect import CollectTally, collect
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.errors import LakeError
 from pipeline.lake import Lake, Snapshot
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from pipeline.recording import SLICE_CALLS
-from pipeline.settings import Settings
 from pipeline.simulator.sample_logs import write_sent_logs
-from pipeline.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 from tests.worlds.places import COMMAND, Answers, Place, still_place
 

@@ -12,8 +12,8 @@ import duckdb
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
+from pipeline.model.settings import given_settings
 from pipeline.page import write_page
-from pipeline.settings import given_settings
 from tests.worlds.browser import DESKTOP, PHONE, opened
 from tests.worlds.publications import HOSTILE, publication_by_hand
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from assets.definitions import JOB
 from pipeline.audits import AUDITS
-from pipeline.tables import DELIVERY_RATES_DAILY
+from pipeline.model.tables import DELIVERY_RATES_DAILY
 from tests.worlds.browser import running_browser
 from tests.worlds.dagster_ui import DagsterUi, running_ui
 from tests.worlds.places import Place, opened_place, write_logs

@@ -21,8 +21,8 @@ from pydantic import SecretStr
 from assets.resources import utc_now
 from assets.sensors import build_sensors
 from pipeline.alerting import post
-from pipeline.errors import AlertFailed, SettingsError
-from pipeline.settings import Settings, given_settings, load_settings
+from pipeline.model.errors import AlertFailed, SettingsError
+from pipeline.model.settings import Settings, given_settings, load_settings
 from tests.worlds.places import Place, opened_place, write_logs
 from tests.worlds.runs import Recorded, recorded
 

@@ -17,9 +17,9 @@ from pipeline.audits.contents import OVERDUE
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.forget import forget
 from pipeline.lake import Lake, arrow_schema
+from pipeline.model.settings import Settings
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
 from pipeline.publish import publish
-from pipeline.settings import Settings
-from pipeline.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

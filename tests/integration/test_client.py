@@ -25,9 +25,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from pipeline.accounts import Account
 from pipeline.client import FAILURES_IN_A_ROW, Clock, Gateway, Ledger, Reply
-from pipeline.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError
+from pipeline.model.accounts import Account
+from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError
 from pipeline.protocol.batching import Batch
 from pipeline.protocol.flattening import Answer, flatten_reports
 from pipeline.protocol.signing import sign

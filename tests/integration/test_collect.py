@@ -15,8 +15,8 @@ import pytest
 
 from pipeline.collect import CollectTally, collect
 from pipeline.lake import Lake
-from pipeline.settings import Settings
-from pipeline.tables import REJECTED_RECORDS, SENT_MESSAGES
+from pipeline.model.settings import Settings
+from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 DAY = date(2026, 11, 20)

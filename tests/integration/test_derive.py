@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.lake import Lake
+from pipeline.model.settings import Settings, given_settings
+from pipeline.model.tables import MESSAGES, RATE_TABLES
 from pipeline.publish import publish
-from pipeline.settings import Settings, given_settings
-from pipeline.tables import MESSAGES, RATE_TABLES
 from tests.worlds.lakes import Said, Sent, day_of, store_answers, store_sent
 from tests.worlds.model import Expected, expected_bucket, expected_state, local_hour
 

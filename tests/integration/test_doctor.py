@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from assets.cli import main
 from pipeline.doctor import Finding, examine
-from pipeline.settings import Settings, given_settings
+from pipeline.model.settings import Settings, given_settings
 from pipeline.simulator.faults import Faults
 from pipeline.simulator.sample_logs import write_sent_logs
 from pipeline.simulator.server import Running, SimulatorOptions, running

@@ -19,20 +19,20 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from pipeline.accounts import Account, Accounts, load_accounts
 from pipeline.client import FAILURES_IN_A_ROW, Clock
 from pipeline.follow import FollowTally, follow
 from pipeline.lake import Lake, arrow_schema
-from pipeline.numbers import Mode, NumberPolicy
+from pipeline.model.accounts import Account, Accounts, load_accounts
+from pipeline.model.phone_numbers import Mode, NumberPolicy
+from pipeline.model.settings import Settings
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, REJECTED_RECORDS, SENT_MESSAGES, Table
 from pipeline.protocol.decoding import decode_envelope
 from pipeline.protocol.flattening import Answer
 from pipeline.recording import Recorder
-from pipeline.settings import Settings
 from pipeline.simulator.calls import Call
 from pipeline.simulator.faults import Faults
 from pipeline.simulator.rules import fate_of, make_msg_id, report_at
 from pipeline.simulator.server import Running, utc_now
-from pipeline.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, REJECTED_RECORDS, SENT_MESSAGES, Table
 
 DAY = date(2026, 3, 2)
 YESTERDAY = DAY - timedelta(days=1)
@@ -627,11 +627,11 @@ INTERRUPTIBLE = """
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from pipeline.accounts import load_accounts
-from pipeline.errors import Interrupted
+from pipeline.model.accounts import load_accounts
+from pipeline.model.errors import Interrupted
 from pipeline.follow import follow
 from pipeline.lake import Lake
-from pipeline.settings import given_settings
+from pipeline.model.settings import given_settings
 
 folder, base_url, now = Path(sys.argv[1]), sys.argv[2], datetime.fromisoformat(sys.argv[3])
 settings = given_settings(

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from pipeline.forget import forget, remove_old_files
 from pipeline.lake import Lake, arrow_schema
-from pipeline.settings import Settings
-from pipeline.tables import SENT_MESSAGES
+from pipeline.model.settings import Settings
+from pipeline.model.tables import SENT_MESSAGES
 from tests.worlds.lakes import UTC_ZONE, Sent, sent_rows, store_sent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from pipeline.log_files import LogFile
 from pipeline.log_records import LogRules
-from pipeline.numbers import NumberPolicy
+from pipeline.model.phone_numbers import NumberPolicy
 from pipeline.protocol.decoding import Envelope, NotTheProtocolError, decode_envelope
 from pipeline.protocol.flattening import Answer, flatten_reports
 from pipeline.sent_logs import read_sent_log

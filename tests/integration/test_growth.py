@@ -13,16 +13,16 @@ from typing import Self
 import httpx
 import pytest
 
-from pipeline.accounts import load_accounts
 from pipeline.audits import AUDITS, Finding, opened_scene
 from pipeline.counted import CountedDay, counted_days
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due_messages import Polled, asking_rule
 from pipeline.follow import follow
 from pipeline.lake import Lake, StaleSnapshotError
+from pipeline.model.accounts import load_accounts
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
 from pipeline.open_days import open_days
-from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
 from pipeline.warehouse import connect, query, rows_of
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 

@@ -17,11 +17,11 @@ from deltalake import DeltaTable
 from pipeline.clean import IN_FLIGHT, CleanTally, clean
 from pipeline.compact import CompactTally, compact
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.errors import LakeError
 from pipeline.lake import Lake
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings, given_settings
+from pipeline.model.tables import DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from pipeline.publish import publish
-from pipeline.settings import Settings, given_settings
-from pipeline.tables import DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime.now(UTC)
@@ -210,7 +210,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from pipeline.compact import compact
 from pipeline.lake import Lake
-from pipeline.settings import given_settings
+from pipeline.model.settings import given_settings
 settings = given_settings(Path(sys.argv[1]))
 lake = Lake.open(settings.lake, mode=0o640, recorded={})
 print("compacting", flush=True)

@@ -17,11 +17,11 @@ import duckdb
 import pytest
 
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.errors import LakeError
 from pipeline.lake import Lake
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
 from pipeline.page import write_page
 from pipeline.publish import publish
-from pipeline.settings import Settings
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 from tests.worlds.publications import HOSTILE, publication_by_hand
 

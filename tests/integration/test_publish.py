@@ -14,10 +14,10 @@ import pytest
 
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.lake import Lake
+from pipeline.model.settings import Settings, given_settings
+from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
+from pipeline.model.views import VIEWS
 from pipeline.publish import publish
-from pipeline.settings import Settings, given_settings
-from pipeline.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
-from pipeline.views import VIEWS
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 10, 27, 12, 0, 0, 250, tzinfo=UTC)

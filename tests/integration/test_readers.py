@@ -21,9 +21,9 @@ import pytest
 
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.lake import Lake
+from pipeline.model.settings import Settings, given_settings
 from pipeline.page import write_page
 from pipeline.publish import publish
-from pipeline.settings import Settings, given_settings
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW: Final = datetime(2026, 10, 27, 12, tzinfo=UTC)

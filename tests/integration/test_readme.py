@@ -6,7 +6,7 @@ import click
 import pytest
 
 from assets.cli import main
-from pipeline.settings import PREFIX, Settings
+from pipeline.model.settings import PREFIX, Settings
 from tests.worlds.readme import README, part, parts
 
 

@@ -15,11 +15,11 @@ import pytest
 from pipeline.audits import AUDITS, opened_scene
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.lake import Lake, arrow_schema
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO
+from pipeline.model.views import VIEWS
 from pipeline.publish import Publication, publish
 from pipeline.rate_copy import path_of
-from pipeline.settings import Settings
-from pipeline.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO
-from pipeline.views import VIEWS
 from tests.worlds.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)

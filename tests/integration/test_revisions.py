@@ -12,12 +12,12 @@ import pytest
 
 from pipeline import revising
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.errors import LakeError
 from pipeline.lake import Lake
+from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS, RATE_TABLES
 from pipeline.publish import publish
 from pipeline.rate_copy import path_of
-from pipeline.settings import Settings
-from pipeline.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS, RATE_TABLES
 from pipeline.warehouse import connect, create_table, rows_of, show_files
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 

@@ -20,10 +20,10 @@ from assets.schedules import RANGE_END, RANGE_START, SILENCE, build_schedules
 from pipeline.collect import collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due import what_is_due
-from pipeline.errors import SettingsError
 from pipeline.lake import Lake
-from pipeline.settings import Settings, given_settings
-from pipeline.tables import SENT_MESSAGES
+from pipeline.model.errors import SettingsError
+from pipeline.model.settings import Settings, given_settings
+from pipeline.model.tables import SENT_MESSAGES
 from tests.worlds.lakes import Said, store_answers
 
 NOW = datetime.now(UTC)

@@ -15,7 +15,7 @@ import zstandard
 from pipeline.log_files import LogFile
 from pipeline.log_formats.lines import LONGEST_LINE_BYTES
 from pipeline.logs.reasons import REASONS
-from pipeline.numbers import NumberPolicy, treat_number
+from pipeline.model.phone_numbers import NumberPolicy, treat_number
 from pipeline.sent_logs import (
     LogFileGone,
     LogFileUnreadable,

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.lake import Lake
+from pipeline.model.tables import SENT_MESSAGES
 from pipeline.parquet_files import ROWS_AT_ONCE
 from pipeline.sent_logs import MESSAGES_SCHEMA
 from pipeline.staging import OPEN_FILES, Staging
-from pipeline.tables import SENT_MESSAGES
 
 DAYS = [date(2026, 11, 1) + timedelta(days=step) for step in range(3 * OPEN_FILES)]
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -21,9 +21,8 @@ import pytest
 
 from pipeline.derive import derive_messages, derive_rates, selects_of
 from pipeline.lake import Lake, arrow_schema
-from pipeline.publish import publish
-from pipeline.settings import given_settings
-from pipeline.tables import (
+from pipeline.model.settings import given_settings
+from pipeline.model.tables import (
     API_CALLS,
     DELIVERY_REPORTS,
     DELIVERY_ROLLUPS_DAILY,
@@ -35,7 +34,8 @@ from pipeline.tables import (
     SNAPSHOT_INFO,
     Table,
 )
-from pipeline.views import VIEWS
+from pipeline.model.views import VIEWS
+from pipeline.publish import publish
 from pipeline.warehouse import create_table, query
 from tests.worlds.lakes import (
     Called,

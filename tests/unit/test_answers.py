@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.answers import clock_offset, judge_response, mask_digits, retry_after_seconds
-from pipeline.errors import (
+from pipeline.model.errors import (
     ApiRefused,
     AppRefused,
     BatchFailed,

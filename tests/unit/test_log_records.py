@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.log_records import LogRules, Message, read_record
 from pipeline.logs.fields import SPELLINGS
 from pipeline.logs.reasons import REASONS, Reject
-from pipeline.numbers import NumberPolicy
+from pipeline.model.phone_numbers import NumberPolicy
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 DAY = date(2025, 6, 1)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pipeline.settings import environment_with
+from pipeline.model.settings import environment_with
 
 RUN = """
 import atexit, sys

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from pipeline.lake import Lake, arrow_schema
-from pipeline.tables import API_CALLS, DELIVERY_REPORTS, SENT_MESSAGES, Table
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, SENT_MESSAGES, Table
 
 UTC_ZONE = ZoneInfo("UTC")
 Row = dict[str, object]

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from pipeline.accounts import Account, Accounts
 from pipeline.collect import collect
 from pipeline.derive import derive_messages
-from pipeline.errors import Interrupted
 from pipeline.follow import follow
 from pipeline.lake import Lake
-from pipeline.settings import Settings, given_settings
+from pipeline.model.accounts import Account, Accounts
+from pipeline.model.errors import Interrupted
+from pipeline.model.settings import Settings, given_settings
 from tests.worlds.api import HOSTS, KEY, SECRET, FakeApi, VirtualTime
 from tests.worlds.chronicle import FINAL, Chronicle, Key, Played, is_stopped
 from tests.worlds.lakes import store_sent

@@ -9,8 +9,8 @@ from typing import Final
 
 import duckdb
 
-from pipeline.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
-from pipeline.views import VIEWS
+from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
+from pipeline.model.views import VIEWS
 from pipeline.warehouse import query
 
 PUBLISHED_AT: Final = datetime(2026, 10, 27, 12, tzinfo=UTC)

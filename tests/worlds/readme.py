@@ -12,18 +12,18 @@ from typing import Final
 import duckdb
 
 from assets.checks import AUDIT_SPECS, COMPLETE
-from pipeline.accounts import load_accounts
 from pipeline.client import Clock
 from pipeline.collect import collect
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.dictionary import dictionary
 from pipeline.follow import follow
 from pipeline.lake import Lake
 from pipeline.logs.fields import SPELLINGS
 from pipeline.logs.reasons import REASONS
+from pipeline.model.accounts import load_accounts
+from pipeline.model.dictionary import dictionary
+from pipeline.model.settings import given_settings
 from pipeline.protocol.flattening import REASONS as API_REASONS
 from pipeline.publish import publish
-from pipeline.settings import given_settings
 from pipeline.simulator.sample_logs import write_sent_logs
 from pipeline.simulator.server import SimulatorOptions, running
 

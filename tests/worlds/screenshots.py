@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.model.settings import given_settings
 from pipeline.page import write_page
-from pipeline.settings import given_settings
 from tests.worlds.browser import DESKTOP, PHONE, opened, running_browser
 from tests.worlds.readme import README, published_world
 

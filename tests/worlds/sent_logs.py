@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.log_files import LogFile
 from pipeline.log_records import LogRules
-from pipeline.numbers import NumberPolicy
+from pipeline.model.phone_numbers import NumberPolicy
 from pipeline.sent_logs import (
     MESSAGES_SCHEMA,
     REJECTS_SCHEMA,

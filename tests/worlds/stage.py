@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
-from pipeline.tables import LAKE_TABLES, PARTITION_KEY, Table
+from pipeline.model.tables import LAKE_TABLES, PARTITION_KEY, Table
 from pipeline.warehouse import connect
 
 MEMORY_LIMIT = "400MB"

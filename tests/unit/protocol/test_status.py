@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.model.tables import FINAL_STATUSES
 from pipeline.protocol.status import ROW_STATUSES, EnvelopeCode, Remedy, ReportStatus, envelope_code
-from pipeline.tables import FINAL_STATUSES
 
 REMEDIES = {
     "0": Remedy.NONE,

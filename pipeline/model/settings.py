@@ -21,8 +21,8 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from pipeline.errors import SettingsError
-from pipeline.numbers import NumberPolicy
+from pipeline.model.errors import SettingsError
+from pipeline.model.phone_numbers import NumberPolicy
 
 PREFIX = "SMS_"
 API_MEMORY = timedelta(days=90)

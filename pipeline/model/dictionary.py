@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO, Table
-from pipeline.views import VIEWS
+from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO, Table
+from pipeline.model.views import VIEWS
 
 
 def dictionary() -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.accounts import Account, Accounts, load_accounts
-from pipeline.errors import SettingsError
-from pipeline.settings import Settings
+from pipeline.model.accounts import Account, Accounts, load_accounts
+from pipeline.model.errors import SettingsError
+from pipeline.model.settings import Settings
 
 SECRET = "s3cret-of-app-one"
 TWO_APPS = f"""

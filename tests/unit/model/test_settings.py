@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import SettingsError
-from pipeline.settings import Settings, check_base_url, load_settings, number_policy
+from pipeline.model.errors import SettingsError
+from pipeline.model.settings import Settings, check_base_url, load_settings, number_policy
 
 SECRET = "s3cret-of-nobody"
 SECRETS = {

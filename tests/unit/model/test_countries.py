@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
-from pipeline.countries import DECISIVE_DIGITS, LONGEST_NATIONAL, countries_of
+from pipeline.model.countries import DECISIVE_DIGITS, LONGEST_NATIONAL, countries_of
 
 SHARED = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items() if len(regions) > 1}
 NATIONAL_PREFIXES = {"1": "1", "7": "8", "44": "0", "61": "0", "212": "0", "262": "0", "358": "0", "590": "0"}

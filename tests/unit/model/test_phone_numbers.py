@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.numbers import NumberPolicy, digits_of, mask_text, treat_number, treat_numbers
+from pipeline.model.phone_numbers import NumberPolicy, digits_of, mask_text, treat_number, treat_numbers
 
 KEEP = NumberPolicy("keep")
 MASK = NumberPolicy("mask")

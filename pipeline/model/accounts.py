@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from pipeline.errors import SettingsError
-from pipeline.settings import Settings, check_base_url, environment_secret
+from pipeline.model.errors import SettingsError
+from pipeline.model.settings import Settings, check_base_url, environment_secret
 
 _FIELDS = frozenset({"api_key", "api_secret", "api_secret_env", "base_url"})
 _UNFIT_KEY = "must be printable ASCII without blanks: it goes into a header"
