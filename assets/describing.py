@@ -11,11 +11,11 @@ from typing import Any
 import dagster as dg
 
 from pipeline import __version__
+from pipeline.lake.queries import digest
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO, Table
 from pipeline.model.tables import LAKE_TABLES as TABLES
 from pipeline.model.views import VIEWS
-from pipeline.warehouse import digest
 
 GROUP = "sms_delivery"
 OWNERS = ["team:sms-delivery"]

@@ -22,7 +22,8 @@ from assets.showing import DONE, listed, reasons_of
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.export import Days, export
 from pipeline.forget import forget, remove_old_files
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import database_kept
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
@@ -30,7 +31,6 @@ from pipeline.open_days import open_days
 from pipeline.page import write_page
 from pipeline.publish import PUBLISHING, Publication, publish
 from pipeline.status import shown, status_of
-from pipeline.warehouse import database_kept
 
 RECENT_DAYS: Final = 3
 """Days before today that a run covers by default: as long as SMS_UNKNOWN_AFTER_HOURS waits by default."""

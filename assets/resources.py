@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Accounts, load_accounts
 from pipeline.model.settings import Settings, load_settings
 

@@ -35,14 +35,14 @@ from pipeline.collect import collect
 from pipeline.compact import compact
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.follow import follow
-from pipeline.lake import DataFile, Lake
+from pipeline.lake.lake import DataFile, Lake
+from pipeline.lake.snapshots import add_action, arrow_schema, now_ms
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings, environment_with
 from pipeline.model.tables import DELIVERY_REPORTS
 from pipeline.open_days import open_days
 from pipeline.page import write_page
 from pipeline.publish import publish
-from pipeline.snapshots import add_action, arrow_schema, now_ms
 
 PAIRS = 5
 EMPTY_JOB = Path(__file__).with_name("empty_job.py")

@@ -15,12 +15,12 @@ from pathlib import Path
 import duckdb
 
 from pipeline.derive import derive_rates, selects_of
-from pipeline.lake import DataFile, Lake
+from pipeline.lake.lake import DataFile, Lake
+from pipeline.lake.queries import Scalar, connect, show_files, write_partition
+from pipeline.lake.snapshots import mark_of
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, Table
 from pipeline.publish import publish
-from pipeline.snapshots import mark_of
-from pipeline.warehouse import Scalar, connect, show_files, write_partition
 
 OPEN_DAYS = 4
 """Today and the three days before: what a run covers by default."""

@@ -20,11 +20,11 @@ from pathlib import Path
 import duckdb
 
 from pipeline.derive import derive_rates
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import Scalar, connect, write_partition
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES
 from pipeline.publish import publish
-from pipeline.warehouse import Scalar, connect, write_partition
 
 TRIES = 5
 QUERIES = {

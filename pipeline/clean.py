@@ -23,13 +23,13 @@ import duckdb
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import literal
+from pipeline.lake.snapshots import replaced_files
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
 from pipeline.publish import PUBLISHING
-from pipeline.snapshots import replaced_files
-from pipeline.warehouse import literal
 
 IN_FLIGHT: Final = timedelta(hours=1)
 """Shortest age at which a file that no log knows is taken for a dead run's; one at work commits within minutes."""

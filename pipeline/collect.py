@@ -17,14 +17,14 @@ from typing import Final
 
 import duckdb
 
-from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.queries import connect, query, rows_of, show_files, show_staged, write_partition
 from pipeline.log_files import LogFile, find_log_files
 from pipeline.log_records import LogRules
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 from pipeline.sent_logs import LogFileGone, LogFileUnreadable, read_sent_log
 from pipeline.staging import Staging
-from pipeline.warehouse import connect, query, rows_of, show_files, show_staged, write_partition
 
 logger = logging.getLogger(__name__)
 

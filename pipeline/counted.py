@@ -13,9 +13,9 @@ from datetime import date
 
 import duckdb
 
-from pipeline.lake import DataFile, Lake
+from pipeline.lake.lake import DataFile, Lake
+from pipeline.lake.queries import query, rows_of, show_files
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY
-from pipeline.warehouse import query, rows_of, show_files
 
 
 @dataclass(frozen=True)

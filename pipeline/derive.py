@@ -16,7 +16,9 @@ from typing import Final, TypeVar
 import duckdb
 
 from pipeline.counted import counted_days
-from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.queries import Scalar, connect, literal, query, rows_of, same_rows, show_files, write_partition
+from pipeline.lake.snapshots import mark_of, rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import (
     DELIVERY_REPORTS,
@@ -25,8 +27,6 @@ from pipeline.model.tables import (
     SENT_MESSAGES,
     Table,
 )
-from pipeline.snapshots import mark_of, rows_in
-from pipeline.warehouse import Scalar, connect, literal, query, rows_of, same_rows, show_files, write_partition
 
 RATES: Final = "delivery_rates"
 """Name of the step that makes the rate tables."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from pipeline.client import Clock, Gateway, Ledger
 from pipeline.collect import log_rules
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.log_files import LogFile, find_log_files
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from pipeline.collect import unread_logs
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.log_files import LogFile
 from pipeline.model.settings import Settings
 from pipeline.open_days import open_days

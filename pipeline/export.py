@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import duckdb
 
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import connect, create_table, literal, rows_of
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, PARTITION_KEY, RATE_TABLES, SNAPSHOT_INFO
@@ -27,7 +28,6 @@ from pipeline.published_file import (
     comment_on_tables,
     opened_file,
 )
-from pipeline.warehouse import connect, create_table, literal, rows_of
 
 _EXPORTING: Final = "export"
 _SOURCE: Final = "source"

@@ -11,10 +11,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import connect, query, rows_of, show_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, REJECTED_RECORDS, Table
-from pipeline.warehouse import connect, query, rows_of, show_files
 
 
 @dataclass(frozen=True)

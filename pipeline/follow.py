@@ -24,7 +24,7 @@ import httpx
 
 from pipeline.client import Clock, Gateway, Ledger, Reply
 from pipeline.due_messages import due_batches
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
 from pipeline.model.phone_numbers import mask_text

@@ -13,8 +13,9 @@ from typing import Final
 
 import duckdb
 
-from pipeline.forgotten import note_forgotten
-from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.notes import note_forgotten
+from pipeline.lake.queries import connect, literal, relation, rows_of, show_files, write_partition
 from pipeline.model.errors import SettingsError
 from pipeline.model.phone_numbers import digits_of, treat_number
 from pipeline.model.settings import Settings, number_policy
@@ -29,7 +30,6 @@ from pipeline.model.tables import (
     Table,
 )
 from pipeline.rate_copy import forget_copy
-from pipeline.warehouse import connect, literal, relation, rows_of, show_files, write_partition
 
 SHORTEST: Final = 7
 """Digits below which a text is no phone number, and erasing it would hit others."""

@@ -9,10 +9,10 @@ import duckdb
 
 from pipeline.counted import counted_days
 from pipeline.due_messages import Polled, asking_rule, is_any_due
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import connect, query, rows_of, show_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import MESSAGES, SENT_MESSAGES
-from pipeline.warehouse import connect, query, rows_of, show_files
 
 
 def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = date.max) -> set[date]:

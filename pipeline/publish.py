@@ -19,7 +19,8 @@ from typing import Any, Final
 import duckdb
 
 from pipeline import __version__
-from pipeline.lake import Lake, Snapshot, folder_mode
+from pipeline.lake.lake import Lake, Snapshot, folder_mode
+from pipeline.lake.queries import connect, create_table, relation, rows_of
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import (
@@ -53,7 +54,6 @@ from pipeline.rate_copy import (
     path_of,
 )
 from pipeline.revising import record_publication
-from pipeline.warehouse import connect, create_table, relation, rows_of
 
 PUBLISHING: Final = "publish"
 """Name of the lock that whoever writes the published files holds."""

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 import duckdb
 
+from pipeline.lake.queries import STORAGE_VERSION, create_table, identifier, literal, query
 from pipeline.model.tables import SNAPSHOT_INFO, Table
 from pipeline.model.views import VIEWS
-from pipeline.warehouse import STORAGE_VERSION, create_table, identifier, literal, query
 
 FILE: Final = "published"
 """Name under which the file is attached while it is made."""

@@ -24,10 +24,10 @@ from typing import Final
 import duckdb
 
 from pipeline import __version__
-from pipeline.lake import Lake, Snapshot
+from pipeline.lake.lake import Lake, Snapshot
+from pipeline.lake.queries import STORAGE_VERSION, create_table, literal, query, relation, rows_of
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, RATE_TABLES, SNAPSHOT_INFO, Table
 from pipeline.model.views import VIEWS
-from pipeline.warehouse import STORAGE_VERSION, create_table, literal, query, relation, rows_of
 
 COPY: Final = "rates"
 """Name under which the file is attached."""

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pyarrow as pa
 
-from pipeline.forgotten import forgotten_messages
-from pipeline.lake import DataFile, Lake, arrow_schema
+from pipeline.lake.lake import DataFile, Lake, arrow_schema
+from pipeline.lake.notes import forgotten_messages
 from pipeline.model.countries import countries_of
 from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, treat_number, treat_numbers
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, PARTITION_KEY, REJECTED_RECORDS, Table

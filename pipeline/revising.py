@@ -12,9 +12,9 @@ from typing import Final
 
 import duckdb
 
-from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.queries import literal, query, relation, write_partition
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS
-from pipeline.warehouse import literal, query, relation, write_partition
 
 SMALL_ROWS: Final = 50_000
 """Rows below which a file is one of those that are put together."""

@@ -19,8 +19,8 @@ from typing import Any, Final, Self
 import pyarrow as pa
 import pyarrow.compute
 
+from pipeline.lake.parquet import ROWS_AT_ONCE, PartitionFile
 from pipeline.model.tables import PARTITION_KEY, SENT_MESSAGES
-from pipeline.parquet_files import ROWS_AT_ONCE, PartitionFile
 
 OPEN_FILES: Final = 32
 """Days that are written at the same time; more close their files and begin others."""

@@ -9,12 +9,12 @@ from pathlib import Path
 import duckdb
 
 from pipeline.due import Due, what_is_due
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import connect, literal, query, rows_of, show_files
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES
 from pipeline.open_days import days_not_closed
-from pipeline.warehouse import connect, literal, query, rows_of, show_files
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from pipeline.client import Clock
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.simulator.server import Running, SimulatorOptions, running
 

@@ -15,12 +15,12 @@ import pytest
 from benchmarks.made_lake import make_lake, settings_in
 from benchmarks.parts.conftest import MESSAGES, Measure
 from pipeline.derive import derive_messages, derive_rates, selects_of
-from pipeline.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.queries import relation
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, RATE_TABLES, SENT_MESSAGES
 from pipeline.model.tables import MESSAGES as MESSAGES_TABLE
 from pipeline.publish import publish
-from pipeline.warehouse import relation
 
 ANSWERS = 20_000
 JOINED = """

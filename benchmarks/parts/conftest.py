@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.made_lake import make_lake, settings_in
 from benchmarks.messages import write_log
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings
 
 MESSAGES = 200_000

@@ -10,6 +10,8 @@ from typing import Final
 from pipeline.audits.scene import Finding, Scene, judged
 from pipeline.counted import counted_days
 from pipeline.due_messages import asking_rule
+from pipeline.lake.queries import literal, query, relation, rows_of
+from pipeline.lake.snapshots import is_derived, rows_in
 from pipeline.model.tables import (
     API_CALLS,
     DELIVERY_REPORTS,
@@ -20,8 +22,6 @@ from pipeline.model.tables import (
     SENT_MESSAGES,
 )
 from pipeline.polling import API_MEMORY
-from pipeline.snapshots import is_derived, rows_in
-from pipeline.warehouse import literal, query, relation, rows_of
 
 OVERDUE: Final = timedelta(hours=2)
 """Time that a message may be due before it counts: eight ticks of the schedule."""

@@ -10,11 +10,11 @@ import duckdb
 
 from pipeline.answers import mask_digits
 from pipeline.audits.scene import Finding, Scene, judged
-from pipeline.lake import Snapshot
+from pipeline.lake.lake import Snapshot
+from pipeline.lake.queries import literal
+from pipeline.lake.snapshots import rows_in
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.snapshots import rows_in
-from pipeline.warehouse import literal
 
 
 def published_file_agrees(scene: Scene) -> Finding:

@@ -11,10 +11,10 @@ from typing import Any, Final
 import duckdb
 
 from pipeline.answers import mask_digits
-from pipeline.lake import Lake, Snapshot
+from pipeline.lake.lake import Lake, Snapshot
+from pipeline.lake.queries import Scalar, connect, query, show_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import Table
-from pipeline.warehouse import Scalar, connect, query, show_files
 
 _EXAMPLES: Final = 5
 

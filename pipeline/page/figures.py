@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import duckdb
 
-from pipeline.warehouse import Scalar, query
+from pipeline.lake.queries import Scalar, query
 
 Row = dict[str, Any]
 

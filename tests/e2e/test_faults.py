@@ -27,7 +27,7 @@ from deltalake import DeltaTable
 from assets.stopping import STOPPED
 from pipeline.collect import CollectTally, collect
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.lake import Lake, Snapshot
+from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table

@@ -16,7 +16,7 @@ from pipeline.audits import AUDITS, Finding, opened_scene
 from pipeline.audits.contents import OVERDUE
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.forget import forget
-from pipeline.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
 from pipeline.publish import publish

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.collect import CollectTally, collect
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 

@@ -13,9 +13,9 @@ import pytest
 from assets.definitions import JOB, build_definitions
 from assets.describing import code_version
 from assets.resources import Workspace
+from pipeline.lake.queries import digest
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
-from pipeline.warehouse import digest
 
 ROOT = Path(__file__).parents[2]
 PARTITIONED = ["sent_messages", "delivery_reports", "messages", "delivery_rates"]

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES, RATE_TABLES
 from pipeline.publish import publish

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.export import Days, export
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO

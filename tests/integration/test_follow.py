@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from pipeline.client import FAILURES_IN_A_ROW, Clock
 from pipeline.follow import FollowTally, follow
-from pipeline.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.phone_numbers import Mode, NumberPolicy
 from pipeline.model.settings import Settings
@@ -630,7 +630,7 @@ from pathlib import Path
 from pipeline.model.accounts import load_accounts
 from pipeline.model.errors import Interrupted
 from pipeline.follow import follow
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import given_settings
 
 folder, base_url, now = Path(sys.argv[1]), sys.argv[2], datetime.fromisoformat(sys.argv[3])

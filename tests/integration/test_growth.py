@@ -18,12 +18,12 @@ from pipeline.counted import CountedDay, counted_days
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due_messages import Polled, asking_rule
 from pipeline.follow import follow
-from pipeline.lake import Lake, StaleSnapshotError
+from pipeline.lake.lake import Lake, StaleSnapshotError
+from pipeline.lake.queries import connect, query, rows_of
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
 from pipeline.open_days import open_days
-from pipeline.warehouse import connect, query, rows_of
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

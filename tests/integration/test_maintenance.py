@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from pipeline.clean import IN_FLIGHT, CleanTally, clean
 from pipeline.compact import CompactTally, compact
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
@@ -209,7 +209,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from pipeline.compact import compact
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import given_settings
 settings = given_settings(Path(sys.argv[1]))
 lake = Lake.open(settings.lake, mode=0o640, recorded={})

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.page import write_page

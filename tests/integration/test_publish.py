@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS

@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.page import write_page
 from pipeline.publish import publish

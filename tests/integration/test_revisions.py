@@ -12,13 +12,13 @@ import pytest
 
 from pipeline import revising
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import connect, create_table, rows_of, show_files
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS, RATE_TABLES
 from pipeline.publish import publish
 from pipeline.rate_copy import path_of
-from pipeline.warehouse import connect, create_table, rows_of, show_files
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)

@@ -20,7 +20,7 @@ from assets.schedules import RANGE_END, RANGE_START, SILENCE, build_schedules
 from pipeline.collect import collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.due import what_is_due
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import SENT_MESSAGES

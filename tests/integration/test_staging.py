@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import ROWS_AT_ONCE
 from pipeline.model.tables import SENT_MESSAGES
-from pipeline.parquet_files import ROWS_AT_ONCE
 from pipeline.sent_logs import MESSAGES_SCHEMA
 from pipeline.staging import OPEN_FILES, Staging
 

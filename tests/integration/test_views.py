@@ -20,7 +20,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.derive import derive_messages, derive_rates, selects_of
-from pipeline.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.queries import create_table, query
 from pipeline.model.settings import given_settings
 from pipeline.model.tables import (
     API_CALLS,
@@ -36,7 +37,6 @@ from pipeline.model.tables import (
 )
 from pipeline.model.views import VIEWS
 from pipeline.publish import publish
-from pipeline.warehouse import create_table, query
 from tests.worlds.lakes import (
     Called,
     Said,

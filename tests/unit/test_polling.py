@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline.lake.queries import query
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL, is_due, next_due_at
-from pipeline.warehouse import query
 
 SENT_AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pipeline.client import FAILURES_IN_A_ROW
 from pipeline.follow import FollowTally
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, SENT_MESSAGES
 from pipeline.recording import SLICE_CALLS

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from pipeline.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, SENT_MESSAGES, Table
 
 UTC_ZONE = ZoneInfo("UTC")

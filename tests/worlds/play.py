@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pipeline.collect import collect
 from pipeline.derive import derive_messages
 from pipeline.follow import follow
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts
 from pipeline.model.errors import Interrupted
 from pipeline.model.settings import Settings, given_settings

@@ -9,9 +9,9 @@ from typing import Final
 
 import duckdb
 
+from pipeline.lake.queries import query
 from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.warehouse import query
 
 PUBLISHED_AT: Final = datetime(2026, 10, 27, 12, tzinfo=UTC)
 LAST_DAY: Final = PUBLISHED_AT.date()

@@ -16,7 +16,7 @@ from pipeline.client import Clock
 from pipeline.collect import collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.follow import follow
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 from pipeline.logs.fields import SPELLINGS
 from pipeline.logs.reasons import REASONS
 from pipeline.model.accounts import load_accounts

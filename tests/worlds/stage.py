@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.queries import connect
 from pipeline.model.tables import LAKE_TABLES, PARTITION_KEY, Table
-from pipeline.warehouse import connect
 
 MEMORY_LIMIT = "400MB"
 _FAST_FOLDER = Path("/dev/shm")  # noqa: S108 - a temporary folder is made in it

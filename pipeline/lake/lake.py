@@ -30,11 +30,9 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from pipeline.locks import Guarded
-from pipeline.model.errors import LakeError, SettingsError
-from pipeline.model.tables import LAKE_TABLES, PARTITION_KEY, Table
-from pipeline.parquet_files import write_parquet
-from pipeline.snapshots import (
+from pipeline.lake.locks import Guarded
+from pipeline.lake.parquet import write_parquet
+from pipeline.lake.snapshots import (
     DataFile,
     LogEntry,
     Snapshot,
@@ -46,6 +44,8 @@ from pipeline.snapshots import (
     snapshot_of,
     stand_in_name,
 )
+from pipeline.model.errors import LakeError, SettingsError
+from pipeline.model.tables import LAKE_TABLES, PARTITION_KEY, Table
 
 __all__ = [
     "NO_DATE",

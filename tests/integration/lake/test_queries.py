@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline.warehouse import connect, database_kept, rows_of
+from pipeline.lake.queries import connect, database_kept, rows_of
 
 LIMIT = "100MB"
 

@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.lake.snapshots import arrow_schema
 from pipeline.model.tables import Table
-from pipeline.snapshots import arrow_schema
 
 COMPRESSION: Final = "zstd"
 ROWS_AT_ONCE: Final = 61_440

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
-from pipeline.lake import Lake
+from pipeline.lake.lake import Lake
 
 FILE: Final = "forgotten.json"
 MessageKey = tuple[str, str]

@@ -20,10 +20,10 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from pipeline.lake import DataFile, Lake
+from pipeline.lake.lake import DataFile, Lake
+from pipeline.lake.parquet import ROWS_AT_ONCE, write_parquet
+from pipeline.lake.snapshots import greatest_values, rows_in
 from pipeline.model.tables import PARTITION_KEY, Table
-from pipeline.parquet_files import ROWS_AT_ONCE, write_parquet
-from pipeline.snapshots import greatest_values, rows_in
 
 STORAGE_VERSION: Final = "v1.0.0"
 """DuckDB's storage format, the oldest that has all we need: older tools open the files too."""
