@@ -101,7 +101,7 @@ def demo(messages: int, days: int, folder: Path) -> None:
 
 def _fault_help() -> str:
     """List the faults for `simulator --help`; read when it is asked for, as it needs the simulator."""
-    from pipeline.simulator.faults import describe_faults  # noqa: PLC0415
+    from pipeline.api.simulator.faults import describe_faults  # noqa: PLC0415
 
     return "\b\nFaults:\n" + "\n".join(f"  {name}: {meaning}" for name, meaning in describe_faults())
 
@@ -151,8 +151,8 @@ def simulator(  # noqa: PLR0917 - click passes options by name
     What becomes of a message follows from its id and the time alone. Ids are 19 digits: yymmddHHMMSS (UTC) of
     sending and 7 more. Point SMS_API_BASE_URL at the address that is printed.
     """
-    from pipeline.simulator.faults import Faults  # noqa: PLC0415
-    from pipeline.simulator.server import SimulatorOptions, serve  # noqa: PLC0415
+    from pipeline.api.simulator.faults import Faults  # noqa: PLC0415
+    from pipeline.api.simulator.server import SimulatorOptions, serve  # noqa: PLC0415
 
     with said_plainly():
         try:

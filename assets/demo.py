@@ -14,10 +14,10 @@ import duckdb
 
 from assets.refresh import refresh
 from assets.resources import utc_now
+from pipeline.api.simulator.sample_logs import write_sent_logs
+from pipeline.api.simulator.server import SimulatorOptions, running
 from pipeline.lake.queries import rows_of
 from pipeline.model.settings import Settings, given_settings
-from pipeline.simulator.sample_logs import write_sent_logs
-from pipeline.simulator.server import SimulatorOptions, running
 
 APP_ID: Final = "demoApp1"
 _OPTIONS: Final = SimulatorOptions(api_key="demo-key", api_secret="demo-secret")  # noqa: S106 - of the simulator

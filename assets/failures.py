@@ -8,7 +8,7 @@ import duckdb
 from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DBAPIError  # what Dagster's own storage raises
 
-from pipeline.answers import mask_digits
+from pipeline.api.responses import mask_digits
 from pipeline.model.errors import LakeError, RunFailed, SmsDeliveryError
 
 

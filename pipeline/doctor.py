@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pipeline.client import Clock, Gateway, Ledger
+from pipeline.api.batches import Batch
+from pipeline.api.client import Clock, Gateway, Ledger
 from pipeline.collect import log_rules
 from pipeline.lake.lake import Lake
 from pipeline.log_files import LogFile, find_log_files
@@ -20,7 +21,6 @@ from pipeline.model.accounts import Account, Accounts, check_inputs, load_accoun
 from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
-from pipeline.protocol.batching import Batch
 from pipeline.sent_logs import LogFileGone, LogFileUnreadable, read_sent_log
 
 CLOCK_SECONDS: Final = 30.0

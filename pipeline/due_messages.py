@@ -17,13 +17,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute
 
+from pipeline.api.batches import Batch, batches_of_column
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, connect, query, rows_of, show_files
 from pipeline.lake.snapshots import is_derived, rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
-from pipeline.protocol.batching import Batch, batches_of_column
 
 _CHUNK_IDS: Final = 20_000
 """Due ids read at a time: 100 batches."""

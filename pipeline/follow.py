@@ -22,7 +22,10 @@ from typing import Any, Final
 
 import httpx
 
-from pipeline.client import Clock, Gateway, Ledger, Reply
+from pipeline.api.batches import Batch
+from pipeline.api.client import Clock, Gateway, Ledger, Reply
+from pipeline.api.codes import EnvelopeCode
+from pipeline.api.flattening import Answer
 from pipeline.due_messages import due_batches
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts
@@ -30,9 +33,6 @@ from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefu
 from pipeline.model.phone_numbers import mask_text
 from pipeline.model.settings import Settings, number_policy
 from pipeline.polling import API_MEMORY
-from pipeline.protocol.batching import Batch
-from pipeline.protocol.flattening import Answer
-from pipeline.protocol.status import EnvelopeCode
 from pipeline.recording import Recorder, RecordTally
 
 logger = logging.getLogger(__name__)

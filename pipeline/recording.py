@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pyarrow as pa
 
+from pipeline.api.batches import Batch
+from pipeline.api.codes import ReportStatus
+from pipeline.api.flattening import Answer, Flattened, flatten_reports
 from pipeline.lake.lake import DataFile, Lake, arrow_schema
 from pipeline.lake.notes import forgotten_messages
 from pipeline.model.countries import countries_of
 from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, treat_number, treat_numbers
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, PARTITION_KEY, REJECTED_RECORDS, Table
-from pipeline.protocol.batching import Batch
-from pipeline.protocol.flattening import Answer, Flattened, flatten_reports
-from pipeline.protocol.status import ReportStatus
 
 if TYPE_CHECKING:
     import pandas as pd

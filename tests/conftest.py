@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from pipeline.client import Clock
+from pipeline.api.client import Clock
+from pipeline.api.simulator.server import Running, SimulatorOptions, running
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
-from pipeline.simulator.server import Running, SimulatorOptions, running
 
 # The same examples each time, so that a red run can be repeated; `--hypothesis-seed` looks elsewhere.
 hypothesis_settings.register_profile(

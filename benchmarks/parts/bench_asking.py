@@ -14,11 +14,11 @@ from benchmarks import floor as bare
 from benchmarks.parts.conftest import DAY, Measure
 from benchmarks.rule import API_KEY, API_SECRET, APP_ID
 from benchmarks.server import reported
-from pipeline.client import Gateway, Ledger
+from pipeline.api.batches import Batch
+from pipeline.api.client import Gateway, Ledger
+from pipeline.api.envelope import decode_envelope
+from pipeline.api.flattening import Answer, flatten_reports
 from pipeline.model.accounts import Account
-from pipeline.protocol.batching import Batch
-from pipeline.protocol.decoding import decode_envelope
-from pipeline.protocol.flattening import Answer, flatten_reports
 
 CALLS, AT_ONCE = 500, 8
 ASKED = f"{CALLS} calls of 200 ids"

@@ -8,7 +8,7 @@ from datetime import date
 
 import duckdb
 
-from pipeline.answers import mask_digits
+from pipeline.api.responses import mask_digits
 from pipeline.audits.scene import Finding, Scene, judged
 from pipeline.lake.lake import Snapshot
 from pipeline.lake.queries import literal

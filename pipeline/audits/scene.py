@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import duckdb
 
-from pipeline.answers import mask_digits
+from pipeline.api.responses import mask_digits
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, connect, query, show_files
 from pipeline.model.settings import Settings

@@ -20,8 +20,8 @@ import httpx
 import pytest
 
 from assets.schedules import JOB
-from pipeline.simulator.faults import Faults
-from pipeline.simulator.rules import DELIVERED, FAILED, fate_of, make_msg_id
+from pipeline.api.simulator.faults import Faults
+from pipeline.api.simulator.rules import DELIVERED, FAILED, fate_of, make_msg_id
 from tests.worlds.places import Place, opened_place, without_settings
 
 pytestmark = pytest.mark.slow

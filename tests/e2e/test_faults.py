@@ -25,6 +25,7 @@ import pytest
 from deltalake import DeltaTable
 
 from assets.stopping import STOPPED
+from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.collect import CollectTally, collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.lake.lake import Lake, Snapshot
@@ -32,7 +33,6 @@ from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from pipeline.recording import SLICE_CALLS
-from pipeline.simulator.sample_logs import write_sent_logs
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 from tests.worlds.places import COMMAND, Answers, Place, still_place
 

@@ -13,9 +13,9 @@ import pytest
 from assets.resources import Workspace
 from assets.showing import rate_picture, reasons_of
 from assets.telling import MAX_LINES
+from pipeline.api.simulator.faults import Faults
 from pipeline.audits import AUDITS
 from pipeline.figures import DayFigures
-from pipeline.simulator.faults import Faults
 from tests.worlds.places import Place, opened_place, write_logs
 from tests.worlds.runs import Recorded, recorded
 

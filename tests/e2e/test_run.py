@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from deltalake import DeltaTable
 
 from assets.cli import main
-from pipeline.simulator.rules import report_at
+from pipeline.api.simulator.rules import report_at
 from tests.worlds.places import SECRET, STATES, Place, logged_messages, without_settings, write_logs
 
 MESSAGES = 20_000

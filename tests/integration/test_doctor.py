@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assets.cli import main
+from pipeline.api.simulator.faults import Faults
+from pipeline.api.simulator.sample_logs import write_sent_logs
+from pipeline.api.simulator.server import Running, SimulatorOptions, running
 from pipeline.doctor import Finding, examine
 from pipeline.model.settings import Settings, given_settings
-from pipeline.simulator.faults import Faults
-from pipeline.simulator.sample_logs import write_sent_logs
-from pipeline.simulator.server import Running, SimulatorOptions, running
 from pipeline.status import status_of
 from tests.integration.test_maintenance import World
 from tests.worlds.places import Place, opened_place, write_logs

@@ -19,20 +19,20 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from pipeline.client import FAILURES_IN_A_ROW, Clock
+from pipeline.api.client import FAILURES_IN_A_ROW, Clock
+from pipeline.api.envelope import decode_envelope
+from pipeline.api.flattening import Answer
+from pipeline.api.simulator.calls import Call
+from pipeline.api.simulator.faults import Faults
+from pipeline.api.simulator.rules import fate_of, make_msg_id, report_at
+from pipeline.api.simulator.server import Running, utc_now
 from pipeline.follow import FollowTally, follow
 from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.phone_numbers import Mode, NumberPolicy
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, REJECTED_RECORDS, SENT_MESSAGES, Table
-from pipeline.protocol.decoding import decode_envelope
-from pipeline.protocol.flattening import Answer
 from pipeline.recording import Recorder
-from pipeline.simulator.calls import Call
-from pipeline.simulator.faults import Faults
-from pipeline.simulator.rules import fate_of, make_msg_id, report_at
-from pipeline.simulator.server import Running, utc_now
 
 DAY = date(2026, 3, 2)
 YESTERDAY = DAY - timedelta(days=1)

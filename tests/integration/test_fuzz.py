@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from pipeline.api.envelope import Envelope, NotTheProtocolError, decode_envelope
+from pipeline.api.flattening import Answer, flatten_reports
 from pipeline.log_files import LogFile
 from pipeline.log_records import LogRules
 from pipeline.model.phone_numbers import NumberPolicy
-from pipeline.protocol.decoding import Envelope, NotTheProtocolError, decode_envelope
-from pipeline.protocol.flattening import Answer, flatten_reports
 from pipeline.sent_logs import read_sent_log
 
 NOW: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -16,12 +16,12 @@ from assets import checks
 from assets.definitions import JOB, build_definitions
 from assets.resources import Workspace
 from assets.schedules import RANGE_END, RANGE_START
+from pipeline.api.simulator.sample_logs import write_sent_logs
+from pipeline.api.simulator.server import SimulatorOptions, running
 from pipeline.audits import AUDITS, Finding, opened_scene
 from pipeline.audits.scene import Scene
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import given_settings
-from pipeline.simulator.sample_logs import write_sent_logs
-from pipeline.simulator.server import SimulatorOptions, running
 
 Run = Callable[..., dict[str, Any]]
 NOW = datetime.now(UTC)

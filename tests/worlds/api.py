@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from pipeline.client import Clock
+from pipeline.api.client import Clock
 from tests.worlds.lakes import Said
 
 KEY, SECRET = "key-of-worlds", "secret-of-worlds"

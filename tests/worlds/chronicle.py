@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.client import FAILURES_IN_A_ROW
+from pipeline.api.client import FAILURES_IN_A_ROW
 from pipeline.follow import FollowTally
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings

@@ -15,9 +15,9 @@ from typing import Any
 
 import duckdb
 
-from pipeline.simulator.rules import report_at
-from pipeline.simulator.sample_logs import write_sent_logs
-from pipeline.simulator.server import Running, SimulatorOptions, running
+from pipeline.api.simulator.rules import report_at
+from pipeline.api.simulator.sample_logs import write_sent_logs
+from pipeline.api.simulator.server import Running, SimulatorOptions, running
 from tests.worlds.commands import run_command
 
 KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"

@@ -12,7 +12,10 @@ from typing import Final
 import duckdb
 
 from assets.checks import AUDIT_SPECS, COMPLETE
-from pipeline.client import Clock
+from pipeline.api.client import Clock
+from pipeline.api.flattening import REASONS as API_REASONS
+from pipeline.api.simulator.sample_logs import write_sent_logs
+from pipeline.api.simulator.server import SimulatorOptions, running
 from pipeline.collect import collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.follow import follow
@@ -22,10 +25,7 @@ from pipeline.logs.reasons import REASONS
 from pipeline.model.accounts import load_accounts
 from pipeline.model.dictionary import dictionary
 from pipeline.model.settings import given_settings
-from pipeline.protocol.flattening import REASONS as API_REASONS
 from pipeline.publish import publish
-from pipeline.simulator.sample_logs import write_sent_logs
-from pipeline.simulator.server import SimulatorOptions, running
 
 README: Final = Path(__file__).parents[2] / "README.md"
 NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)

@@ -1,0 +1,360 @@
+"""The API client: one signed question a batch, repeated where that helps, errors translated in one place.
+
+What belongs here: HTTP, pace, retries, the platform's clock. What does not: which ids to ask for
+(`follow.py`), what an answer means for a message (`protocol/`), storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, NoReturn, Self
+
+import httpx
+
+from pipeline import __version__
+from pipeline.api.batches import Batch, query_of
+from pipeline.api.envelope import Envelope
+from pipeline.api.pace import Pace
+from pipeline.api.responses import clock_offset, judge_response
+from pipeline.api.signing import sign
+from pipeline.model.accounts import Account
+from pipeline.model.errors import ApiRefused, BatchFailed, CallError, CapReached, ClockSkewed, Throttled, TransientError
+
+logger = logging.getLogger(__name__)
+
+FAILURES_IN_A_ROW: Final = 40
+"""Failed requests in a row after which a run stops asking: the platform is down, not the batch."""
+LONGEST_WAIT_SECONDS: Final = 600.0
+"""A longer wait asked for by the platform gives the batch up instead."""
+MAX_BODY_BYTES: Final = 8 * 2**20
+"""An answer for 200 ids has about 30 kB; a longer body than this is not the protocol."""
+FIRST_BACK_OFF_SECONDS: Final = 0.5
+LONGEST_BACK_OFF_SECONDS: Final = 30.0
+JITTER_SECONDS: Final = 0.5
+_ANY_HEADER: Final = 32
+"""Added to zlib's window bits: gzip or zlib, whichever it is."""
+_NO_BODY: Final = httpx.ByteStream(b"")
+_SHORTEST_HIDDEN: Final = 5
+"""Shorter texts are part of every other message; no key is that short."""
+CONTENT_TYPE: Final = "application/json;charset=UTF-8"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A status-0 answer: its envelope, and what the exchange cost."""
+
+    envelope: Envelope
+    http_status: int
+    observed_at: datetime
+
+
+@dataclass
+class Ledger:
+    """What asking for one batch cost so far; it is kept whatever the outcome."""
+
+    started_at: datetime | None = None
+    requests: int = 0
+    http_status: int | None = None
+    _first: float = field(default=0.0, repr=False)
+    _last: float = field(default=0.0, repr=False)
+
+    def start(self, now: datetime, tick: float) -> None:
+        """Count a request that starts."""
+        if self.started_at is None:
+            self.started_at, self._first = now, tick
+        self.requests += 1
+
+    def stop(self, tick: float) -> None:
+        """Note when the latest request ended."""
+        self._last = tick
+
+    @property
+    def elapsed_ms(self) -> int:
+        """From the first request's start to the latest one's end, in milliseconds."""
+        return max(0, round((self._last - self._first) * 1000))
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Wall clock, monotonic seconds, and waiting: what tests replace."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    tick: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class _Base:
+    """What all apps of one base URL share: pace, clock offset, and how many requests failed in a row."""
+
+    def __init__(self, url: str, rate: float, clock: Clock) -> None:
+        self.url = url + "/getReport"
+        self.http_url = httpx.URL(self.url)
+        self.path = self.http_url.raw_path.decode("ascii")  # percent-encoded, as it goes on the wire
+        self.headers = (
+            (b"Host", self.http_url.netloc),
+            (b"Content-Type", CONTENT_TYPE.encode()),
+            (b"Accept-Encoding", b"gzip, deflate"),
+            (b"User-Agent", f"sms-delivery/{__version__}".encode()),
+        )
+        self.pace = Pace(rate, clock=clock.tick, sleep=clock.sleep)
+        self.offset_seconds = 0.0
+        self.seen_offset_seconds: float | None = None
+        self.failures_in_a_row = 0
+
+
+def _sockets(max_connections: int) -> httpx.AsyncBaseTransport:
+    from pipeline.api.transport import AiohttpTransport  # noqa: PLC0415 - 0.1 s that a run with nothing to ask does without
+
+    return AiohttpTransport(max_connections=max_connections)
+
+
+class Gateway:
+    """Asks `getReport` for batches; an async context manager that owns the connections.
+
+    Args:
+        timeout_seconds: longest time for one request, body included.
+        max_attempts: most requests for one batch, the one after a learnt clock offset not counted.
+        max_concurrency: connections kept.
+        requests_per_second: bound for each base URL, 0 for none.
+        max_requests: most requests of all, None for no bound.
+        clock: time, for tests.
+        transport: what carries requests instead of a socket, for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_seconds: float,
+        max_attempts: int,
+        max_concurrency: int,
+        requests_per_second: float,
+        max_requests: int | None = None,
+        clock: Clock | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._timeout = timeout_seconds
+        self._max_attempts = max_attempts
+        self._rate = requests_per_second
+        self._requests_left = max_requests
+        self._clock = clock or Clock()
+        self._bases: dict[str, _Base] = {}
+        self._http = transport or _sockets(max_concurrency)
+
+    async def __aenter__(self) -> Self:
+        """Open the connections."""
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self._http.__aexit__(kind, error, trace)
+
+    def clock_offsets(self) -> dict[str, float]:
+        """Return what the platform's clock shows beyond ours, in seconds, by base URL, where it was learnt."""
+        return {url: base.offset_seconds for url, base in self._bases.items() if base.offset_seconds}
+
+    def seen_offsets(self) -> dict[str, float | None]:
+        """Return what the platform's clock showed beyond ours in its latest answer, by base URL; None: no answer."""
+        return {url: base.seen_offset_seconds for url, base in self._bases.items()}
+
+    async def ask(self, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+        """Ask for one batch until there is an answer or no use in asking on.
+
+        Raises:
+            BatchRefused: -14, split the batch.
+            BatchFailed: no answer in this run.
+            AppRefused: stop this app.
+            ApiRefused: stop everything of this base.
+            CapReached: the last request that may be made was made.
+        """
+        base = self._base(account.base_url)
+        attempt = 1
+        while True:
+            try:
+                return await self._count(base, batch, account, ledger)
+            except TransientError as error:
+                if attempt >= self._max_attempts:
+                    raise BatchFailed(
+                        f"no answer after {ledger.requests} requests, last: {error}",
+                        error.http_status, error.status, error.reason,
+                    ) from error  # fmt: skip
+                await self._wait(base, error, attempt)
+            attempt += 1
+
+    def _base(self, url: str) -> _Base:
+        if url not in self._bases:
+            self._bases[url] = _Base(url, self._rate, self._clock)
+        return self._bases[url]
+
+    async def _wait(self, base: _Base, error: TransientError, attempt: int) -> None:
+        """Back off before the next request; where the platform is too busy, together with all other workers."""
+        back_off = _back_off_seconds(attempt)
+        if isinstance(error, Throttled):
+            base.pace.slow_down(error.wait_seconds or back_off)  # which then holds this worker, too
+        else:
+            await self._clock.sleep(back_off)
+
+    async def _count(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+        """Ask once; count failures in a row, and stop where there are too many."""
+        try:
+            reply = await self._ask_in_time(base, batch, account, ledger)
+        except TransientError as error:
+            self._note_failure(base, error)
+            raise
+        except CallError:
+            base.failures_in_a_row = 0
+            raise
+        base.failures_in_a_row = 0
+        base.pace.good_answer()
+        return reply
+
+    def _note_failure(self, base: _Base, error: TransientError) -> None:
+        base.failures_in_a_row += 1
+        if base.failures_in_a_row >= FAILURES_IN_A_ROW:
+            raise ApiRefused(
+                f"{base.failures_in_a_row} requests in a row failed, last: {error}; the platform at "
+                f"{base.url} seems to be down: run again when it answers",
+                error.http_status, error.status, error.reason,
+            ) from error  # fmt: skip
+        if isinstance(error, Throttled) and (error.wait_seconds or 0) > LONGEST_WAIT_SECONDS:
+            raise BatchFailed(
+                f"{error}; it asks for a wait of {error.wait_seconds:.0f} s, longer than a run waits",
+                error.http_status, error.status, error.reason,
+            ) from error  # fmt: skip
+
+    async def _ask_in_time(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+        """Ask once, and once more with the platform's clock if it finds our timestamp expired."""
+        try:
+            return await self._exchange(base, batch, account, ledger)
+        except ClockSkewed as skew:
+            self._learn_clock(base, skew)
+        try:
+            return await self._exchange(base, batch, account, ledger)
+        except ClockSkewed as skew:
+            self._refuse_clock(base, skew)
+
+    def _learn_clock(self, base: _Base, skew: ClockSkewed) -> None:
+        if skew.offset_seconds is None:
+            self._refuse_clock(base, skew)
+        if abs(skew.offset_seconds - base.offset_seconds) > 1:
+            logger.warning(
+                "the clock of this machine is off: the platform's is %+.0f s from it; requests are signed "
+                "with the platform's, but mend this machine's clock",
+                skew.offset_seconds,
+            )
+        base.offset_seconds = skew.offset_seconds
+
+    def _refuse_clock(self, base: _Base, skew: ClockSkewed) -> NoReturn:
+        offset = skew.offset_seconds
+        told = "" if offset is None else f"; the platform's clock is {offset:+.0f} s from ours"
+        raise ApiRefused(
+            f"{skew} at {base.url}{told}: mend the clock of this machine",
+            skew.http_status, skew.status, skew.reason,
+        ) from skew  # fmt: skip
+
+    async def _exchange(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+        self._spend()
+        await base.pace.turn()
+        sent_at = self._clock.now()
+        ledger.start(sent_at, self._clock.tick())
+        request = self._request(base, batch, account, sent_at)
+        try:
+            response, body = await self._send(request)
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise TransientError(f"no answer within {self._timeout:g} s from {base.url}") from error
+        except httpx.HTTPError as error:
+            raise TransientError(f"{type(error).__name__} while asking {base.url}") from error
+        finally:
+            ledger.stop(self._clock.tick())
+        observed_at = self._clock.now()
+        ledger.http_status = response.status_code
+        offset = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
+        base.seen_offset_seconds = offset
+        try:
+            envelope = judge_response(response, body, offset_seconds=offset, observed_at=observed_at)
+        except CallError as error:
+            _hide(error, (request.headers["Sign"], request.headers["Api-Key"]))
+            raise
+        return Reply(envelope, response.status_code, observed_at)
+
+    def _spend(self) -> None:
+        if self._requests_left is None:
+            return
+        if not self._requests_left:
+            raise CapReached("the run has made as many calls as it may")
+        self._requests_left -= 1
+
+    def _request(self, base: _Base, batch: Batch, account: Account, now: datetime) -> httpx.Request:
+        timestamp = str(int(now.timestamp() + base.offset_seconds))
+        key = account.api_key.get_secret_value()
+        signature = sign(key, account.api_secret.get_secret_value(), timestamp)
+        target = f"{base.path}?{query_of(batch.app_id, batch.msg_ids)}"
+        return httpx.Request(
+            "GET",
+            base.http_url,
+            headers=[
+                *base.headers,
+                (b"Sign", signature.encode("ascii")),
+                (b"Timestamp", timestamp.encode("ascii")),
+                (b"Api-Key", key.encode("ascii")),
+            ],
+            stream=_NO_BODY,  # told, as `Host` is: finding out is most of what a request costs httpx
+            # Already encoded: httpx spends most of its time on a query of 4 kB otherwise. A redirect is not followed:
+            # it would carry the signature to another host.
+            extensions={"target": target.encode("ascii")},
+        )
+
+    async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        async with asyncio.timeout(self._timeout):
+            response = await self._http.handle_async_request(request)
+            stream = _stream_of(response)
+            try:
+                return response, await _bounded_body(response, stream)
+            finally:
+                await stream.aclose()
+
+
+def _back_off_seconds(attempt: int) -> float:
+    """Return the wait after the n-th failed request of a batch, from 1: doubled each time, jitter added."""
+    jitter = random.uniform(0, JITTER_SECONDS)  # noqa: S311 - to part the workers
+    return min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2.0 ** min(attempt - 1, 10) + jitter)
+
+
+def _hide(error: CallError, credentials: tuple[str, ...]) -> None:
+    """Take out of an error what the platform, or a proxy before it, echoed of the request's headers."""
+    for credential in filter(lambda text: len(text) > _SHORTEST_HIDDEN, credentials):
+        error.message = error.message.replace(credential, "***")
+        error.reason = error.reason.replace(credential, "***") if error.reason else error.reason
+    error.args = (error.message,)
+
+
+def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:
+    """Return a body as the transport gives it; `aiter_raw` and `aclose` of the response cost as much again."""
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("an asynchronous transport gives an asynchronous body")
+    return response.stream
+
+
+async def _bounded_body(response: httpx.Response, stream: httpx.AsyncByteStream) -> bytes:
+    """Read and unpack a body; httpx would unpack the whole of a chunk, a thousand times its size, before we see it."""
+    packed = response.headers.get("Content-Encoding", "").strip().lower() in {"gzip", "x-gzip", "deflate"}
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | _ANY_HEADER) if packed else None
+    body = bytearray()
+    async for chunk in stream:
+        try:
+            body += unpack.decompress(chunk, MAX_BODY_BYTES + 1 - len(body)) if unpack else chunk
+        except zlib.error as error:
+            raise TransientError("the body can't be unpacked", response.status_code) from error
+        if len(body) > MAX_BODY_BYTES:
+            raise TransientError(f"the body is longer than {MAX_BODY_BYTES >> 20} MB", response.status_code)
+    return bytes(body)

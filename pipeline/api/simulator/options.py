@@ -1,0 +1,36 @@
+"""How the simulator is to behave, as values. Reading them from anywhere is the caller's business."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.api.simulator.faults import Faults
+
+
+@dataclass(frozen=True)
+class SimulatorOptions:
+    """All that one simulator is told; the secret stays out of its repr.
+
+    Attributes:
+        api_key: the only key that is known.
+        api_secret: its secret.
+        apps: accepted appIds, empty = any.
+        unpriced_apps: appIds that get -19.
+        window_seconds: how far `Timestamp` may be off, either way.
+        allowed_ips: peers that are let in, empty = any.
+        latency_ms: added to every call.
+        max_requests_per_second: more get -15, after a burst of one second's worth; 0 = no limit.
+        price_details: add the sister platform's `pricedetail` to each row.
+        faults: what goes wrong on purpose.
+    """
+
+    api_key: str
+    api_secret: str = field(repr=False)
+    apps: frozenset[str] = frozenset()
+    unpriced_apps: frozenset[str] = frozenset()
+    window_seconds: int = 300
+    allowed_ips: frozenset[str] = frozenset()
+    latency_ms: float = 0.0
+    max_requests_per_second: float = 0.0
+    price_details: bool = False
+    faults: Faults = field(default_factory=Faults)

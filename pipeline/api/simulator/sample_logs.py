@@ -1,0 +1,168 @@
+"""Sent logs that agree with the simulator: the same ids, numbers and seconds.
+
+What belongs here: which messages are sent when, and how a log writes them down.
+What does not: what becomes of them (`rules`), reading logs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import accumulate
+from random import Random
+from typing import TYPE_CHECKING
+
+from pipeline.api.simulator.rules import SEQUENCES, fate_of, make_msg_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+SENDERS = ("ACME", "Bluebird", "Kiosk24", "Parcely", "TinyBank")
+"""Sender ids, all equally frequent."""
+
+HOUR_WEIGHTS = (2, 1, 1, 1, 1, 2, 4, 7, 10, 12, 13, 13, 12, 12, 12, 11, 11, 12, 13, 12, 9, 7, 5, 3)
+"""The daily rhythm: how busy each 24th of a local day is."""
+
+LARGEST_CALL = 5
+"""A record that is a whole `sendSms` answer has 2 to this many messages."""
+
+CALL_CHANCE = 1 / 15
+"""Share of the records that are whole answers; with 3.5 messages each they hold a fifth of all."""
+
+_CUMULATED = tuple(accumulate(HOUR_WEIGHTS, initial=0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One line of a log: messages sent in the same second (UTC)."""
+
+    sent_at: datetime
+    msg_ids: tuple[str, ...]
+    sender_id: str
+
+
+def write_sent_logs(
+    folder: Path,
+    *,
+    messages: int,
+    days: Sequence[date],
+    now: datetime,
+    app_id: str,
+    zone: tzinfo = UTC,
+    seed: int = 1,
+) -> list[Path]:
+    """Write one JSON-lines file a day, `sent-YYYY-MM-DD.jsonl`; the same arguments give the same bytes.
+
+    Args:
+        folder: where to; made where it is missing.
+        messages: how many in all, spread evenly over the days.
+        days: local days of `zone`; those that begin after `now` get no message and no file.
+        now: no message is sent later (aware).
+        app_id: app of every record.
+        zone: whose days they are; `sent_at` is written with its offset.
+        seed: another seed sends other messages.
+
+    Raises: ValueError where there are messages but no day for them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for day, records in _days(messages=messages, days=days, now=now, zone=zone, seed=seed):
+        path = folder / f"sent-{day.isoformat()}.jsonl"
+        with path.open("w", encoding="utf-8", newline="\n") as lines:
+            lines.writelines(_line(record, app_id, zone) for record in records)
+        paths.append(path)
+    return paths
+
+
+def sent_messages(
+    *, messages: int, days: Sequence[date], now: datetime, zone: tzinfo = UTC, seed: int = 1
+) -> list[tuple[str, datetime]]:
+    """Return (msg_id, sent_at in UTC) of every message that `write_sent_logs` writes, in its order."""
+    return [
+        (msg_id, record.sent_at)
+        for _, records in _days(messages=messages, days=days, now=now, zone=zone, seed=seed)
+        for record in records
+        for msg_id in record.msg_ids
+    ]
+
+
+def _days(
+    *, messages: int, days: Sequence[date], now: datetime, zone: tzinfo, seed: int
+) -> Iterator[tuple[date, Iterator[_Record]]]:
+    """Yield each day that has begun, with its records in the order of sending."""
+    begun = sorted({day for day in days if _midnight(day, zone) <= now})
+    if messages and not begun:
+        raise ValueError("no day for the messages: all of them begin after now")
+    written = 0
+    for place, day in enumerate(begun):
+        count = messages // len(begun) + (place < messages % len(begun))
+        yield day, _records(day, count=count, first=seed * 1_000_003 + written, now=now, zone=zone)
+        written += count
+
+
+def _records(day: date, *, count: int, first: int, now: datetime, zone: tzinfo) -> Iterator[_Record]:
+    """Yield the records of one day; their messages are numbered from `first`."""
+    chance = Random(first)  # noqa: S311 - sample data that must come out the same again
+    start, end = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
+    day_seconds = (end - start).total_seconds()
+    latest = math.floor(min((now - start).total_seconds(), day_seconds - 1))
+    busy_until = _busyness(latest / day_seconds)
+    done = 0
+    while done < count:
+        moment = _moment((done + chance.random()) / count * busy_until) * day_seconds
+        sent_at = start + timedelta(seconds=min(math.floor(moment), latest))
+        size = 2 + int(chance.random() * (LARGEST_CALL - 1)) if chance.random() < CALL_CHANCE else 1
+        size = min(size, count - done)
+        numbers = range(first + done, first + done + size)
+        msg_ids = tuple(make_msg_id(sent_at, number % SEQUENCES) for number in numbers)
+        yield _Record(sent_at, msg_ids, SENDERS[int(chance.random() * len(SENDERS))])
+        done += size
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    """Return the instant (UTC) at which the local day begins."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _busyness(moment: float) -> float:
+    """Return the share of a day's messages that is sent before this part of the day (both 0 to 1)."""
+    hour, part = divmod(moment * len(HOUR_WEIGHTS), 1)
+    return (_CUMULATED[int(hour)] + part * HOUR_WEIGHTS[int(hour)]) / _CUMULATED[-1]
+
+
+def _moment(busyness: float) -> float:
+    """Return the part of the day before which this share of the messages is sent: `_busyness` undone."""
+    mass = busyness * _CUMULATED[-1]
+    hour = min(bisect_right(_CUMULATED, mass), len(HOUR_WEIGHTS)) - 1
+    return (hour + (mass - _CUMULATED[hour]) / HOUR_WEIGHTS[hour]) / len(HOUR_WEIGHTS)
+
+
+def _line(record: _Record, app_id: str, zone: tzinfo) -> str:
+    """Return the record as one line of JSON."""
+    common = {
+        "sent_at": record.sent_at.astimezone(zone).isoformat(),
+        "app_id": app_id,
+        "sender_id": record.sender_id,
+    }
+    rows = [_message(msg_id) for msg_id in record.msg_ids]
+    if len(rows) == 1:
+        msg_id, number, order_id = rows[0]
+        fields: dict[str, object] = {"msg_id": msg_id, **common, "number": number, "order_id": order_id}
+    else:
+        fields = {**common, "response": _response(rows)}
+    return json.dumps(fields, separators=(",", ":")) + "\n"
+
+
+def _message(msg_id: str) -> tuple[str, str, str]:
+    """Return id, number and order id; the order id ends like the id."""
+    return msg_id, fate_of(msg_id).number, f"o-{msg_id[-7:]}"
+
+
+def _response(rows: Sequence[tuple[str, str, str]]) -> dict[str, object]:
+    """Return what `sendSms` answers for these messages."""
+    array = [{"msgId": msg_id, "number": number, "orderId": order_id} for msg_id, number, order_id in rows]
+    return {"status": "0", "reason": "success", "success": str(len(rows)), "fail": "0", "array": array}
