@@ -13,7 +13,7 @@ from assets.partitions import days_of, sent_dates
 from assets.resources import Workspace, utc_now
 from assets.showing import DONE, FAILURES, counts, listed, rate_picture, run_summary
 from assets.telling import told
-from pipeline.collect import collect, days_read
+from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive import DeriveTally, derive_messages, derive_rates
 from pipeline.figures import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.follow import FollowTally, follow

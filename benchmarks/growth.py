@@ -31,7 +31,7 @@ from benchmarks.measuring import cost_of
 from benchmarks.report import table_of, write_section
 from pipeline.audits import AUDITS, opened_scene
 from pipeline.clean import clean
-from pipeline.collect import collect
+from pipeline.collect.sent_messages import collect
 from pipeline.compact import compact
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.follow import follow

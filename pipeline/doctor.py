@@ -14,14 +14,14 @@ from typing import Final
 
 from pipeline.api.batches import Batch
 from pipeline.api.client import Clock, Gateway, Ledger
-from pipeline.collect import log_rules
+from pipeline.collect.files import LogFile, find_log_files
+from pipeline.collect.reading import LogFileGone, LogFileUnreadable, read_sent_log
+from pipeline.collect.sent_messages import log_rules
 from pipeline.lake.lake import Lake
-from pipeline.log_files import LogFile, find_log_files
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
-from pipeline.sent_logs import LogFileGone, LogFileUnreadable, read_sent_log
 
 CLOCK_SECONDS: Final = 30.0
 """Difference of clocks that is worth mending; the platform refuses signatures from some minutes on."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from pipeline.collect import unread_logs
+from pipeline.collect.files import LogFile
+from pipeline.collect.sent_messages import unread_logs
 from pipeline.lake.lake import Lake
-from pipeline.log_files import LogFile
 from pipeline.model.settings import Settings
 from pipeline.open_days import open_days
 

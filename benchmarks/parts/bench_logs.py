@@ -13,10 +13,10 @@ import duckdb
 
 from benchmarks.floor import LOG
 from benchmarks.parts.conftest import DAY, MESSAGES, Measure
-from pipeline.collect import log_rules
-from pipeline.log_files import LogFile
+from pipeline.collect.files import LogFile
+from pipeline.collect.reading import read_sent_log
+from pipeline.collect.sent_messages import log_rules
 from pipeline.model.settings import Settings
-from pipeline.sent_logs import read_sent_log
 
 ALIKE, MIXED, CORES = "log reading", "log reading, lines of two forms", "log reading, floor of two threads"
 

@@ -18,7 +18,7 @@ import pyarrow.json as pj
 from pipeline.api.batches import joined, split_texts
 from pipeline.api.codes import ROW_STATUSES, ReportStatus
 from pipeline.api.reports import Answer
-from pipeline.iso_times import INSTANT, instants_of
+from pipeline.model.iso_times import INSTANT, instants_of
 
 _COLUMNS: Final[Mapping[str, pa.DataType]] = {
     "place": pa.int32(),

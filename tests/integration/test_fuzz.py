@@ -18,10 +18,10 @@ import pandas as pd
 
 from pipeline.api.envelope import Envelope, NotTheProtocolError, decode_envelope
 from pipeline.api.flattening import Answer, flatten_reports
-from pipeline.log_files import LogFile
-from pipeline.log_records import LogRules
+from pipeline.collect.files import LogFile
+from pipeline.collect.reading import read_sent_log
+from pipeline.collect.records import LogRules
 from pipeline.model.phone_numbers import NumberPolicy
-from pipeline.sent_logs import read_sent_log
 
 NOW: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ASKED: Final = ("2611200954011000095", "2611200959531000096", "2611200959531000097")

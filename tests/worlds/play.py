@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from pipeline.collect import collect
+from pipeline.collect.sent_messages import collect
 from pipeline.derive import derive_messages
 from pipeline.follow import follow
 from pipeline.lake.lake import Lake

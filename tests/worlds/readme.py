@@ -16,12 +16,12 @@ from pipeline.api.client import Clock
 from pipeline.api.flattening import REASONS as API_REASONS
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running
-from pipeline.collect import collect
+from pipeline.collect.fields import SPELLINGS
+from pipeline.collect.rejects import REASONS
+from pipeline.collect.sent_messages import collect
 from pipeline.derive import derive_messages, derive_rates
 from pipeline.follow import follow
 from pipeline.lake.lake import Lake
-from pipeline.logs.fields import SPELLINGS
-from pipeline.logs.reasons import REASONS
 from pipeline.model.accounts import load_accounts
 from pipeline.model.dictionary import dictionary
 from pipeline.model.settings import given_settings

@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.log_files import LogFile
-from pipeline.log_records import LogRules
-from pipeline.model.phone_numbers import NumberPolicy
-from pipeline.sent_logs import (
+from pipeline.collect.files import LogFile
+from pipeline.collect.reading import (
     MESSAGES_SCHEMA,
     REJECTS_SCHEMA,
     read_sent_log,
 )
+from pipeline.collect.records import LogRules
+from pipeline.model.phone_numbers import NumberPolicy
 
 DAY = date(2025, 6, 1)
 SENT = {

@@ -1,0 +1,87 @@
+"""Sent logs of CSV rows, clean and dirty."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.collect.formats.lines import LONGEST_LINE_BYTES
+from tests.worlds.sent_logs import (
+    ANSWER,
+    Write,
+    as_csv,
+    codes,
+    lines,
+    listed,
+    read,
+    writer,
+)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    return writer(tmp_path)
+
+
+HEADER = b"msg_id,sent_at,app_id,content\n"
+ROW = b"2108021054011000095,2025-06-01T08:00:00Z,app,hi\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "good", "bad"),
+    [
+        (b"\xef\xbb\xbf" + HEADER + ROW, [2], []),
+        ((HEADER + ROW).replace(b"\n", b"\r\n"), [2], []),
+        (HEADER + ROW[:-1], [2], []),
+        (b"\n\n" + HEADER + b"\n" + ROW + b"  \n" + ROW, [5, 7], []),
+        (HEADER + ROW.replace(b"hi", b'"a\nb\r\n""c"""') + ROW, [2, 5], []),
+        (b"MsgID; Sent-At ;APP_ID\n7;2025-06-01 08:00:00;app\n", [2], []),
+        (b'"msg_id", "sent_at", "app_id"\n"7", "2025-06-01 08:00:00", "app"\n', [2], []),
+        (HEADER + b"7,2025-06-01T08:00:00Z,app\n" + ROW, [3], [(2, "broken_line")]),
+        (HEADER + ROW[:-1] + b",more\n" + ROW, [3], [(2, "broken_line")]),
+        (HEADER + ROW + b"7,2025-06-01T08:0", [2], [(3, "unfinished_line")]),
+        (HEADER + ROW[:-1] + b"\r" + ROW + ROW, [3], [(2, "broken_line")]),
+        (HEADER + ROW.replace(b"hi", b"\xff") + ROW, [3], [(2, "bad_encoding")]),
+        (HEADER + ROW.replace(b"hi", b'"a\n\xff"') + ROW, [4], [(2, "bad_encoding")]),
+        (HEADER + ROW.replace(b"hi", b"h\0i") + ROW, [2, 3], []),
+        (HEADER + b"\0" * 512 + ROW, [2], []),
+        (HEADER + ROW.replace(b"hi", b'"hi') + ROW * 3, [], [(2, "broken_line")]),
+        (HEADER + ROW.replace(b"hi", b'"hi') + ROW[:-1], [], [(2, "unfinished_line")]),
+        (HEADER + ROW.replace(b"hi", b'"h"i') + ROW, [3], [(2, "broken_line")]),
+        (HEADER + ROW.replace(b"2108021054011000095", b"2.108e18") + ROW, [3], [(2, "bad_id")]),
+        (ROW + ROW, [], [(1, "no_header"), (2, "no_id")]),
+        (b'"\n' + ROW, [], [(1, "broken_line")]),
+        (b"a\rb\n" + ROW, [], [(1, "broken_line"), (2, "broken_line")]),
+        (b"msg_id,sent_at,app_id,msg_id\n7,2025-06-01T08:00:00Z,app,\n", [2], []),
+    ],
+)
+def test_dirty_csv(write: Write, content: bytes, good: list[int], bad: list[tuple[int, str]]) -> None:
+    messages, rejects = read(write("a.csv", content))
+    assert lines(messages) == good
+    assert codes(rejects) == bad
+
+
+def test_an_unclosed_quote_swallows_no_more_than_the_bound(write: Write) -> None:
+    rows = LONGEST_LINE_BYTES // len(ROW) + 1000
+    messages, rejects = read(write("a.csv", HEADER + b'"' + ROW * rows), chunk_rows=1000)
+    assert codes(rejects) == [(2, "line_too_long")]
+    assert 0 < len(messages) < 1100
+    assert lines(messages)[-1] == rows + 1
+
+
+def test_csv_carries_answers_as_json_text(write: Write) -> None:
+    content = as_csv([{"sent_at": "1748764800", "app_id": "app", "response": json.dumps(ANSWER)}])
+    messages, rejects = read(write("a.csv", content))
+    assert [(each["line"], each["item"], each["msg_id"]) for each in messages] == [(2, 0, "1"), (2, 2, "3")]
+    assert [(each["line"], each["item"]) for each in rejects] == [(2, 1)]
+
+
+def test_the_last_row_of_a_csv_file_that_grew_since_it_was_listed_is_unfinished(write: Write) -> None:
+    file = write("a.csv", HEADER)
+    with file.path.open("ab") as log:
+        log.write(ROW + ROW[:-1])
+    messages, rejects = read(file)
+    assert (lines(messages), codes(rejects)) == ([2], [(3, "unfinished_line")])
+    assert read(listed(file.path))[1] == []

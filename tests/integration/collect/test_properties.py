@@ -1,0 +1,152 @@
+"""Every record of a sent log ends in exactly one place, whichever way it goes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.collect.formats.lines import lines_of
+from pipeline.collect.records import LogRules, Message, read_record
+from pipeline.collect.rejects import Reject
+from tests.worlds.sent_logs import (
+    ANSWER,
+    DAY,
+    Row,
+    as_json,
+    listed,
+    read,
+    rules,
+)
+
+TIMES = st.sampled_from(
+    [
+        "2025-06-01T08:00:00Z", "2025-06-01 08:00:00", "2025-06-01T08:00:00.123456+05:30", "2025-06-01T08:00:00,5Z",
+        "2025-06-01T08:00", "2025-06-01", "2025-02-30T08:00:00Z", "2025-06-01T08:00:00.1234567Z", "1748764800",
+        "2025-06-03T08:00:00Z", "2023-06-01T08:00:00Z", "2025-10-26T02:30:00", "1960-01-01T00:00:00Z", "", None,
+        "2025-06-01T08:00:00-23:59", "2025-06-01T08:00:00+0530", 1748764800, 1748764800123, 1, -5, 10**18, 99999999999,
+        2**63, 1748764800.5, True,
+    ]
+)  # fmt: skip
+IDS = st.sampled_from(
+    [
+        "7",
+        " 7 ",
+        "2108021054011000095",
+        "9" * 32,
+        "9" * 33,
+        "",
+        None,
+        "7\n",
+        7,
+        -7,
+        2**63,
+        7.0,
+        True,
+        "\u0667",
+    ]
+)
+TEXTS = st.sampled_from(
+    ["app", " app", "", None, "a\0b", "é", "a b", "x" * 201, 7, -1, 1.5, 2.0, True, "\ud800", "a\n"]
+)
+NUMBERS = st.sampled_from(
+    [
+        "+4915112345678",
+        "4915112345678",
+        "49 151",
+        "",
+        None,
+        "4.9e11",
+        "1.0",
+        "0" * 21,
+        "++1",
+        4915112345678,
+        1.5,
+        "+",
+    ]
+)
+PLAIN = st.fixed_dictionaries(
+    {"msg_id": IDS, "sent_at": TIMES},
+    optional={"app_id": TEXTS, "number": NUMBERS, "sender_id": TEXTS, "order_id": TEXTS, "mobile": NUMBERS},
+)
+ZONES = st.sampled_from([ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")])
+CHANGES = st.fixed_dictionaries(
+    {"log_zone": ZONES, "partition_zone": ZONES, "default_app_id": st.sampled_from([None, "mine"])}
+)
+
+
+def expected_of(records: Sequence[Row], chosen: LogRules) -> tuple[list[Row], list[tuple[int, int | None, str]]]:
+    """Read each record by itself: what the columns must come to."""
+    messages, rejects = [], []
+    for line, record in enumerate(records, 1):
+        for outcome in read_record(json.loads(json.dumps(record)), chosen, DAY):
+            if isinstance(outcome, Reject):
+                rejects.append((line, outcome.item, outcome.reason))
+            else:
+                assert isinstance(outcome, Message)
+                sent_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=outcome.sent_at_us)
+                row = outcome._asdict() | {"sent_at": sent_at, "line": line}
+                del row["sent_at_us"]
+                messages.append(row)
+    return messages, rejects
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(PLAIN, max_size=12), CHANGES, st.integers(1, 15))
+def test_columns_and_records_come_to_the_same(
+    tmp_path: Path, records: list[Row], changes: Row, chunk_rows: int
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(as_json(records))
+    messages, rejects = read(listed(path), chunk_rows=chunk_rows, **changes)
+    wanted, unwanted = expected_of(records, rules(**changes))
+    assert [{name: row[name] for name in wanted[0]} for row in messages] == wanted
+    assert [(row["line"], row["item"], row["reason"]) for row in rejects] == unwanted
+
+
+CALLS = st.fixed_dictionaries(
+    {
+        "sent_at": TIMES,
+        "response": st.sampled_from([ANSWER, json.dumps(ANSWER), {"status": "1"}, "", None, "x"]),
+    },
+    optional={"app_id": TEXTS, "msg_id": IDS},
+)
+BROKEN = st.binary(max_size=12).map(lambda content: content.replace(b"\n", b"").strip(b" \t\r"))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(PLAIN | CALLS | BROKEN, max_size=12), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
+def test_every_record_ends_in_exactly_one_place(
+    tmp_path: Path, records: list[Row | bytes], ending: bytes, is_packed: bool
+) -> None:
+    parts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in records]
+    path = tmp_path / ("a.jsonl.gz" if is_packed else "a.jsonl")
+    parts[:1] = [part.removeprefix(b"\xef\xbb\xbf") for part in parts[:1]]
+    content = ending.join(parts)
+    path.write_bytes(gzip.compress(content) if is_packed else content)
+    messages, rejects = read(listed(path))
+    places = Counter((row["line"], row["item"]) for row in [*messages, *rejects])
+    assert set(places.values()) <= {1}
+    wanted = {number for number, part in enumerate(parts, 1) if part.strip(b" \t\r")}
+    assert {line for line, _ in places} == wanted
+
+
+@given(
+    st.lists(st.binary(max_size=20).map(lambda piece: piece.replace(b"\xef", b"")), max_size=20),
+    st.integers(5, 60),
+)
+def test_lines_are_those_of_the_whole_however_it_is_cut_into_pieces(pieces: list[bytes], longest: int) -> None:
+    whole = b"".join(pieces).split(b"\n")
+    expected = [
+        (number, line if len(line) <= longest else None, number < len(whole))
+        for number, line in enumerate(whole, 1)
+        if number < len(whole) or line
+    ]
+    assert list(lines_of(pieces, longest=longest)) == expected

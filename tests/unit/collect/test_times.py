@@ -1,0 +1,114 @@
+"""Forms of time that logs come with."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.collect.times import EPOCH, local_date, time_us
+
+BERLIN = ZoneInfo("Europe/Berlin")
+UTC_ZONE = ZoneInfo("UTC")
+FIRST, LAST = (edge.replace(tzinfo=UTC) for edge in (datetime.min, datetime.max))  # noqa: DTZ901 - made aware here
+MOMENT = datetime(2025, 6, 1, 12, 30, 45, 123456, tzinfo=UTC)
+
+
+def us(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2025-06-01T12:30:45.123456Z",
+        "2025-06-01t12:30:45.123456z",
+        " 2025-06-01 12:30:45.123456+00:00 ",
+        "2025-06-01T18:00:45.123456+05:30",
+        "2025-06-01T05:30:45.123456-0700",
+        "2025-06-01T14:30:45,123456+02",
+        "2025-06-01T12:30:45.1234569Z",
+        "20250601T123045.123456Z",
+        "2025-W22-7T12:30:45.123456Z",
+        "2025-06-01 14:30:45.123456",
+        1748781045.123456,
+        1748781045123.456,
+        "1748781045.123456",
+        "1748781045123.4569",
+        Decimal("1748781045.123456"),
+        MOMENT,
+        MOMENT.astimezone(timezone(timedelta(hours=9))),
+        datetime(2025, 6, 1, 14, 30, 45, 123456),  # noqa: DTZ001 - Parquet without a zone
+    ],
+)
+def test_one_instant_is_read_in_every_form(written: object) -> None:
+    assert time_us(written, BERLIN) == us(MOMENT)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (0, 0),
+        (99_999_999_999, 99_999_999_999_000_000),
+        (100_000_000_000, 100_000_000_000_000),
+        ("99999999999.9", 99_999_999_999_900_000),
+        ("100000000000", 100_000_000_000_000),
+        (-1.5, -1_500_000),
+        ("+1748781045", 1_748_781_045_000_000),
+        ("1748781045.", 1_748_781_045_000_000),
+    ],
+)
+def test_numbers_below_1e11_are_seconds_and_others_milliseconds(written: object, expected: int) -> None:
+    assert time_us(written, UTC_ZONE) == expected
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        None, "", "now", "2025-06-01", "2025-06-01T", "2025-06-01x12:30", "12:30:45", "2025-02-30T00:00:00Z",
+        "2025-06-01T25:00:00Z", "infinity", "inf", "nan", "NaN", "1.7e9", float("inf"), float("nan"), True, False,
+        10**19, "9" * 19, "9" * 5000, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "202\u0665-06-01T00:00:00Z",
+        "1 748 781 045", "0x10", date(2025, 6, 1), [1748781045], {"time": 1}, b"2025-06-01T00:00:00Z", 1e300,
+        Decimal("NaN"), FIRST, LAST,
+    ],
+)  # fmt: skip
+def test_what_is_not_a_date_with_a_time_is_not_read(written: object) -> None:
+    assert time_us(written, BERLIN) is None
+
+
+def test_a_local_time_that_happens_twice_is_the_earlier() -> None:
+    assert time_us("2025-10-26T02:30:00", BERLIN) == us(datetime(2025, 10, 26, 0, 30, tzinfo=UTC))
+
+
+def test_a_local_time_that_does_not_exist_shifts_forward() -> None:
+    assert time_us("2025-03-30T02:30:00", BERLIN) == us(datetime(2025, 3, 30, 1, 30, tzinfo=UTC))
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds
+def test_iso_text_is_exact_to_the_microsecond(moment: datetime) -> None:
+    assert time_us(moment.isoformat(), BERLIN) == us(moment)
+
+
+@given(st.integers(0, 10**17))
+def test_unix_text_is_exact_to_the_microsecond(microseconds: int) -> None:
+    seconds, fraction = divmod(microseconds, 10**6)
+    if seconds < 10**11:
+        assert time_us(f"{seconds}.{fraction:06}", UTC_ZONE) == microseconds
+
+
+@given(st.integers(10**14, 4 * 10**15))
+def test_json_floats_of_seconds_and_of_milliseconds_are_exact_to_the_microsecond(microseconds: int) -> None:
+    assert time_us(float(f"{microseconds // 10**6}.{microseconds % 10**6:06}"), UTC_ZONE) == microseconds
+    assert time_us(float(f"{microseconds // 1000}.{microseconds % 1000:03}"), UTC_ZONE) == microseconds
+
+
+@given(
+    st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - bounds
+    st.sampled_from(["UTC", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Apia"]),
+)
+def test_the_date_is_that_of_the_zone(moment: datetime, zone: str) -> None:
+    assert local_date(us(moment), ZoneInfo(zone)) == moment.astimezone(ZoneInfo(zone)).date()
