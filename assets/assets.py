@@ -16,13 +16,13 @@ from assets.telling import told
 from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive import DeriveTally, derive_messages, derive_rates
 from pipeline.figures import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
-from pipeline.follow import FollowTally, follow
+from pipeline.follow.polling import API_MEMORY
+from pipeline.follow.workers import FollowTally, follow
 from pipeline.model.accounts import check_inputs
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.open_days import days_asked
 from pipeline.page import write_page
-from pipeline.polling import API_MEMORY
 from pipeline.publish import PUBLISHING, publish
 from pipeline.rate_chart import DAYS
 

@@ -1,6 +1,6 @@
 """Signals that end a command: in order where that is quick, else at once, and with status 1 and one line either way.
 
-Ending at once is safe: the lake is made for processes that die. What follows a run's answers (`pipeline/follow.py`)
+Ending at once is safe: the lake is made for processes that die. What asks the API (`pipeline/follow/workers.py`)
 commits them first.
 """
 

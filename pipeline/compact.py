@@ -16,12 +16,12 @@ from typing import Final
 
 import duckdb
 
+from pipeline.follow.polling import API_MEMORY
 from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.lake.queries import Scalar, connect, query, relation, rows_of, show_files, write_partition
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
-from pipeline.polling import API_MEMORY
 
 SMALL_BYTES: Final = 32 * 2**20
 """Files below this are made one."""

@@ -9,7 +9,8 @@ from typing import Final
 
 from pipeline.audits.scene import Finding, Scene, judged
 from pipeline.counted import counted_days
-from pipeline.due_messages import asking_rule
+from pipeline.follow.due import asking_rule
+from pipeline.follow.polling import API_MEMORY
 from pipeline.lake.queries import literal, query, relation, rows_of
 from pipeline.lake.snapshots import is_derived, rows_in
 from pipeline.model.tables import (
@@ -21,7 +22,6 @@ from pipeline.model.tables import (
     REJECTED_RECORDS,
     SENT_MESSAGES,
 )
-from pipeline.polling import API_MEMORY
 
 OVERDUE: Final = timedelta(hours=2)
 """Time that a message may be due before it counts: eight ticks of the schedule."""

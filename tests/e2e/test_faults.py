@@ -28,11 +28,11 @@ from assets.stopping import STOPPED
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.collect.sent_messages import CollectTally, collect
 from pipeline.derive import derive_messages, derive_rates
+from pipeline.follow.recorder import SLICE_CALLS
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
-from pipeline.recording import SLICE_CALLS
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 from tests.worlds.places import COMMAND, Answers, Place, still_place
 

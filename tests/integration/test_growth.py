@@ -16,8 +16,8 @@ import pytest
 from pipeline.audits import AUDITS, Finding, opened_scene
 from pipeline.counted import CountedDay, counted_days
 from pipeline.derive import derive_messages, derive_rates
-from pipeline.due_messages import Polled, asking_rule
-from pipeline.follow import follow
+from pipeline.follow.due import Polled, asking_rule
+from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake, StaleSnapshotError
 from pipeline.lake.queries import connect, query, rows_of
 from pipeline.model.accounts import load_accounts
@@ -52,7 +52,7 @@ def due(lake: Lake, settings: Settings, day: date, now: datetime) -> list[str]:
     polled, parameters = Polled.of(lake), asking_rule(settings, now)
     with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
         polled.show(connection, day)
-        return sorted(msg_id for _, msg_id in rows_of(connection, query("sql/due_ids"), parameters))
+        return sorted(msg_id for _, msg_id in rows_of(connection, query("follow/sql/due_ids"), parameters))
 
 
 def once(lake: Lake, settings: Settings) -> Finding:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.api.client import FAILURES_IN_A_ROW
-from pipeline.follow import FollowTally
+from pipeline.follow.recorder import SLICE_CALLS
+from pipeline.follow.workers import FollowTally
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, SENT_MESSAGES
-from pipeline.recording import SLICE_CALLS
 from tests.worlds.api import CLOCK_FAULT, ERROR_FAULTS, HOSTS, STOP_APP_FAULTS, STOP_BASE_FAULTS, Ledger, Told
 from tests.worlds.lakes import Said, Sent
 from tests.worlds.model import expected_state

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from pipeline.collect.sent_messages import collect
 from pipeline.derive import derive_messages
-from pipeline.follow import follow
+from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts
 from pipeline.model.errors import Interrupted

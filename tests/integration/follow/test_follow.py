@@ -26,13 +26,13 @@ from pipeline.api.simulator.calls import Call
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import fate_of, make_msg_id, report_at
 from pipeline.api.simulator.server import Running, utc_now
-from pipeline.follow import FollowTally, follow
+from pipeline.follow.recorder import Recorder
+from pipeline.follow.workers import FollowTally, follow
 from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.phone_numbers import Mode, NumberPolicy
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, REJECTED_RECORDS, SENT_MESSAGES, Table
-from pipeline.recording import Recorder
 
 DAY = date(2026, 3, 2)
 YESTERDAY = DAY - timedelta(days=1)
@@ -629,7 +629,7 @@ from datetime import date, datetime
 from pathlib import Path
 from pipeline.model.accounts import load_accounts
 from pipeline.model.errors import Interrupted
-from pipeline.follow import follow
+from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import given_settings
 

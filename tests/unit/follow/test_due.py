@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline.follow.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL, is_due, next_due_at
 from pipeline.lake.queries import query
-from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL, is_due, next_due_at
 
 SENT_AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -148,7 +148,7 @@ def due_by_query(
             "age_share": AGE_SHARE,
         }
         connection.execute(f"CREATE TEMP VIEW polled AS {query('sql/polled')}")
-        found = connection.execute(query("sql/due_ids"), parameters).fetchall()
+        found = connection.execute(query("follow/sql/due_ids"), parameters).fetchall()
     assert len(found) == len(set(found))
     return {msg_id for _, msg_id in found}
 
@@ -211,7 +211,7 @@ def test_a_final_message_is_never_asked_again_even_if_a_later_answer_was_not_fin
         )
         connection.execute(f"CREATE VIEW polled AS {query('sql/polled')}")
         due = connection.execute(
-            query("sql/due_ids"),
+            query("follow/sql/due_ids"),
             {
                 "now": now,
                 "force": force,

@@ -26,14 +26,14 @@ from pipeline.api.batches import Batch
 from pipeline.api.client import Clock, Gateway, Ledger, Reply
 from pipeline.api.codes import EnvelopeCode
 from pipeline.api.flattening import Answer
-from pipeline.due_messages import due_batches
+from pipeline.follow.due import due_batches
+from pipeline.follow.polling import API_MEMORY
+from pipeline.follow.recorder import Recorder, RecordTally
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
 from pipeline.model.phone_numbers import mask_text
 from pipeline.model.settings import Settings, number_policy
-from pipeline.polling import API_MEMORY
-from pipeline.recording import Recorder, RecordTally
 
 logger = logging.getLogger(__name__)
 

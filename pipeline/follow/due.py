@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute
 
 from pipeline.api.batches import Batch, batches_of_column
+from pipeline.follow.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, connect, query, rows_of, show_files
 from pipeline.lake.snapshots import is_derived, rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
-from pipeline.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL
 
 _CHUNK_IDS: Final = 20_000
 """Due ids read at a time: 100 batches."""
@@ -67,7 +67,7 @@ class Polled:
         else:
             show_files(connection, SENT_MESSAGES, self.sent.of([day]))
             show_files(connection, DELIVERY_REPORTS, self.reports.of([day]))
-            source = query("sql/polled")
+            source = query("follow/sql/polled")
         connection.execute(f"CREATE OR REPLACE TEMP VIEW polled AS {source}")
 
 
@@ -123,7 +123,7 @@ def _batches_of_day(
 ) -> Iterator[list[Batch]]:
     """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
     waiting: dict[str, pa.StringArray] = {}
-    for chunk in connection.sql(query("sql/due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
+    for chunk in connection.sql(query("follow/sql/due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
         for app_id in _pc.unique(chunk["app_id"]).to_pylist():
             if not apps or app_id in apps:
                 msg_ids = chunk["msg_id"].filter(_pc.equal(chunk["app_id"], app_id))
