@@ -14,8 +14,8 @@ from assets.resources import Workspace, utc_now
 from assets.showing import DONE, FAILURES, counts, listed, rate_picture, run_summary
 from assets.telling import told
 from pipeline.collect.sent_messages import collect, days_read
-from pipeline.derive import DeriveTally, derive_messages, derive_rates
-from pipeline.figures import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
+from pipeline.derive.figures import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
+from pipeline.derive.messages import DeriveTally, derive_messages, derive_rates
 from pipeline.follow.polling import API_MEMORY
 from pipeline.follow.workers import FollowTally, follow
 from pipeline.model.accounts import check_inputs

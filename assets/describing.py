@@ -26,14 +26,14 @@ Only they have a policy. Of a partitioned asset Dagster looks at its newest mate
 of last year would make today look fresh. Whether every day is up to date says the check `nothing_overdue`.
 """
 _DERIVED_BY = {
-    "messages": ("sql/messages",),
+    "messages": ("derive/sql/messages",),
     "delivery_rates": (
-        "sql/delivery_rates_daily",
-        "sql/delivery_rates_hourly",
-        "sql/delivery_rollups_daily",
-        "sql/delivery_rollups_hourly",
-        "sql/rate_measures",
-        "sql/messages_by_hour",
+        "derive/sql/delivery_rates_daily",
+        "derive/sql/delivery_rates_hourly",
+        "derive/sql/delivery_rollups_daily",
+        "derive/sql/delivery_rollups_hourly",
+        "derive/sql/rate_measures",
+        "derive/sql/messages_by_hour",
     ),
 }
 """Queries that decide what an asset's rows are: its code version follows them, so that a change of one shows."""

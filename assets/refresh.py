@@ -19,7 +19,7 @@ from assets.failures import storage_failures
 from assets.resources import Workspace, utc_now
 from assets.schedules import RANGE_END, RANGE_START
 from assets.showing import DONE, listed, reasons_of
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.export import Days, export
 from pipeline.forget import forget, remove_old_files
 from pipeline.lake.lake import Lake

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from pipeline.figures import DayFigures
+from pipeline.derive.figures import DayFigures
 from pipeline.rate_chart import DAYS, rate_chart
 
 DONE = "done"

@@ -33,7 +33,7 @@ from pipeline.audits import AUDITS, opened_scene
 from pipeline.clean import clean
 from pipeline.collect.sent_messages import collect
 from pipeline.compact import compact
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.snapshots import add_action, arrow_schema, now_ms

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.derive import derive_rates, selects_of
+from pipeline.derive.messages import derive_rates, selects_of
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.queries import Scalar, connect, show_files, write_partition
 from pipeline.lake.snapshots import mark_of

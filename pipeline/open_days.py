@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import duckdb
 
-from pipeline.counted import counted_days
+from pipeline.derive.days import counted_days
 from pipeline.follow.due import Polled, asking_rule, is_any_due
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import connect, query, rows_of, show_files

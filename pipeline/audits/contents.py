@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pipeline.audits.scene import Finding, Scene, judged
-from pipeline.counted import counted_days
+from pipeline.derive.days import counted_days
 from pipeline.follow.due import asking_rule
 from pipeline.follow.polling import API_MEMORY
 from pipeline.lake.queries import literal, query, relation, rows_of

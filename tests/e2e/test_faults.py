@@ -27,7 +27,7 @@ from deltalake import DeltaTable
 from assets.stopping import STOPPED
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.collect.sent_messages import CollectTally, collect
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.follow.recorder import SLICE_CALLS
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.errors import LakeError

@@ -15,7 +15,7 @@ from assets.showing import rate_picture, reasons_of
 from assets.telling import MAX_LINES
 from pipeline.api.simulator.faults import Faults
 from pipeline.audits import AUDITS
-from pipeline.figures import DayFigures
+from pipeline.derive.figures import DayFigures
 from tests.worlds.places import Place, opened_place, write_logs
 from tests.worlds.runs import Recorded, recorded
 

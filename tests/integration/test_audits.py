@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.audits import AUDITS, Finding, opened_scene
 from pipeline.audits.contents import OVERDUE
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.forget import forget
 from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.settings import Settings

@@ -78,7 +78,7 @@ def test_a_place_that_is_not_known_when_definitions_load_is_left_out() -> None:
 
 
 def test_the_code_version_of_what_is_derived_follows_its_queries() -> None:
-    assert code_version("messages") == digest("sql/messages") != code_version("delivery_rates")
+    assert code_version("messages") == digest("derive/sql/messages") != code_version("delivery_rates")
 
 
 def test_only_what_is_published_has_a_freshness_policy(definitions: dg.Definitions) -> None:

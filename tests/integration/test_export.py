@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.export import Days, export
 from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError, SettingsError

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from pipeline.audits import AUDITS, Finding, opened_scene
-from pipeline.counted import CountedDay, counted_days
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.days import CountedDay, counted_days
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.follow.due import Polled, asking_rule
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake, StaleSnapshotError

@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 
 from pipeline.clean import IN_FLIGHT, CleanTally, clean
 from pipeline.compact import CompactTally, compact
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings, given_settings

@@ -19,7 +19,7 @@ from typing import Any, Final
 import duckdb
 import pytest
 
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.page import write_page

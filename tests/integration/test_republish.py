@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.audits import AUDITS, opened_scene
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO

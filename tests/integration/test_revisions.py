@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from pipeline import revising
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import connect, create_table, rows_of, show_files
 from pipeline.model.errors import LakeError

@@ -18,7 +18,7 @@ from assets.maintenance import MAINTENANCE
 from assets.resources import Workspace
 from assets.schedules import RANGE_END, RANGE_START, SILENCE, build_schedules
 from pipeline.collect.sent_messages import collect
-from pipeline.derive import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.due import what_is_due
 from pipeline.lake.lake import Lake
 from pipeline.model.errors import SettingsError

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from pipeline.collect.sent_messages import collect
-from pipeline.derive import derive_messages
+from pipeline.derive.messages import derive_messages
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import duckdb
 
-from pipeline.counted import counted_days
+from pipeline.derive.days import counted_days
 from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.lake.queries import Scalar, connect, literal, query, rows_of, same_rows, show_files, write_partition
 from pipeline.lake.snapshots import mark_of, rows_in
@@ -212,7 +212,7 @@ class _Deriving:
         """Write a partition of a rate table from the messages shown."""
         if "sent_hour" not in table.column_names:
             return self._written(table, day, selects_of(table))
-        shifts = rows_of(self.connection, query("sql/hour_shifts"), {"zone": self.parameters["zone"]})
+        shifts = rows_of(self.connection, query("derive/sql/hour_shifts"), {"zone": self.parameters["zone"]})
         if len(shifts) != 1:
             return self._written(table, day, selects_of(table))
         select = selects_of(table, hours="messages_by_shifted_hour")
@@ -221,7 +221,7 @@ class _Deriving:
     def _has_new_verdicts(self, present: Sequence[DataFile]) -> bool:
         """Say whether time alone has made a message `unknown` since the partition was derived."""
         show_files(self.connection, MESSAGES, present)
-        return bool(rows_of(self.connection, query("sql/new_verdicts"), self.parameters))
+        return bool(rows_of(self.connection, query("derive/sql/new_verdicts"), self.parameters))
 
     def _is_mature(self, table: Table, present: Sequence[DataFile]) -> bool:
         """Say whether no `is_mature` can change by time alone: messages that were asked for become unknown first."""
@@ -284,9 +284,9 @@ def selects_of(table: Table, *, states: str = "states_of_answers", hours: str = 
         states: query of this room by which answers become states.
         hours: query of this room that gives messages their local hour.
     """
-    select = query(f"sql/{table.name}")
+    select = query(f"derive/sql/{table.name}")
     for part, name in {"states": states, "messages_by_hour": hours, "rate_measures": "rate_measures"}.items():
-        select = select.replace(f"/* {part} */", query(f"sql/{name}"))
+        select = select.replace(f"/* {part} */", query(f"derive/sql/{name}"))
     if "/* dimension */" not in select:
         return [select]
     return [

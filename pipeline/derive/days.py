@@ -38,7 +38,10 @@ def counted_days(connection: duckdb.DuckDBPyConnection, lake: Lake) -> dict[date
     if not silent:
         return told
     show_files(connection, DELIVERY_ROLLUPS_DAILY, silent)
-    read = {day: CountedDay(sent, is_closed) for day, sent, is_closed in rows_of(connection, query("sql/counted_days"))}
+    read = {
+        day: CountedDay(sent, is_closed)
+        for day, sent, is_closed in rows_of(connection, query("derive/sql/counted_days"))
+    }
     return told | read
 
 

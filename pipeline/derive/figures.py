@@ -51,7 +51,7 @@ def figures_of(days: Collection[date], *, lake: Lake, settings: Settings) -> lis
     snapshot = lake.snapshot(DELIVERY_ROLLUPS_DAILY)
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         show_files(connection, DELIVERY_ROLLUPS_DAILY, snapshot.of(days))
-        return [DayFigures(*row) for row in rows_of(connection, query("sql/figures_of_days"))]
+        return [DayFigures(*row) for row in rows_of(connection, query("derive/sql/figures_of_days"))]
 
 
 def rejected_of(days: Collection[date], *, lake: Lake, settings: Settings) -> Counter[date]:
@@ -65,7 +65,7 @@ def rejected_of(days: Collection[date], *, lake: Lake, settings: Settings) -> Co
         return Counter()
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         show_files(connection, REJECTED_RECORDS, files)
-        return Counter(dict(rows_of(connection, query("sql/rejected_of_days"))))
+        return Counter(dict(rows_of(connection, query("derive/sql/rejected_of_days"))))
 
 
 def rows_by_day(table: Table, *, lake: Lake) -> Counter[date]:
