@@ -22,8 +22,8 @@ from pipeline.model.accounts import check_inputs
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.open_days import days_asked
-from pipeline.page import write_page
-from pipeline.publish import PUBLISHING, publish
+from pipeline.publish.database import PUBLISHING, publish
+from pipeline.publish.page import write_page
 from pipeline.rate_chart import DAYS
 
 ROWS = "dagster/partition_row_count"

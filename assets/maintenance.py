@@ -11,7 +11,7 @@ from assets.history import prune_runs
 from assets.resources import Workspace, utc_now
 from pipeline.clean import clean
 from pipeline.compact import compact
-from pipeline.publish import publish
+from pipeline.publish.database import publish
 
 MAINTENANCE: Final = "maintenance"
 

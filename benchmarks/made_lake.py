@@ -20,7 +20,7 @@ from pipeline.lake.queries import Scalar, connect, show_files, write_partition
 from pipeline.lake.snapshots import mark_of
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, Table
-from pipeline.publish import publish
+from pipeline.publish.database import publish
 
 OPEN_DAYS = 4
 """Today and the three days before: what a run covers by default."""

@@ -24,7 +24,7 @@ from pipeline.lake.lake import Lake
 from pipeline.lake.queries import Scalar, connect, write_partition
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES
-from pipeline.publish import publish
+from pipeline.publish.database import publish
 
 TRIES = 5
 QUERIES = {

@@ -29,7 +29,7 @@ from pipeline.lake.snapshots import replaced_files
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
-from pipeline.publish import PUBLISHING
+from pipeline.publish.database import PUBLISHING
 
 IN_FLIGHT: Final = timedelta(hours=1)
 """Shortest age at which a file that no log knows is taken for a dead run's; one at work commits within minutes."""

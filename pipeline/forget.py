@@ -29,7 +29,7 @@ from pipeline.model.tables import (
     SENT_MESSAGES,
     Table,
 )
-from pipeline.rate_copy import forget_copy
+from pipeline.publish.cache import forget_copy
 
 SHORTEST: Final = 7
 """Digits below which a text is no phone number, and erasing it would hit others."""

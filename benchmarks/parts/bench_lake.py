@@ -20,7 +20,7 @@ from pipeline.lake.queries import relation
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, RATE_TABLES, SENT_MESSAGES
 from pipeline.model.tables import MESSAGES as MESSAGES_TABLE
-from pipeline.publish import publish
+from pipeline.publish.database import publish
 
 ANSWERS = 20_000
 JOINED = """

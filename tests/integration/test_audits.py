@@ -19,7 +19,7 @@ from pipeline.forget import forget
 from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
-from pipeline.publish import publish
+from pipeline.publish.database import publish
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

@@ -90,7 +90,7 @@ def publication_by_hand(
             columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
             connection.execute(f"CREATE TABLE {table.name} ({columns})")
         for view in VIEWS:
-            connection.execute(f"CREATE VIEW {view.name} AS {query(f'sql/views/{view.name}')}")
+            connection.execute(f"CREATE VIEW {view.name} AS {query(f'publish/sql/views/{view.name}')}")
         connection.execute(
             _RATES, {"last": LAST_DAY, "days": days, "countries": list(countries), "senders": list(senders)}
         )

@@ -25,7 +25,7 @@ from pipeline.lake.lake import Lake
 from pipeline.model.accounts import load_accounts
 from pipeline.model.dictionary import dictionary
 from pipeline.model.settings import given_settings
-from pipeline.publish import publish
+from pipeline.publish.database import publish
 
 README: Final = Path(__file__).parents[2] / "README.md"
 NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)

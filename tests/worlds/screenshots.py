@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.model.settings import given_settings
-from pipeline.page import write_page
+from pipeline.publish.page import write_page
 from tests.worlds.browser import DESKTOP, PHONE, opened, running_browser
 from tests.worlds.readme import README, published_world
 

@@ -19,7 +19,7 @@ from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES, RATE_TABLES
-from pipeline.publish import publish
+from pipeline.publish.database import publish
 from tests.worlds.lakes import Said, Sent, day_of, store_answers, store_sent
 from tests.worlds.model import Expected, expected_bucket, expected_state, local_hour
 

@@ -78,7 +78,7 @@ def _record(connection: duckdb.DuckDBPyConnection, lake: Lake, target: Snapshot,
         connection,
         lake,
         RATE_PUBLICATIONS,
-        select=query(f"sql/{RATE_PUBLICATIONS.name}"),
+        select=query(f"publish/sql/{RATE_PUBLICATIONS.name}"),
         day=None,
         parameters={"publication": number, "now": now},
     )

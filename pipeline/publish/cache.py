@@ -77,7 +77,7 @@ def path_of(lake: Lake) -> Path:
 
 @cache
 def _model() -> str:
-    views = [(view, query(f"sql/views/{view.name}")) for view in VIEWS]
+    views = [(view, query(f"publish/sql/views/{view.name}")) for view in VIEWS]
     model = repr((__version__, duckdb.__version__, LAKE_TABLES, SNAPSHOT_INFO, views))
     return hashlib.blake2b(model.encode(), digest_size=8).hexdigest()
 

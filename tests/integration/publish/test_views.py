@@ -36,7 +36,7 @@ from pipeline.model.tables import (
     Table,
 )
 from pipeline.model.views import VIEWS
-from pipeline.publish import publish
+from pipeline.publish.database import publish
 from tests.worlds.lakes import (
     Called,
     Said,
@@ -205,7 +205,7 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
         for table in (*LAKE_TABLES, SNAPSHOT_INFO):
             create_table(connection, table)
         for view in VIEWS:
-            connection.execute(f"CREATE VIEW {view.name} AS {query(f'sql/views/{view.name}')}")
+            connection.execute(f"CREATE VIEW {view.name} AS {query(f'publish/sql/views/{view.name}')}")
         for name in SHOWN:
             connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
         for table in (MESSAGES, RATE_PUBLICATIONS):

@@ -20,8 +20,8 @@ from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
-from pipeline.page import write_page
-from pipeline.publish import publish
+from pipeline.publish.database import publish
+from pipeline.publish.page import write_page
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 from tests.worlds.publications import HOSTILE, publication_by_hand
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from pipeline.page.figures import (
+from pipeline.publish.page.figures import (
     BARS_AT_MOST,
     CHANGES,
     DAYS_AT_MOST,
@@ -119,7 +119,7 @@ def _vega(name: str) -> str:
 
 @cache
 def _resource(name: str) -> str:
-    return files("pipeline.page").joinpath(name).read_text("utf-8")
+    return files("pipeline.publish.page").joinpath(name).read_text("utf-8")
 
 
 @cache

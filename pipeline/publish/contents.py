@@ -42,7 +42,7 @@ def add_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> N
 def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Add the views of `views.py`."""
     for view in VIEWS:
-        add_view(connection, view.name, query(f"sql/views/{view.name}"))
+        add_view(connection, view.name, query(f"publish/sql/views/{view.name}"))
 
 
 def add_snapshot_info(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:

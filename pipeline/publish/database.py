@@ -34,16 +34,7 @@ from pipeline.model.tables import (
     SNAPSHOT_INFO,
     Table,
 )
-from pipeline.published_file import (
-    WRITE_BITS,
-    add_ready_made_views,
-    add_snapshot_info,
-    add_view,
-    comment_on_ready_made_views,
-    comment_on_tables,
-    opened_file,
-)
-from pipeline.rate_copy import (
+from pipeline.publish.cache import (
     BOOKS,
     COPY,
     bring_rates_up_to_date,
@@ -53,7 +44,16 @@ from pipeline.rate_copy import (
     opened_copy,
     path_of,
 )
-from pipeline.revising import record_publication
+from pipeline.publish.contents import (
+    WRITE_BITS,
+    add_ready_made_views,
+    add_snapshot_info,
+    add_view,
+    comment_on_ready_made_views,
+    comment_on_tables,
+    opened_file,
+)
+from pipeline.publish.history import record_publication
 
 PUBLISHING: Final = "publish"
 """Name of the lock that whoever writes the published files holds."""

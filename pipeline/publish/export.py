@@ -21,7 +21,7 @@ from pipeline.lake.queries import connect, create_table, literal, rows_of
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, PARTITION_KEY, RATE_TABLES, SNAPSHOT_INFO
-from pipeline.published_file import (
+from pipeline.publish.contents import (
     add_ready_made_views,
     add_snapshot_info,
     comment_on_ready_made_views,

@@ -11,9 +11,9 @@ from typing import Any
 import altair as alt
 import pytest
 
-from pipeline.page.document import VEGA, _data, _floor, duration, percent
+from pipeline.publish.page.document import VEGA, _data, _floor, duration, percent
 
-PAGE = files("pipeline.page")
+PAGE = files("pipeline.publish.page")
 CHARTS = sorted(path.name for path in PAGE.joinpath("charts").iterdir() if path.name != "config.json")
 OF_NPM = {
     "vega-6.4.0": "8f6a3587cf8d4f42c7e08120e3eb05d067e746d554e39d2dcf52acc0bd5ba28f",

@@ -5,6 +5,6 @@ the answers, `writing` swaps the file in. `charts/` holds one Vega-Lite chart a 
 them, as npm has it. What does not belong here: a number that the published file does not give.
 """
 
-from pipeline.page.writing import write_page
+from pipeline.publish.page.writing import write_page
 
 __all__ = ["write_page"]

@@ -11,8 +11,8 @@ import duckdb
 from pipeline.lake.queries import literal
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
-from pipeline.page.document import document
-from pipeline.page.figures import Figures, read_figures
+from pipeline.publish.page.document import document
+from pipeline.publish.page.figures import Figures, read_figures
 
 
 def write_page(*, settings: Settings) -> Path:

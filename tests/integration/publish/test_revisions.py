@@ -10,15 +10,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline import revising
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import connect, create_table, rows_of, show_files
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS, RATE_TABLES
-from pipeline.publish import publish
-from pipeline.rate_copy import path_of
+from pipeline.publish import history
+from pipeline.publish.cache import path_of
+from pipeline.publish.database import publish
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
@@ -141,7 +141,7 @@ def test_a_publication_that_fails_after_recording_is_recorded_once(lake: Lake, c
 
 
 def test_many_publications_end_in_few_files_with_every_row(lake: Lake, tmp_path: Path) -> None:
-    publications = revising.SMALL_FILES + 2
+    publications = history.SMALL_FILES + 2
     with connect(memory_limit="100MB", scratch=tmp_path) as connection:
         create_table(connection, DELIVERY_ROLLUPS_DAILY)
         counts = ", ".join(["0"] * 7 + ["NULL"] * 6)
@@ -151,7 +151,7 @@ def test_many_publications_end_in_few_files_with_every_row(lake: Lake, tmp_path:
                 f"INSERT INTO {DELIVERY_ROLLUPS_DAILY.name} VALUES (DATE '{DAY}', 'all', NULL, {n}, {counts}, true)"
             )
             rollups = f"work.{DELIVERY_ROLLUPS_DAILY.name}"
-            revising.record_publication(connection, lake, {DAY}, rollups=rollups, now=NOW)
+            history.record_publication(connection, lake, {DAY}, rollups=rollups, now=NOW)
         show_files(connection, RATE_PUBLICATIONS, lake.snapshot(RATE_PUBLICATIONS).files)
         rows = rows_of(connection, f"SELECT publication, sent FROM {RATE_PUBLICATIONS.name} ORDER BY publication")
     assert rows == [(n + 1, n) for n in range(publications)]

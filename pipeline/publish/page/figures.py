@@ -55,7 +55,7 @@ def read_figures(connection: duckdb.DuckDBPyConnection) -> Figures:
     """
 
     def ask(name: str, **parameters: Scalar) -> list[Row]:
-        result = connection.execute(query(f"sql/page/{name}"), parameters)
+        result = connection.execute(query(f"publish/sql/page/{name}"), parameters)
         names = [column[0] for column in result.description or []]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

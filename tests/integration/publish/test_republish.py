@@ -18,8 +18,8 @@ from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.publish import Publication, publish
-from pipeline.rate_copy import path_of
+from pipeline.publish.cache import path_of
+from pipeline.publish.database import Publication, publish
 from tests.worlds.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)

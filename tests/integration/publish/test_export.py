@@ -13,13 +13,13 @@ import duckdb
 import pytest
 
 from pipeline.derive.messages import derive_messages, derive_rates
-from pipeline.export import Days, export
 from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.publish import publish
+from pipeline.publish.database import publish
+from pipeline.publish.export import Days, export
 from tests.worlds.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)

@@ -1,1 +1,0 @@
-"""Queries of the page and of what the demo prints."""
