@@ -10,6 +10,7 @@ from pydantic import Field
 
 from assets.describing import about
 from assets.partitions import days_of, sent_dates
+from assets.rate_chart import DAYS
 from assets.resources import Workspace, utc_now
 from assets.showing import DONE, FAILURES, counts, listed, rate_picture, run_summary
 from assets.telling import told
@@ -18,13 +19,12 @@ from pipeline.derive.figures import DayFigures, figures_of, figures_of_latest, r
 from pipeline.derive.messages import DeriveTally, derive_messages, derive_rates
 from pipeline.follow.polling import API_MEMORY
 from pipeline.follow.workers import FollowTally, follow
+from pipeline.maintain.open_days import days_asked
 from pipeline.model.accounts import check_inputs
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
-from pipeline.open_days import days_asked
 from pipeline.publish.database import PUBLISHING, publish
 from pipeline.publish.page import write_page
-from pipeline.rate_chart import DAYS
 
 ROWS = "dagster/partition_row_count"
 

@@ -14,7 +14,7 @@ from assets.failures import readable_failures
 from assets.resources import Workspace, utc_now
 from assets.showing import FAILURES, materialized
 from assets.telling import library_logged_to
-from pipeline.audits import AUDITS, Finding, opened_scene
+from pipeline.maintain.audits import AUDITS, Finding, opened_scene
 from pipeline.model.settings import Settings
 
 RECENT_DAYS = 3

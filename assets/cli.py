@@ -233,7 +233,7 @@ def doctor() -> None:
 
     with said_plainly():
         settings = load_settings()
-        from pipeline.doctor import examine, shown, worst_status  # noqa: PLC0415
+        from pipeline.maintain.doctor import examine, shown, worst_status  # noqa: PLC0415
 
         findings = examine(settings, now=datetime.now(UTC))
         for finding in findings:

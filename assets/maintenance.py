@@ -9,8 +9,8 @@ import dagster as dg
 from assets.failures import readable_failures
 from assets.history import prune_runs
 from assets.resources import Workspace, utc_now
-from pipeline.clean import clean
-from pipeline.compact import compact
+from pipeline.maintain.clean import clean
+from pipeline.maintain.compact import compact
 from pipeline.publish.database import publish
 
 MAINTENANCE: Final = "maintenance"

@@ -20,17 +20,17 @@ from assets.resources import Workspace, utc_now
 from assets.schedules import RANGE_END, RANGE_START
 from assets.showing import DONE, listed, reasons_of
 from pipeline.derive.messages import derive_messages, derive_rates
-from pipeline.forget import forget, remove_old_files
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database_kept
+from pipeline.maintain.forget import forget, remove_old_files
+from pipeline.maintain.open_days import open_days
+from pipeline.maintain.status import shown, status_of
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
-from pipeline.open_days import open_days
 from pipeline.publish.database import PUBLISHING, Publication, publish
 from pipeline.publish.export import Days, export
 from pipeline.publish.page import write_page
-from pipeline.status import shown, status_of
 
 RECENT_DAYS: Final = 3
 """Days before today that a run covers by default: as long as SMS_UNKNOWN_AFTER_HOURS waits by default."""

@@ -1,6 +1,6 @@
 """When things run by themselves: the refresh every 15 minutes, maintenance once a day.
 
-What belongs here: Dagster's words for it. What does not: what is due (`pipeline/due.py`).
+What belongs here: Dagster's words for it. What does not: what is due (`pipeline/maintain/due.py`).
 """
 
 # No `from __future__ import annotations`: Dagster reads annotations of what it calls.
@@ -13,7 +13,7 @@ import dagster as dg
 from assets.failures import one_line, storage_failures
 from assets.maintenance import MAINTENANCE
 from assets.resources import Workspace
-from pipeline.due import what_is_due
+from pipeline.maintain.due import what_is_due
 from pipeline.model.accounts import check_inputs
 from pipeline.model.errors import SettingsError, SmsDeliveryError
 from pipeline.model.settings import Settings

@@ -16,7 +16,7 @@ import dagster as dg
 from assets.resources import utc_now
 from assets.showing import reasons_of
 from assets.telling import without_numbers
-from pipeline.alerting import GAP, Memory, post
+from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.settings import Settings
 

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import dagster as dg
 
+from assets.rate_chart import DAYS, rate_chart
 from pipeline.derive.figures import DayFigures
-from pipeline.rate_chart import DAYS, rate_chart
 
 DONE = "done"
 """Metadata entry in which a step says in one sentence what it did."""

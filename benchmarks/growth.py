@@ -29,18 +29,18 @@ from benchmarks import published_file
 from benchmarks.made_lake import OPEN_DAYS, environment_of, make_lake, settings_in
 from benchmarks.measuring import cost_of
 from benchmarks.report import table_of, write_section
-from pipeline.audits import AUDITS, opened_scene
-from pipeline.clean import clean
 from pipeline.collect.sent_messages import collect
-from pipeline.compact import compact
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.snapshots import add_action, arrow_schema, now_ms
+from pipeline.maintain.audits import AUDITS, opened_scene
+from pipeline.maintain.clean import clean
+from pipeline.maintain.compact import compact
+from pipeline.maintain.open_days import open_days
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings, environment_with
 from pipeline.model.tables import DELIVERY_REPORTS
-from pipeline.open_days import open_days
 from pipeline.publish.database import publish
 from pipeline.publish.page import write_page
 

@@ -85,7 +85,7 @@ def asking_rule(settings: Settings, now: datetime, *, force: bool = False) -> di
 
 def is_any_due(connection: duckdb.DuckDBPyConnection, rule: Mapping[str, Scalar]) -> bool:
     """Say whether a message of `polled` is due; ids are not read for it, which halves the cost."""
-    return bool(rows_of(connection, f"SELECT 1 FROM ({query('sql/due_ids')}) LIMIT 1", rule))
+    return bool(rows_of(connection, f"SELECT 1 FROM ({query('follow/sql/due_ids')}) LIMIT 1", rule))
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ from assets.resources import Workspace
 from assets.showing import rate_picture, reasons_of
 from assets.telling import MAX_LINES
 from pipeline.api.simulator.faults import Faults
-from pipeline.audits import AUDITS
 from pipeline.derive.figures import DayFigures
+from pipeline.maintain.audits import AUDITS
 from tests.worlds.places import Place, opened_place, write_logs
 from tests.worlds.runs import Recorded, recorded
 

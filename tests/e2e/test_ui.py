@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from assets.definitions import JOB
-from pipeline.audits import AUDITS
+from pipeline.maintain.audits import AUDITS
 from pipeline.model.tables import DELIVERY_RATES_DAILY
 from tests.worlds.browser import running_browser
 from tests.worlds.dagster_ui import DagsterUi, running_ui

@@ -18,8 +18,8 @@ from assets.resources import Workspace
 from assets.schedules import RANGE_END, RANGE_START
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running
-from pipeline.audits import AUDITS, Finding, opened_scene
-from pipeline.audits.scene import Scene
+from pipeline.maintain.audits import AUDITS, Finding, opened_scene
+from pipeline.maintain.audits.scene import Scene
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import given_settings
 

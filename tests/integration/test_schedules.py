@@ -19,8 +19,8 @@ from assets.resources import Workspace
 from assets.schedules import RANGE_END, RANGE_START, SILENCE, build_schedules
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages, derive_rates
-from pipeline.due import what_is_due
 from pipeline.lake.lake import Lake
+from pipeline.maintain.due import what_is_due
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import SENT_MESSAGES

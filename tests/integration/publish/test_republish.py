@@ -12,9 +12,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipeline.audits import AUDITS, opened_scene
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.maintain.audits import AUDITS, opened_scene
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS

@@ -147,7 +147,7 @@ def due_by_query(
             "min_interval_seconds": MIN_INTERVAL.total_seconds(),
             "age_share": AGE_SHARE,
         }
-        connection.execute(f"CREATE TEMP VIEW polled AS {query('sql/polled')}")
+        connection.execute(f"CREATE TEMP VIEW polled AS {query('follow/sql/polled')}")
         found = connection.execute(query("follow/sql/due_ids"), parameters).fetchall()
     assert len(found) == len(set(found))
     return {msg_id for _, msg_id in found}
@@ -209,7 +209,7 @@ def test_a_final_message_is_never_asked_again_even_if_a_later_answer_was_not_fin
             "AS status, unnest([?, ?]) AS observed_at",
             [SENT_AT + timedelta(minutes=1), SENT_AT + timedelta(minutes=2)],
         )
-        connection.execute(f"CREATE VIEW polled AS {query('sql/polled')}")
+        connection.execute(f"CREATE VIEW polled AS {query('follow/sql/polled')}")
         due = connection.execute(
             query("follow/sql/due_ids"),
             {

@@ -109,7 +109,7 @@ def _closed(
         "give_up_seconds": settings.give_up_after.total_seconds(),
         "memory_seconds": API_MEMORY.total_seconds(),
     }
-    return old - {day for (day,) in rows_of(connection, query("sql/unsettled_days"), parameters)}
+    return old - {day for (day,) in rows_of(connection, query("maintain/sql/unsettled_days"), parameters)}
 
 
 def _rows(files: Iterable[DataFile]) -> int:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pipeline.alerting import GAP, LASTING_GAP, Memory
+from pipeline.maintain.alerts import GAP, LASTING_GAP, Memory
 
 NOW = 1_800_000_000.0
 HOUR, DAY = GAP.total_seconds(), LASTING_GAP.total_seconds()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.forget import forget, remove_old_files
 from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
 from tests.worlds.lakes import UTC_ZONE, Sent, sent_rows, store_sent

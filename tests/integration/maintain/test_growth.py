@@ -13,17 +13,17 @@ from typing import Self
 import httpx
 import pytest
 
-from pipeline.audits import AUDITS, Finding, opened_scene
 from pipeline.derive.days import CountedDay, counted_days
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.follow.due import Polled, asking_rule
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake, StaleSnapshotError
 from pipeline.lake.queries import connect, query, rows_of
+from pipeline.maintain.audits import AUDITS, Finding, opened_scene
+from pipeline.maintain.open_days import open_days
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
-from pipeline.open_days import open_days
 from tests.worlds.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

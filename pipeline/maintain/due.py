@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from pipeline.collect.files import LogFile
 from pipeline.collect.sent_messages import unread_logs
 from pipeline.lake.lake import Lake
+from pipeline.maintain.open_days import open_days
 from pipeline.model.settings import Settings
-from pipeline.open_days import open_days
 
 _ONE_DAY = timedelta(days=1)
 

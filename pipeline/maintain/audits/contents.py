@@ -7,12 +7,12 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from pipeline.audits.scene import Finding, Scene, judged
 from pipeline.derive.days import counted_days
 from pipeline.follow.due import asking_rule
 from pipeline.follow.polling import API_MEMORY
 from pipeline.lake.queries import literal, query, relation, rows_of
 from pipeline.lake.snapshots import is_derived, rows_in
+from pipeline.maintain.audits.scene import Finding, Scene, judged
 from pipeline.model.tables import (
     API_CALLS,
     DELIVERY_REPORTS,
@@ -103,7 +103,7 @@ def nothing_overdue(scene: Scene) -> Finding:
     """No message of any day has been due for longer than it should be."""
     days = _days_with_open_messages(scene)
     scene.show(MESSAGES, days)
-    _show_stored(scene, [day for (day,) in rows_of(scene.connection, query("sql/checks/never_asked_days"))])
+    _show_stored(scene, [day for (day,) in rows_of(scene.connection, query("maintain/sql/checks/never_asked_days"))])
     bad = scene.bad("nothing_overdue", bound_seconds=OVERDUE.total_seconds(), **asking_rule(scene.settings, scene.now))
     hours = max((float(row["overdue_hours"]) for row in bad), default=0.0)
     figures = {
@@ -124,7 +124,7 @@ def delivery_rate_held(scene: Scene) -> Finding:
     last = recent[-1:] or [date.min]
     days = [day for day in recent if (last[0] - day).days < RATE_DAYS + RATE_BASELINE_DAYS + MOVERS_DAYS]
     scene.show(DELIVERY_ROLLUPS_DAILY, days)
-    scene.connection.execute(f"CREATE OR REPLACE TEMP VIEW worst_movers AS {query('sql/views/worst_movers')}")
+    scene.connection.execute(f"CREATE OR REPLACE TEMP VIEW worst_movers AS {query('publish/sql/views/worst_movers')}")
     movers = scene.bad("worst_movers_dropped", days=MOVERS_DAYS)
     fallen = scene.bad(
         "delivery_rate_held",
@@ -163,7 +163,7 @@ def _not_proven(scene: Scene, days: Collection[date]) -> list[date]:
 def _files_digest(scene: Scene, day: date) -> str:
     """Return a text that stands for the proof and for the files that it is about."""
     files = (*scene.snapshot(SENT_MESSAGES).of([day]), *scene.snapshot(MESSAGES).of([day]))
-    text = "\n".join([query(f"sql/checks/{_SAME_IDS}"), *sorted(str(file.path.name) for file in files)])
+    text = "\n".join([query(f"maintain/sql/checks/{_SAME_IDS}"), *sorted(str(file.path.name) for file in files)])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -171,7 +171,7 @@ def _same_ids_once(scene: Scene, day: date) -> bool:
     """Say whether a day's messages are proven to be those sent, each once: by hashes, at a quarter of the cost."""
     scene.show(SENT_MESSAGES, [day])
     scene.show(MESSAGES, [day])
-    ((is_proven,),) = rows_of(scene.connection, query(f"sql/checks/{_SAME_IDS}"))
+    ((is_proven,),) = rows_of(scene.connection, query(f"maintain/sql/checks/{_SAME_IDS}"))
     return bool(is_proven)
 
 

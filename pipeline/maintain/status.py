@@ -8,13 +8,13 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.due import Due, what_is_due
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import connect, literal, query, rows_of, show_files
+from pipeline.maintain.due import Due, what_is_due
+from pipeline.maintain.open_days import days_not_closed
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES
-from pipeline.open_days import days_not_closed
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _outstanding(lake: Lake, settings: Settings) -> tuple[Outstanding, ...]:
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         days = days_not_closed(connection, lake)
         show_files(connection, MESSAGES, lake.snapshot(MESSAGES).of(days))
-        return tuple(Outstanding(*row) for row in rows_of(connection, query("sql/outstanding")))
+        return tuple(Outstanding(*row) for row in rows_of(connection, query("maintain/sql/outstanding")))
 
 
 def last_publication(*, lake: Lake, settings: Settings) -> LastPublication | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from pipeline.rate_chart import DAYS, rate_chart
+from assets.rate_chart import DAYS, rate_chart
 
 Bar = tuple[float, float, float]
 

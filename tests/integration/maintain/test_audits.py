@@ -12,11 +12,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipeline.audits import AUDITS, Finding, opened_scene
-from pipeline.audits.contents import OVERDUE
 from pipeline.derive.messages import derive_messages, derive_rates
-from pipeline.forget import forget
 from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.maintain.audits import AUDITS, Finding, opened_scene
+from pipeline.maintain.audits.contents import OVERDUE
+from pipeline.maintain.forget import forget
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
 from pipeline.publish.database import publish

@@ -17,10 +17,10 @@ from assets.cli import main
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import Running, SimulatorOptions, running
-from pipeline.doctor import Finding, examine
+from pipeline.maintain.doctor import Finding, examine
+from pipeline.maintain.status import status_of
 from pipeline.model.settings import Settings, given_settings
-from pipeline.status import status_of
-from tests.integration.test_maintenance import World
+from tests.integration.maintain.test_maintenance import World
 from tests.worlds.places import Place, opened_place, write_logs
 
 KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"

@@ -14,10 +14,10 @@ import duckdb
 import pytest
 from deltalake import DeltaTable
 
-from pipeline.clean import IN_FLIGHT, CleanTally, clean
-from pipeline.compact import CompactTally, compact
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
+from pipeline.maintain.clean import IN_FLIGHT, CleanTally, clean
+from pipeline.maintain.compact import CompactTally, compact
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
@@ -208,7 +208,7 @@ COMPACTING = """
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from pipeline.compact import compact
+from pipeline.maintain.compact import compact
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import given_settings
 settings = given_settings(Path(sys.argv[1]))

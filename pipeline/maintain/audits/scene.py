@@ -61,7 +61,7 @@ class Scene:
 
     def bad(self, name: str, **parameters: Scalar) -> list[dict[str, Any]]:
         """Run a query of `sql/checks/`; return its rows by column."""
-        select = query(f"sql/checks/{name}")
+        select = query(f"maintain/sql/checks/{name}")
         result = self.connection.execute(select, {k: v for k, v in parameters.items() if f"${k}" in select})
         heads = [column[0] for column in result.description or []]
         return [dict(zip(heads, row, strict=True)) for row in result.fetchall()]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pipeline.audits.contents import (
+from pipeline.maintain.audits.contents import (
     answers_reconcile,
     delivery_rate_held,
     each_message_once,
@@ -19,8 +19,8 @@ from pipeline.audits.contents import (
     rejected_share,
     states_sum_to_sent,
 )
-from pipeline.audits.publication import published_file_agrees, schema_as_documented
-from pipeline.audits.scene import Finding, Scene, opened_scene
+from pipeline.maintain.audits.publication import published_file_agrees, schema_as_documented
+from pipeline.maintain.audits.scene import Finding, Scene, opened_scene
 
 Audit = Callable[[Scene], Finding]
 AUDITS: Final[Mapping[str, Audit]] = {

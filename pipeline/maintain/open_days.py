@@ -30,7 +30,7 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = d
         counted = counted_days(connection, lake)
         not_closed = [day for day in derived.days() if not (day in counted and counted[day].is_closed)]
         show_files(connection, MESSAGES, derived.of([day for day in not_closed if day < before]))
-        days = {day for (day,) in rows_of(connection, query("sql/open_days"), bounds)}
+        days = {day for (day,) in rows_of(connection, query("maintain/sql/open_days"), bounds)}
     return days | (sent - counted.keys())
 
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from assets.resources import utc_now
 from assets.sensors import build_sensors
-from pipeline.alerting import post
+from pipeline.maintain.alerts import post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.settings import Settings, given_settings, load_settings
 from tests.worlds.places import Place, opened_place, write_logs

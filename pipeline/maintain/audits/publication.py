@@ -9,10 +9,10 @@ from datetime import date
 import duckdb
 
 from pipeline.api.responses import mask_digits
-from pipeline.audits.scene import Finding, Scene, judged
 from pipeline.lake.lake import Snapshot
 from pipeline.lake.queries import literal
 from pipeline.lake.snapshots import rows_in
+from pipeline.maintain.audits.scene import Finding, Scene, judged
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
 

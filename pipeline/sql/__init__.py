@@ -1,1 +1,0 @@
-"""Queries, one a file, named for the table that each makes."""

@@ -1,1 +1,0 @@
-"""Queries of the audits: each returns the bad rows."""
