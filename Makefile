@@ -41,7 +41,7 @@ demo: $(VENV)/installed ## Run everything on simulated messages and print delive
 	@$(BIN)/sms-delivery demo
 
 dev: $(VENV)/installed ## Open the Dagster UI on http://127.0.0.1:3000 (PORT=…)
-	@$(BIN)/python -m assets.dev --port $(PORT)
+	@$(BIN)/python -m assets.cli.dev --port $(PORT)
 
 test: $(VENV)/installed-dev ## Run the quick tests
 	@$(PYTEST) -m 'not slow and not thorough'

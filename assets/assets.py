@@ -8,12 +8,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets.describing import about
+from assets.events import told
+from assets.metadata import DONE, FAILURES, counts, listed, rate_picture, run_summary
 from assets.partitions import days_of, sent_dates
 from assets.rate_chart import DAYS
 from assets.resources import Workspace, utc_now
-from assets.showing import DONE, FAILURES, counts, listed, rate_picture, run_summary
-from assets.telling import told
+from assets.specs import about
 from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive.figures import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.derive.messages import DeriveTally, derive_messages, derive_rates

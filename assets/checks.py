@@ -10,10 +10,10 @@ from datetime import date, timedelta
 
 import dagster as dg
 
+from assets.events import library_logged_to
 from assets.failures import readable_failures
+from assets.metadata import FAILURES, materialized
 from assets.resources import Workspace, utc_now
-from assets.showing import FAILURES, materialized
-from assets.telling import library_logged_to
 from pipeline.maintain.audits import AUDITS, Finding, opened_scene
 from pipeline.model.settings import Settings
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.assets import build_assets
 from assets.checks import audit, run_outcome
-from assets.maintenance import maintenance
+from assets.jobs import maintenance
 from assets.partitions import settings_for_loading
 from assets.resources import Workspace
 from assets.schedules import JOB, REFRESH_CRON, build_schedules

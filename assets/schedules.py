@@ -11,7 +11,7 @@ from typing import Final
 import dagster as dg
 
 from assets.failures import one_line, storage_failures
-from assets.maintenance import MAINTENANCE
+from assets.jobs import MAINTENANCE
 from assets.resources import Workspace
 from pipeline.maintain.due import what_is_due
 from pipeline.model.accounts import check_inputs

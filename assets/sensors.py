@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.events import without_numbers
+from assets.metadata import reasons_of
 from assets.resources import utc_now
-from assets.showing import reasons_of
-from assets.telling import without_numbers
 from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.settings import Settings

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.worlds.browser import running_browser
-from tests.worlds.places import Place, opened_place
+from tests.support.browser import running_browser
+from tests.support.places import Place, opened_place
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import pytest
 from assets.schedules import JOB
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import DELIVERED, FAILED, fate_of, make_msg_id
-from tests.worlds.places import Place, opened_place, without_settings
+from tests.support.places import Place, opened_place, without_settings
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def test_a_fresh_clone_opens_on_the_demo_with_its_data_and_ends_whole(tmp_path: 
             return None
         return answer if answer["repositoriesOrError"].get("nodes") else None
 
-    with started([sys.executable, "-m", "assets.dev", "--port", str(port)], tmp_path, environment) as process:
+    with started([sys.executable, "-m", "assets.cli.dev", "--port", str(port)], tmp_path, environment) as process:
         found = wait_for(state, 300)
         assert found, (tmp_path / "output.txt").read_text()
         assert process.poll() is None

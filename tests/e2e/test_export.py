@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from tests.worlds.places import Place, write_logs
+from tests.support.places import Place, write_logs
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ import duckdb
 import pytest
 from deltalake import DeltaTable
 
-from assets.stopping import STOPPED
+from assets.cli.signals import STOPPED
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.collect.sent_messages import CollectTally, collect
 from pipeline.derive.messages import derive_messages, derive_rates
@@ -33,8 +33,8 @@ from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
-from tests.worlds.lakes import Said, Sent, store_answers, store_sent
-from tests.worlds.places import COMMAND, Answers, Place, still_place
+from tests.support.lakes import Said, Sent, store_answers, store_sent
+from tests.support.places import COMMAND, Answers, Place, still_place
 
 MANY = 20_000
 PACE: Final = {"SMS_MAX_REQUESTS_PER_SECOND": "150"}
@@ -44,10 +44,12 @@ END_SECONDS = 10.0
 """Longest time from a signal to the end of the process."""
 WITH_A_LIMIT = (
     "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2); "
-    "from assets.cli import main; main()"
+    "from assets.cli.main import main; main()"
 )
 """Runs the command where no file can grow beyond a size: to write more fails as on a full disk."""
-AT_A_SIGN = "import sys, assets.refresh; from assets.cli import main; print(flush=True); sys.stdin.readline(); main()"
+AT_A_SIGN = (
+    "import sys, assets.cli.run; from assets.cli.main import main; print(flush=True); sys.stdin.readline(); main()"
+)
 """Runs the command once all is loaded and a line comes: two that get it at the same moment run at the same moment."""
 MIXED: Final = (
     """
@@ -344,9 +346,8 @@ def test_a_signal_at_any_moment_ends_a_run_with_status_1_and_one_line_or_comes_t
     ],
 )
 def test_a_signal_during_a_step_without_end_ends_the_process_in_time(step: str, tmp_path: Path) -> None:
-    program = (
-        f"import duckdb, hashlib; from assets.cli import said_plainly\nwith said_plainly():\n print(flush=True); {step}"
-    )
+    imports = "import duckdb, hashlib; from assets.cli.main import said_plainly"
+    program = f"{imports}\nwith said_plainly():\n print(flush=True); {step}"
     process = subprocess.Popen(
         [sys.executable, "-c", program], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds.places import Place, write_logs
+from tests.support.places import Place, write_logs
 
 
 def numbers_logged(place: Place) -> list[str]:

@@ -10,14 +10,14 @@ from urllib.parse import unquote
 import dagster as dg
 import pytest
 
+from assets.events import MAX_LINES
+from assets.metadata import rate_picture, reasons_of
 from assets.resources import Workspace
-from assets.showing import rate_picture, reasons_of
-from assets.telling import MAX_LINES
 from pipeline.api.simulator.faults import Faults
 from pipeline.derive.figures import DayFigures
 from pipeline.maintain.audits import AUDITS
-from tests.worlds.places import Place, opened_place, write_logs
-from tests.worlds.runs import Recorded, recorded
+from tests.support.places import Place, opened_place, write_logs
+from tests.support.runs import Recorded, recorded
 
 MESSAGES = 900
 PER_DAY = ("sent", "delivered", "failed", "outstanding", "delivery_rate", "latency_p95_seconds")

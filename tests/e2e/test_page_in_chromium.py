@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Locator, Page
 
 from pipeline.model.settings import given_settings
 from pipeline.publish.page import write_page
-from tests.worlds.browser import DESKTOP, PHONE, opened
-from tests.worlds.publications import HOSTILE, publication_by_hand
+from tests.support.browser import DESKTOP, PHONE, opened
+from tests.support.publications import HOSTILE, publication_by_hand
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable
 
-from assets.cli import main
+from assets.cli.main import main
 from pipeline.api.simulator.rules import report_at
-from tests.worlds.places import SECRET, STATES, Place, logged_messages, without_settings, write_logs
+from tests.support.places import SECRET, STATES, Place, logged_messages, without_settings, write_logs
 
 MESSAGES = 20_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from tests.worlds.places import KEY, SECRET, Place, write_logs
+from tests.support.places import KEY, SECRET, Place, write_logs
 
 
 def test_a_recorded_run_leaves_no_secret_signature_or_number_in_any_file_or_output(place: Place) -> None:

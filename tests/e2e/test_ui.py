@@ -16,9 +16,9 @@ from playwright.sync_api import Page, expect
 from assets.definitions import JOB
 from pipeline.maintain.audits import AUDITS
 from pipeline.model.tables import DELIVERY_RATES_DAILY
-from tests.worlds.browser import running_browser
-from tests.worlds.dagster_ui import DagsterUi, running_ui
-from tests.worlds.places import Place, opened_place, write_logs
+from tests.support.browser import running_browser
+from tests.support.dagster_ui import DagsterUi, running_ui
+from tests.support.places import Place, opened_place, write_logs
 
 pytestmark = pytest.mark.slow
 

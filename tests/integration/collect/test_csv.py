@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES
-from tests.worlds.sent_logs import (
+from tests.support.sent_logs import (
     ANSWER,
     Write,
     as_csv,

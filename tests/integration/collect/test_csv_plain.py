@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.collect.chunks import Batch, ChunkBuilder
 from pipeline.collect.formats.csv import csv_records
 from pipeline.collect.formats.lines import Block, blocks_of, lines_of
-from tests.worlds.sent_logs import DAY, Row, listed, read, rules
+from tests.support.sent_logs import DAY, Row, listed, read, rules
 
 NAMES = ["msg_id", "sent_at", "app_id", "to", "from", "content", "timestamp"]
 ROW = ["2108021054011000095", "2025-06-01T08:00:00Z", "app", "+4915112345678", "ACME", "hi", "1748764800"]

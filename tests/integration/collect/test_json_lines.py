@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds.sent_logs import (
+from tests.support.sent_logs import (
     GOOD,
     Write,
     codes,

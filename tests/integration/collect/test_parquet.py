@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds.sent_logs import (
+from tests.support.sent_logs import (
     Write,
     codes,
     parquet,

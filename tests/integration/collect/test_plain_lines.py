@@ -20,8 +20,8 @@ from pipeline.collect.plain_lines import MOST_NAMES, PlainDecoder
 from pipeline.collect.records import LogRules, Message, read_record
 from pipeline.collect.rejects import Reject
 from tests.integration.collect.test_properties import BROKEN, CALLS, CHANGES, PLAIN
-from tests.integration.test_fuzz import RECORDS, mutated
-from tests.worlds.sent_logs import ANSWER, DAY, GOOD, SENT, Row, Write, codes, lines, listed, read, rules, writer
+from tests.scenarios.test_fuzz import RECORDS, mutated
+from tests.support.sent_logs import ANSWER, DAY, GOOD, SENT, Row, Write, codes, lines, listed, read, rules, writer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CALL = json.dumps(SENT | {"msg_id": None, "response": ANSWER | {"array": [{"msgId": "1"}, {"msgId": "2"}]}}).encode()

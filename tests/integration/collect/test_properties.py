@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.collect.formats.lines import lines_of
 from pipeline.collect.records import LogRules, Message, read_record
 from pipeline.collect.rejects import Reject
-from tests.worlds.sent_logs import (
+from tests.support.sent_logs import (
     ANSWER,
     DAY,
     Row,

@@ -21,7 +21,7 @@ from pipeline.collect.reading import (
 )
 from pipeline.collect.rejects import REASONS
 from pipeline.model.phone_numbers import NumberPolicy, treat_number
-from tests.worlds.sent_logs import (
+from tests.support.sent_logs import (
     DAY,
     GOOD,
     RECORDS,

@@ -20,8 +20,8 @@ from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES, RATE_TABLES
 from pipeline.publish.database import publish
-from tests.worlds.lakes import Said, Sent, day_of, store_answers, store_sent
-from tests.worlds.model import Expected, expected_bucket, expected_state, local_hour
+from tests.oracle.states import Expected, expected_bucket, expected_state, local_hour
+from tests.support.lakes import Said, Sent, day_of, store_answers, store_sent
 
 NOW = datetime(2026, 10, 27, 12, 0, tzinfo=UTC)
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe")

@@ -23,8 +23,8 @@ from assets.sensors import build_sensors
 from pipeline.maintain.alerts import post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.settings import Settings, given_settings, load_settings
-from tests.worlds.places import Place, opened_place, write_logs
-from tests.worlds.runs import Recorded, recorded
+from tests.support.places import Place, opened_place, write_logs
+from tests.support.runs import Recorded, recorded
 
 PATH = "/services/T0/B0/token-of-tests-2718"
 

@@ -20,7 +20,7 @@ from pipeline.maintain.forget import forget
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
 from pipeline.publish.database import publish
-from tests.worlds.lakes import Said, Sent, store_answers, store_sent
+from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAYS = [date(2026, 3, 9), date(2026, 3, 10)]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from assets.cli import main
+from assets.cli.main import main
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import Running, SimulatorOptions, running
@@ -21,7 +21,7 @@ from pipeline.maintain.doctor import Finding, examine
 from pipeline.maintain.status import status_of
 from pipeline.model.settings import Settings, given_settings
 from tests.integration.maintain.test_maintenance import World
-from tests.worlds.places import Place, opened_place, write_logs
+from tests.support.places import Place, opened_place, write_logs
 
 KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"
 Examine = Callable[..., dict[str, Finding]]

@@ -12,7 +12,7 @@ from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
-from tests.worlds.lakes import UTC_ZONE, Sent, sent_rows, store_sent
+from tests.support.lakes import UTC_ZONE, Sent, sent_rows, store_sent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NUMBER, OTHER = "4915112345678", "4915187654321"

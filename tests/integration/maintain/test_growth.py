@@ -24,7 +24,7 @@ from pipeline.maintain.open_days import open_days
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
-from tests.worlds.lakes import Said, Sent, store_answers, store_sent
+from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAY, NEXT_DAY = date(2026, 3, 8), date(2026, 3, 9)
@@ -220,5 +220,5 @@ def test_only_days_before_the_recent_ones_are_looked_at_for_a_run_that_covers_th
 
 def test_what_is_heavy_is_imported_where_it_is_used() -> None:
     heavy = ("pandas", "aiohttp", "phonenumbers", "altair")
-    code = f"import sys, assets.refresh; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, assets.cli.run; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

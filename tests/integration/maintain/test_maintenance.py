@@ -22,7 +22,7 @@ from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 from pipeline.publish.database import publish
-from tests.worlds.lakes import Said, Sent, store_answers, store_sent
+from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime.now(UTC)
 SENT_AT = (NOW - timedelta(days=20)).replace(hour=12)

@@ -20,7 +20,7 @@ from pipeline.model.tables import API_CALLS, DETAIL_TABLES, RATE_TABLES, SNAPSHO
 from pipeline.model.views import VIEWS
 from pipeline.publish.database import publish
 from pipeline.publish.export import Days, export
-from tests.worlds.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
+from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
 TODAY = NOW.date()

@@ -22,8 +22,8 @@ from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.publish.database import publish
 from pipeline.publish.page import write_page
-from tests.worlds.lakes import Said, Sent, store_answers, store_sent
-from tests.worlds.publications import HOSTILE, publication_by_hand
+from tests.support.lakes import Said, Sent, store_answers, store_sent
+from tests.support.publications import HOSTILE, publication_by_hand
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
 from pipeline.publish.database import publish
-from tests.worlds.lakes import Said, Sent, store_answers, store_sent
+from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 10, 27, 12, 0, 0, 250, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJEC
 from pipeline.model.views import VIEWS
 from pipeline.publish.cache import path_of
 from pipeline.publish.database import Publication, publish
-from tests.worlds.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
+from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
 EARLY, LATE = NOW - timedelta(days=3), NOW - timedelta(days=1)

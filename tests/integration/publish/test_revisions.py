@@ -19,7 +19,7 @@ from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS, RAT
 from pipeline.publish import history
 from pipeline.publish.cache import path_of
 from pipeline.publish.database import publish
-from tests.worlds.lakes import Said, Sent, store_answers, store_sent
+from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
 DAY = (NOW - timedelta(days=2)).date()

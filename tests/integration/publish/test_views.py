@@ -37,7 +37,8 @@ from pipeline.model.tables import (
 )
 from pipeline.model.views import VIEWS
 from pipeline.publish.database import publish
-from tests.worlds.lakes import (
+from tests.oracle.views import Book, Row
+from tests.support.lakes import (
     Called,
     Said,
     Sent,
@@ -49,7 +50,6 @@ from tests.worlds.lakes import (
     store_calls,
     store_sent,
 )
-from tests.worlds.model_views import Book, Row
 
 WORLDS: Final = 200
 QUICK: Final = 25

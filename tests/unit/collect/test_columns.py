@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.collect.columns import clean_messages
 from pipeline.collect.records import limits_of
 from pipeline.model.iso_times import instants_of
-from tests.worlds.sent_logs import DAY, rules
+from tests.support.sent_logs import DAY, rules
 
 CHARACTERS = "0123456789 !~+A\x7f\x1f\u00e9/:"
 TEXTS = st.text(st.sampled_from(CHARACTERS), max_size=4) | st.sampled_from(

@@ -11,13 +11,13 @@ import dagster as dg
 import pytest
 
 from assets.definitions import JOB, build_definitions
-from assets.describing import code_version
 from assets.resources import Workspace
+from assets.specs import code_version
 from pipeline.lake.queries import digest
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PARTITIONED = ["sent_messages", "delivery_reports", "messages", "delivery_rates"]
 WHOLE = ["analytics_db", "delivery_page"]
 

@@ -13,9 +13,9 @@ import dagster as dg
 import pytest
 
 from assets.definitions import JOB, build_definitions
-from assets.history import prune_runs
-from assets.maintenance import MAINTENANCE
+from assets.jobs import MAINTENANCE
 from assets.resources import Workspace
+from assets.run_history import prune_runs
 from assets.schedules import RANGE_END, RANGE_START, SILENCE, build_schedules
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages, derive_rates
@@ -24,7 +24,7 @@ from pipeline.maintain.due import what_is_due
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import SENT_MESSAGES
-from tests.worlds.lakes import Said, store_answers
+from tests.support.lakes import Said, store_answers
 
 NOW = datetime.now(UTC)
 TODAY = NOW.date()

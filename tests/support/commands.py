@@ -18,7 +18,7 @@ from typing import Final
 
 LONGEST_SECONDS: Final = 120
 _FORKS: Final = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["assets.cli", "assets.demo", "assets.refresh"])
+_FORKS.set_forkserver_preload(["assets.cli.main", "assets.cli.demo", "assets.cli.run"])
 
 
 def run_command(
@@ -51,6 +51,6 @@ def _run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str],
         os.close(opened)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - multiprocessing put /dev/null there
     sys.argv = ["sms-delivery", *arguments]
-    from assets.cli import main  # noqa: PLC0415 - the server has it, the process of the tests does not need it
+    from assets.cli.main import main  # noqa: PLC0415 - the server has it, the process of the tests does not need it
 
     main()

@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
-from tests.worlds.lakes import Called, Said, Sent, day_of
-from tests.worlds.model import Expected, expected_bucket, expected_state, local_hour, percentile
+from tests.oracle.states import Expected, expected_bucket, expected_state, local_hour, percentile
+from tests.support.lakes import Called, Said, Sent, day_of
 
 Row = dict[str, object]
 Key = tuple[object, ...]

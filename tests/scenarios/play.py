@@ -20,11 +20,11 @@ from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts
 from pipeline.model.errors import Interrupted
 from pipeline.model.settings import Settings, given_settings
-from tests.worlds.api import HOSTS, KEY, SECRET, FakeApi, VirtualTime
-from tests.worlds.chronicle import FINAL, Chronicle, Key, Played, is_stopped
-from tests.worlds.lakes import store_sent
-from tests.worlds.stage import MEMORY_LIMIT, Killed, Life, Stage
-from tests.worlds.story import START, End, Message, Run, World
+from tests.oracle.chronicle import FINAL, Chronicle, Key, Played, is_stopped
+from tests.scenarios.api import HOSTS, KEY, SECRET, FakeApi, VirtualTime
+from tests.scenarios.stage import MEMORY_LIMIT, Killed, Life, Stage
+from tests.scenarios.story import START, End, Message, Run, World
+from tests.support.lakes import store_sent
 
 ATTEMPTS = 3
 

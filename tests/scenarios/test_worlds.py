@@ -1,6 +1,6 @@
 """Whole worlds against a plain-Python chronicle: timelines of answers, faults, kills, clock jumps, reruns.
 
-After every run all of the lake is compared with `tests/worlds/chronicle.py`, which holds the rules:
+After every run all of the lake is compared with `tests/oracle/chronicle.py`, which holds the rules:
 - every sent message is in `messages` exactly once, in the state that the answers stored for it make;
 - what the API told is in `delivery_reports` exactly; of a killed run the oldest answers, in whole calls;
 - who is final, not due or too old is not asked; who is due is answered once, or the failures say why not;
@@ -10,7 +10,7 @@ After every run all of the lake is compared with `tests/worlds/chronicle.py`, wh
 The quick tests play 200 worlds, 10 of them on a real lake; the thorough ones 1,000 more, or as many as
 `--worlds` says:
 
-    python -m pytest -n 2 -p tests.worlds.option --worlds 10000 -m thorough tests/integration/test_worlds.py
+    python -m pytest -n 2 -p tests.scenarios.option --worlds 10000 -m thorough tests/scenarios/test_worlds.py
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.worlds.play import Player, last_alone
-from tests.worlds.stage import StageMaker, memory_stages, real_stage
-from tests.worlds.story import World, worlds
+from tests.scenarios.play import Player, last_alone
+from tests.scenarios.stage import StageMaker, memory_stages, real_stage
+from tests.scenarios.story import World, worlds
 
 MANY = 1000
 """Worlds of the slow tests, unless `--worlds` says another number."""

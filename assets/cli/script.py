@@ -5,7 +5,7 @@ import os
 
 import click
 
-from assets.cli import main
+from assets.cli.main import main
 
 OBJECTS_BEFORE_COLLECTION = 50_000
 """New objects that make the garbage collector look: imports alone make 280,000, which all stay, and at Python's 700 are

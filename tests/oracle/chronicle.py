@@ -20,11 +20,11 @@ from pipeline.follow.workers import FollowTally
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, SENT_MESSAGES
-from tests.worlds.api import CLOCK_FAULT, ERROR_FAULTS, HOSTS, STOP_APP_FAULTS, STOP_BASE_FAULTS, Ledger, Told
-from tests.worlds.lakes import Said, Sent
-from tests.worlds.model import expected_state
-from tests.worlds.stage import read_file, read_table
-from tests.worlds.story import Message, Run
+from tests.oracle.states import expected_state
+from tests.scenarios.api import CLOCK_FAULT, ERROR_FAULTS, HOSTS, STOP_APP_FAULTS, STOP_BASE_FAULTS, Ledger, Told
+from tests.scenarios.stage import read_file, read_table
+from tests.scenarios.story import Message, Run
+from tests.support.lakes import Said, Sent
 
 Key = tuple[str, str]
 """App and msg_id."""

@@ -1,4 +1,4 @@
-"""A pytest plugin, loaded with `-p tests.worlds.option`: how many worlds the slow tests play."""
+"""A pytest plugin, loaded with `-p tests.scenarios.option`: how many worlds the slow tests play."""
 
 from __future__ import annotations
 

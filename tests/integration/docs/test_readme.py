@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 import pytest
 
-from assets.cli import main
+from assets.cli.main import main
 from pipeline.model.settings import PREFIX, Settings
-from tests.worlds.readme import README, part, parts
+from tests.support.readme import README, part, parts
 
 
 @pytest.mark.parametrize("name", list(parts()))

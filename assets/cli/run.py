@@ -16,9 +16,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets.definitions import JOB, build_definitions
 from assets.failures import storage_failures
+from assets.metadata import DONE, listed, reasons_of
 from assets.resources import Workspace, utc_now
 from assets.schedules import RANGE_END, RANGE_START
-from assets.showing import DONE, listed, reasons_of
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database_kept

@@ -19,13 +19,13 @@ from typing import Final
 
 import click
 
-from assets.demo import demo_environment, simulated_api
+from assets.cli.demo import demo_environment, simulated_api
 from assets.resources import utc_now
 from pipeline.model.settings import environment_with, has_own_settings
 
 HOME: Final = Path("data/dagster")
 DEMO: Final = Path("data/demo")
-WORKSPACE: Final = Path(__file__).parents[1] / "workspace.yaml"
+WORKSPACE: Final = Path(__file__).parents[2] / "workspace.yaml"
 _GRACE_SECONDS: Final = 20.0
 _INSTANCE: Final = """\
 # Written by `make dev`; change it as you like. The README tells what production wants instead.
@@ -65,7 +65,7 @@ def _settings() -> Iterator[dict[str, str]]:
         return
     click.echo(f"settings: none (no .env), so this is the demo in {DEMO}, with a simulated API")
     if not _is_loaded():
-        command = [sys.executable, "-c", "from assets.cli import main; main()", "demo", "--dir", str(DEMO)]
+        command = [sys.executable, "-c", "from assets.cli.main import main; main()", "demo", "--dir", str(DEMO)]
         subprocess.run(command, check=True, env=environment_with({"DAGSTER_HOME": str(HOME.resolve())}))
     with simulated_api() as base_url:
         yield demo_environment(DEMO.resolve(), base_url)

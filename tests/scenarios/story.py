@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from hypothesis import strategies as st
 
-from tests.worlds.api import (
+from tests.scenarios.api import (
     CLOCK_FAULT,
     GIVE_UP_FAULTS,
     HOSTS,
@@ -25,7 +25,7 @@ from tests.worlds.api import (
     Step,
     Weather,
 )
-from tests.worlds.lakes import Sent
+from tests.support.lakes import Sent
 
 START: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 _DAY: Final = 86_400

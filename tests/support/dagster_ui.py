@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 from playwright.sync_api import Browser, Page, expect
 
-from tests.worlds.places import Place, without_settings
+from tests.support.places import Place, without_settings
 
 WORKSPACE = Path(__file__).parents[2] / "workspace.yaml"
 SECONDS = 150.0

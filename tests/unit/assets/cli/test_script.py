@@ -9,7 +9,7 @@ from pipeline.model.settings import environment_with
 
 RUN = """
 import atexit, sys
-import assets.script
+import assets.cli.script
 def main():
     atexit.register(print, "taken apart")
     sys.stdout.write("unflushed")

@@ -7,8 +7,8 @@ from typing import Final
 import dagster as dg
 
 from assets.failures import readable_failures
-from assets.history import prune_runs
 from assets.resources import Workspace, utc_now
+from assets.run_history import prune_runs
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
 from pipeline.publish.database import publish

@@ -1,4 +1,4 @@
-"""The README's pictures of the page: `python -m tests.worlds.screenshots` makes them again, from the demo's data."""
+"""The README's pictures of the page: `python -m tests.support.screenshots` makes them again, from the demo's data."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pipeline.model.settings import given_settings
 from pipeline.publish.page import write_page
-from tests.worlds.browser import DESKTOP, PHONE, opened, running_browser
-from tests.worlds.readme import README, published_world
+from tests.support.browser import DESKTOP, PHONE, opened, running_browser
+from tests.support.readme import README, published_world
 
 FOLDER: Final = README.parent / "docs"
 NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from assets.stopping import FAILED, STOPPED, stopped_by_signals
+from assets.cli.signals import FAILED, STOPPED, stopped_by_signals
 from pipeline import __version__
 from pipeline.model.errors import SettingsError, SmsDeliveryError
 
@@ -75,7 +75,7 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
     with said_plainly():
         settings = load_settings()
         check_inputs(settings)
-        from assets.refresh import refresh  # noqa: PLC0415 - Dagster takes a second to import
+        from assets.cli.run import refresh  # noqa: PLC0415 - Dagster takes a second to import
 
         refresh(settings, first=_day(first), last=_day(last), force=force)
 
@@ -93,7 +93,7 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
 )
 def demo(messages: int, days: int, folder: Path) -> None:
     """Try everything without credentials: a simulated API, sent logs, the whole chain, delivery rates."""
-    from assets.demo import run_demo  # noqa: PLC0415
+    from assets.cli.demo import run_demo  # noqa: PLC0415
 
     with said_plainly():
         run_demo(messages=messages, days=days, folder=folder)
@@ -185,7 +185,7 @@ def publish() -> None:
 
     with said_plainly():
         settings = load_settings()
-        from assets.refresh import publish_again  # noqa: PLC0415
+        from assets.cli.run import publish_again  # noqa: PLC0415
 
         publish_again(settings)
 
@@ -204,7 +204,7 @@ def export(file: Path, first: datetime | None, last: datetime | None) -> None:
 
     with said_plainly():
         settings = load_settings()
-        from assets.refresh import export_days  # noqa: PLC0415
+        from assets.cli.run import export_days  # noqa: PLC0415
 
         export_days(settings, file.absolute(), first=_day(first), last=_day(last))
 
@@ -218,7 +218,7 @@ def rebuild(first: datetime | None, last: datetime | None) -> None:
 
     with said_plainly():
         settings = load_settings()
-        from assets.refresh import rebuild as rebuild_days  # noqa: PLC0415
+        from assets.cli.run import rebuild as rebuild_days  # noqa: PLC0415
 
         rebuild_days(settings, first=_day(first), last=_day(last))
 
@@ -248,7 +248,7 @@ def status() -> None:
 
     with said_plainly():
         settings = load_settings()
-        from assets.refresh import say_status  # noqa: PLC0415
+        from assets.cli.run import say_status  # noqa: PLC0415
 
         say_status(settings)
 
@@ -266,7 +266,7 @@ def forget(number: str) -> None:
 
     with said_plainly():
         settings = load_settings()
-        from assets.refresh import forget_number  # noqa: PLC0415
+        from assets.cli.run import forget_number  # noqa: PLC0415
 
         forget_number(settings, sys.stdin.readline() if number == "-" else number)
 

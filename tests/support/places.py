@@ -18,7 +18,7 @@ import duckdb
 from pipeline.api.simulator.rules import report_at
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import Running, SimulatorOptions, running
-from tests.worlds.commands import run_command
+from tests.support.commands import run_command
 
 KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"
 STATES = {"0": "delivered", "1": "failed", "-1": "sending", None: "not_found"}

@@ -22,7 +22,7 @@ from urllib.parse import parse_qs
 import httpx
 
 from pipeline.api.client import Clock
-from tests.worlds.lakes import Said
+from tests.support.lakes import Said
 
 KEY, SECRET = "key-of-worlds", "secret-of-worlds"
 HOSTS: Final = {"app": "one.invalid", "other": "one.invalid", "third": "two.invalid"}

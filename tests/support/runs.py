@@ -13,7 +13,7 @@ import dagster as dg
 from assets.definitions import JOB, build_definitions
 from assets.resources import Workspace
 from pipeline.model.settings import Settings, given_settings
-from tests.worlds.places import KEY, SECRET, Place
+from tests.support.places import KEY, SECRET, Place
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 import duckdb
 
-from assets.refresh import refresh
+from assets.cli.run import refresh
 from assets.resources import utc_now
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running

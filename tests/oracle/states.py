@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.worlds.lakes import Said, Sent
+from tests.support.lakes import Said, Sent
 
 STATES = ("delivered", "failed", "sending", "not_found", "pending", "unknown", "invalid_id")
 

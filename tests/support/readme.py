@@ -1,4 +1,4 @@
-"""The generated parts of the README. `python -m tests.worlds.readme` writes them; a test says when they are stale."""
+"""The generated parts of the README. `python -m tests.support.readme` writes them; a test says when they are stale."""
 
 from __future__ import annotations
 

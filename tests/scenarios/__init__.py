@@ -1,0 +1,1 @@
+"""Whole lives of a lake: random worlds, mutated input, and what plays them."""

@@ -1,0 +1,1 @@
+"""What tests share: places to run the command in, lakes filled by hand, a browser, the Dagster UI."""

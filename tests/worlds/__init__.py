@@ -1,1 +1,0 @@
-"""Small worlds for tests: lakes filled by hand, and plain-Python models of what should come out."""
