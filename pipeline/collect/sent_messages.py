@@ -21,7 +21,7 @@ from pipeline.collect.files import LogFile, find_log_files
 from pipeline.collect.reading import LogFileGone, LogFileUnreadable, read_sent_log
 from pipeline.collect.records import LogRules
 from pipeline.collect.staging import Staging
-from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.queries import connect, query, rows_of, show_files, show_staged, write_partition
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 GROUP_ROWS: Final = 5_000_000
 """Messages staged on disk before they are stored: bounds scratch space, not memory."""
-_TRIES: Final = 20
 _ONE_DAY: Final = timedelta(days=1)
 
 
@@ -192,19 +191,14 @@ def _store_messages(
     tally: CollectTally,
 ) -> None:
     """Store what is new of `staging`, and note which logs it came from, in one commit."""
-    for tries_left in reversed(range(_TRIES)):
+
+    def store() -> list[DataFile]:
         present = lake.snapshot(SENT_MESSAGES)
         files = _new_messages(connection, staging, lake, present)
-        try:
-            lake.commit(present, add=files, transactions=notes)
-        except StaleSnapshotError:
-            for file in files:
-                file.path.unlink()
-            if not tries_left:
-                raise
-            continue
-        break
-    _count(connection, staging.rows, files, tally)
+        lake.commit(present, add=files, transactions=notes)
+        return files
+
+    _count(connection, staging.rows, retry(store), tally)
 
 
 def _new_messages(
@@ -259,21 +253,15 @@ def _store_rejects(
     connection.execute("CREATE OR REPLACE TEMP TABLE files_read (file VARCHAR)")
     if read:
         connection.executemany("INSERT INTO files_read VALUES (?)", [(file.label,) for file in read])
-    for tries_left in reversed(range(_TRIES)):
+
+    def store() -> None:
         present = lake.snapshot(REJECTED_RECORDS)
         add, remove = _changed_rejects(connection, lake, present, dates, now)
-        if not add and not remove:
-            return
-        version = (present.transaction(_REJECTS_NOTE) or 0) + 1
-        try:
+        if add or remove:
+            version = (present.transaction(_REJECTS_NOTE) or 0) + 1
             lake.commit(present, add=add, remove=remove, transactions={_REJECTS_NOTE: version})
-        except StaleSnapshotError:
-            for file in add:
-                file.path.unlink()
-            if not tries_left:
-                raise
-            continue
-        return
+
+    retry(store)
 
 
 _REJECTS_NOTE: Final = "sent_log_rejects"

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 import duckdb
 
 from pipeline.derive.days import counted_days
-from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.queries import Scalar, connect, literal, query, rows_of, same_rows, show_files, write_partition
 from pipeline.lake.snapshots import mark_of, rows_in
 from pipeline.model.settings import Settings
@@ -37,8 +37,6 @@ _DIMENSIONS: Final = {
     "sender_id": "sender_id",
 }
 """What messages are rolled up by, and the value in a row."""
-_TRIES: Final = 20
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def derive_messages(
         deriving = _Deriving(connection, lake, _as_of(settings, now), anew=anew)
         replaced = []
         for day in wanted:
-            if _retried(lambda day=day: deriving.messages(day)):  # type: ignore[misc] # mypy can't type a lambda's default
+            if retry(lambda day=day: deriving.messages(day)):  # type: ignore[misc] # mypy can't type a lambda's default
                 replaced.append(day)
             on_day(day)
     return DeriveTally(tuple(wanted), tuple(replaced))
@@ -110,7 +108,7 @@ def derive_rates(
         parameters = _as_of(settings, now) | {"zone": settings.timezone.key}
         deriving = _Deriving(connection, lake, parameters, anew=anew)
         for table in RATE_TABLES:
-            replaced |= _retried(lambda table=table: deriving.rates(table, wanted))  # type: ignore[misc] # as above
+            replaced |= retry(lambda table=table: deriving.rates(table, wanted))  # type: ignore[misc] # as above
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
 
 
@@ -122,15 +120,6 @@ def _database(lake: Lake, settings: Settings) -> Iterator[duckdb.DuckDBPyConnect
 
 def _as_of(settings: Settings, now: datetime) -> dict[str, Scalar]:
     return {"now": now, "unknown_after_seconds": settings.unknown_after.total_seconds()}
-
-
-def _retried(work: Callable[[], _T]) -> _T:
-    for _ in range(_TRIES - 1):
-        try:
-            return work()
-        except StaleSnapshotError:
-            continue
-    return work()
 
 
 def _not_derived(lake: Lake) -> set[date]:
@@ -260,19 +249,14 @@ class _Deriving:
     def _commit(self, target: Snapshot, changes: Sequence[_Change]) -> set[date]:
         """Commit partitions that changed; where none did, the inputs are recorded only if they differ."""
         noted = [c for c in changes if c.add or c.remove or target.transaction(c.transaction) != c.inputs]
-        add = [file for change in noted for file in change.add]
         if not noted:
             return set()
-        try:
-            self.lake.commit(
-                target,
-                add=add,
-                remove=[file for change in noted for file in change.remove],
-                transactions={change.transaction: change.inputs for change in noted},
-            )
-        except StaleSnapshotError:
-            _discard(add)
-            raise
+        self.lake.commit(
+            target,
+            add=[file for change in noted for file in change.add],
+            remove=[file for change in noted for file in change.remove],
+            transactions={change.transaction: change.inputs for change in noted},
+        )
         return {file.sent_date for c in noted for file in (*c.add, *c.remove) if file.sent_date}
 
 

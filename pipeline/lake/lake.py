@@ -19,12 +19,12 @@ import random
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -55,11 +55,14 @@ __all__ = [
     "StaleSnapshotError",
     "arrow_schema",
     "folder_mode",
+    "retry",
 ]
 
 NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """Folder name of the partition of rows without a date, as Hive, Delta and DuckDB write it."""
 _COMMIT_TRIES: Final = 50
+_TRIES: Final = 20
+_T = TypeVar("_T")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says of a full disk, a used up quota, a limit of file sizes."""
 _STAGED_SECONDS: Final = 60.0
@@ -70,6 +73,20 @@ _MARK_MARGIN_MS: Final = 60_000
 
 class StaleSnapshotError(LakeError):
     """Another commit did the same work in the meantime; read again and work it out anew."""
+
+
+def retry(work: Callable[[], _T]) -> _T:
+    """Return what `work` returns; call it again while another writer's commit makes its snapshot stale.
+
+    `work` takes its snapshots anew in each call. A commit that fails has deleted the files that it was to add.
+
+    Raises:
+        StaleSnapshotError: another writer was faster each time.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(StaleSnapshotError):
+            return work()
+    return work()
 
 
 @dataclass(frozen=True)
@@ -254,8 +271,9 @@ class Lake:
             data_change: False where the rows stay the same, in other files.
 
         Raises:
-            StaleSnapshotError: one of `transactions` was recorded, or one of `remove` went, in the meantime.
-            LakeError: it could not be committed.
+            StaleSnapshotError: one of `transactions` was recorded, or one of `remove` went, in the meantime; see
+                `retry`.
+            LakeError: it could not be committed. After either the files of `add` are deleted.
         """
         names = dict(transactions or {})
         expected = {name: snapshot.transaction(name) for name in names}
@@ -271,7 +289,11 @@ class Lake:
                 present = self.snapshot(change.table)
                 if _are_named(change.add, present):
                     return
-                self._check_fresh(present, change)
+                try:
+                    self._check_fresh(present, change)
+                except StaleSnapshotError:
+                    _unlink(change.add)
+                    raise
                 handle = present.handle
             except (DeltaError, OSError) as error:
                 # Delta may fail after the commit, at a checkpoint; what is named then must stay.

@@ -128,8 +128,6 @@ def _compact_partition(
     try:
         lake.commit(lake.snapshot(present.table), add=add, remove=remove, data_change=False)
     except StaleSnapshotError:
-        for file in add:
-            file.path.unlink(missing_ok=True)
         tally.left += 1
         return
     name = present.table.name

@@ -13,7 +13,7 @@ from typing import Final
 
 import duckdb
 
-from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.notes import note_forgotten
 from pipeline.lake.queries import connect, literal, relation, rows_of, show_files, write_partition
 from pipeline.model.errors import SettingsError
@@ -36,7 +36,6 @@ SHORTEST: Final = 7
 _TABLES: Final = (SENT_MESSAGES, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, API_CALLS, RATE_PUBLICATIONS)
 """Tables that are rewritten; rates are derived from `messages` again."""
 _FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value")
-_TRIES: Final = 20
 
 
 @dataclass
@@ -133,14 +132,7 @@ def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _N
 
 
 def _erase(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, wanted: _Number) -> int:
-    for tries_left in reversed(range(_TRIES)):
-        present = lake.snapshot(table)
-        try:
-            return _erase_once(connection, lake, present, wanted)
-        except StaleSnapshotError:
-            if not tries_left:
-                raise
-    raise AssertionError("the last try returns or raises")
+    return retry(lambda: _erase_once(connection, lake, lake.snapshot(table), wanted))
 
 
 def _erase_once(connection: duckdb.DuckDBPyConnection, lake: Lake, present: Snapshot, wanted: _Number) -> int:

@@ -12,7 +12,7 @@ from typing import Final
 
 import duckdb
 
-from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
+from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.queries import literal, query, relation, write_partition
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS
 
@@ -21,7 +21,6 @@ SMALL_ROWS: Final = 50_000
 SMALL_FILES: Final = 32
 """Small files from which they are put together: a year of publications stays a handful of files."""
 _PUBLICATIONS: Final = "publications"
-_TRIES: Final = 20
 
 
 def record_publication(
@@ -41,28 +40,15 @@ def record_publication(
     """
     if days:
         try:
-            _retried(connection, lake, days, rollups, now)
+            retry(lambda: _record(connection, lake, _shown(connection, lake, days, rollups), now))
         finally:  # names of the file that is published next
             connection.execute(f"DROP VIEW IF EXISTS temp.{DELIVERY_ROLLUPS_DAILY.name}")
             connection.execute(f"DROP VIEW IF EXISTS temp.{RATE_PUBLICATIONS.name}")
 
 
-def _retried(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, days: Collection[date], rollups: str, now: datetime
-) -> None:
-    for tries_left in reversed(range(_TRIES)):
-        target = lake.snapshot(RATE_PUBLICATIONS)
-        _show(connection, target, days, rollups)
-        try:
-            _record(connection, lake, target, now)
-        except StaleSnapshotError:
-            if not tries_left:
-                raise
-        else:
-            return
-
-
-def _show(connection: duckdb.DuckDBPyConnection, target: Snapshot, days: Collection[date], rollups: str) -> None:
+def _shown(connection: duckdb.DuckDBPyConnection, lake: Lake, days: Collection[date], rollups: str) -> Snapshot:
+    """Make the days' roll-ups and what is recorded of them readable; return the snapshot that tells the latter."""
+    target = lake.snapshot(RATE_PUBLICATIONS)
     listed = ", ".join(f"DATE {literal(day.isoformat())}" for day in sorted(days))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE days_looked_at AS SELECT unnest([{listed}]) AS sent_date")
     recorded = relation(RATE_PUBLICATIONS, target.files)
@@ -70,6 +56,7 @@ def _show(connection: duckdb.DuckDBPyConnection, target: Snapshot, days: Collect
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM ({source}) SEMI JOIN days_looked_at USING (sent_date)"
         )
+    return target
 
 
 def _record(connection: duckdb.DuckDBPyConnection, lake: Lake, target: Snapshot, now: datetime) -> None:
@@ -85,11 +72,7 @@ def _record(connection: duckdb.DuckDBPyConnection, lake: Lake, target: Snapshot,
     if new is None:
         return
     add, remove = _put_together(connection, lake, target, new)
-    try:
-        lake.commit(target, add=[add], remove=remove, transactions={_PUBLICATIONS: number})
-    except StaleSnapshotError:
-        add.path.unlink(missing_ok=True)
-        raise
+    lake.commit(target, add=[add], remove=remove, transactions={_PUBLICATIONS: number})
 
 
 def _put_together(

@@ -109,6 +109,8 @@ class _InMemory(Lake):
         log, names = self.logs[snapshot.table.name], dict(transactions or {})
         gone = {file.path for file in remove} - {file.path for file in log.files}
         if gone or any(log.transactions.get(name) != snapshot.transaction(name) for name in names):
+            for file in add:
+                file.path.unlink()
             raise StaleSnapshotError(snapshot.table.name)
         going = {file.path for file in remove}
         kept = tuple(file for file in log.files if file.path not in going)
