@@ -15,11 +15,11 @@ from assets.rate_chart import DAYS
 from assets.resources import Workspace, utc_now
 from assets.specs import about
 from pipeline.collect.sent_messages import collect, days_read
-from pipeline.derive.figures import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
+from pipeline.derive.days import DayFigures, figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.derive.messages import DeriveTally, derive_messages, derive_rates
 from pipeline.follow.polling import API_MEMORY
 from pipeline.follow.workers import FollowTally, follow
-from pipeline.maintain.open_days import days_asked
+from pipeline.maintain.due import days_asked
 from pipeline.model.accounts import check_inputs
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES

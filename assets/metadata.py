@@ -7,7 +7,7 @@ from urllib.parse import quote
 import dagster as dg
 
 from assets.rate_chart import DAYS, rate_chart
-from pipeline.derive.figures import DayFigures
+from pipeline.derive.days import DayFigures
 
 DONE = "done"
 """Metadata entry in which a step says in one sentence what it did."""

@@ -37,7 +37,7 @@ from pipeline.lake.snapshots import add_action, arrow_schema, now_ms
 from pipeline.maintain.audits import AUDITS, opened_scene
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
-from pipeline.maintain.open_days import open_days
+from pipeline.maintain.due import open_days
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings, environment_with
 from pipeline.model.tables import DELIVERY_REPORTS

@@ -22,8 +22,8 @@ from assets.schedules import RANGE_END, RANGE_START
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database_kept
+from pipeline.maintain.due import open_days
 from pipeline.maintain.forget import forget, remove_old_files
-from pipeline.maintain.open_days import open_days
 from pipeline.maintain.status import shown, status_of
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings

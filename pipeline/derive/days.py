@@ -1,21 +1,25 @@
-"""What the roll-ups say of each day as a whole: messages counted, and whether all are final.
+"""The daily roll-up read back: messages and rates of whole days, for steps, audits and monitoring.
 
-The transaction log tells it of each file, so that it costs the same for a lake of a thousand days as for one of ten;
-only files of which it does not are read.
+What belongs here: figures of days from the lake, without a request and without personal data. What does not: how they
+are shown (`assets/metadata.py`), tables for analysts (`publish`).
+
+The Delta log keeps the counts of each file. So a look at all days costs the same for a thousand days as for ten; only
+files without such counts are opened.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import duckdb
 
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.queries import query, rows_of, show_files
-from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY
+from pipeline.lake.queries import connect, query, rows_of, show_files
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,73 @@ def _told(files: Sequence[DataFile]) -> Iterator[tuple[date, CountedDay]]:
         if file.sent_date and file.maxima and files_of_day[file.sent_date] == 1:
             sent, *final = file.maxima
             yield file.sent_date, CountedDay(sent, sent == sum(final))
+
+
+def days_not_closed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[date]:
+    """Return the days that have a message which is not final, or rates that don't tell."""
+    counted = counted_days(connection, lake)
+    return [day for day in lake.snapshot(MESSAGES).days() if not (day in counted and counted[day].is_closed)]
+
+
+@dataclass(frozen=True)
+class DayFigures:
+    """A day of sending: messages by state, rate in 0 to 1, latency in seconds; null where nothing was delivered."""
+
+    sent_date: date
+    sent: int
+    delivered: int
+    failed: int
+    outstanding: int
+    unknown: int
+    invalid_id: int
+    delivery_rate: float | None
+    latency_p95_seconds: float | None
+    is_mature: bool
+
+
+def figures_of_latest(count: int, *, lake: Lake, settings: Settings) -> list[DayFigures]:
+    """Return the figures of the latest days that have messages, at most so many, in order.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    return figures_of(lake.snapshot(DELIVERY_ROLLUPS_DAILY).days()[-count:], lake=lake, settings=settings)
+
+
+def figures_of(days: Collection[date], *, lake: Lake, settings: Settings) -> list[DayFigures]:
+    """Return the figures of some days, in order; days without a message are left out.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    snapshot = lake.snapshot(DELIVERY_ROLLUPS_DAILY)
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        show_files(connection, DELIVERY_ROLLUPS_DAILY, snapshot.of(days))
+        return [DayFigures(*row) for row in rows_of(connection, query("derive/sql/figures_of_days"))]
+
+
+def rejected_of(days: Collection[date], *, lake: Lake, settings: Settings) -> Counter[date]:
+    """Return how many records of the sent logs of some days are set aside.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    files = lake.snapshot(REJECTED_RECORDS).of(days)
+    if not files:
+        return Counter()
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        show_files(connection, REJECTED_RECORDS, files)
+        return Counter(dict(rows_of(connection, query("derive/sql/rejected_of_days"))))
+
+
+def rows_by_day(table: Table, *, lake: Lake) -> Counter[date]:
+    """Return the rows of a table by partition, from its transaction log alone.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    rows: Counter[date] = Counter()
+    for file in lake.snapshot(table).files:
+        if file.sent_date is not None:
+            rows[file.sent_date] += file.rows
+    return rows

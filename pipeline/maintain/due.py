@@ -1,16 +1,19 @@
-"""Use case: which days a run has something to do for now: a message is due, or a sent log is new or has changed."""
+"""Use case: the days that a run has work for: a message is due, was never derived, or a sent log is new or changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from pipeline.collect.files import LogFile
 from pipeline.collect.sent_messages import unread_logs
+from pipeline.derive.days import counted_days
+from pipeline.follow.due import Polled, asking_rule, is_any_due
 from pipeline.lake.lake import Lake
-from pipeline.maintain.open_days import open_days
+from pipeline.lake.queries import connect, query, rows_of, show_files
 from pipeline.model.settings import Settings
+from pipeline.model.tables import MESSAGES, SENT_MESSAGES
 
 _ONE_DAY = timedelta(days=1)
 
@@ -60,6 +63,39 @@ def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
     logs = [file for file in unread_logs(lake=lake, settings=settings) if _day_to_read(file, settings, today)]
     logged = _days_to_read(logs, settings, today)
     return Due(frozenset(days), logged, len(logs))
+
+
+def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = date.max) -> set[date]:
+    """Return the days of the lake, earlier than `before`, that a run has something to do for.
+
+    The rate tables say which days have a message that is not final; only these are looked at closely.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    sent = {day for day in lake.snapshot(SENT_MESSAGES).days() if day < before}
+    derived = lake.snapshot(MESSAGES)
+    bounds = asking_rule(settings, now) | {"unknown_after_seconds": settings.unknown_after.total_seconds()}
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        counted = counted_days(connection, lake)
+        not_closed = [day for day in derived.days() if not (day in counted and counted[day].is_closed)]
+        show_files(connection, MESSAGES, derived.of([day for day in not_closed if day < before]))
+        days = {day for (day,) in rows_of(connection, query("maintain/sql/open_days"), bounds)}
+    return days | (sent - counted.keys())
+
+
+def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[date]:
+    """Give, in order, those of some days of which every message that was due at `now` has an answer.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    polled = Polled.of(lake)
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        for day in sorted(days):
+            polled.show(connection, day)
+            if not is_any_due(connection, asking_rule(settings, now)):
+                yield day
 
 
 def _days_to_read(logs: Iterable[LogFile], settings: Settings, today: date) -> frozenset[date]:

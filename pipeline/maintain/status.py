@@ -8,10 +8,10 @@ from pathlib import Path
 
 import duckdb
 
+from pipeline.derive.days import days_not_closed
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import connect, literal, query, rows_of, show_files
 from pipeline.maintain.due import Due, what_is_due
-from pipeline.maintain.open_days import days_not_closed
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES

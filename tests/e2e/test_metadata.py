@@ -14,7 +14,7 @@ from assets.events import MAX_LINES
 from assets.metadata import rate_picture, reasons_of
 from assets.resources import Workspace
 from pipeline.api.simulator.faults import Faults
-from pipeline.derive.figures import DayFigures
+from pipeline.derive.days import DayFigures
 from pipeline.maintain.audits import AUDITS
 from tests.support.places import Place, opened_place, write_logs
 from tests.support.runs import Recorded, recorded

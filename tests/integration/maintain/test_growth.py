@@ -20,7 +20,7 @@ from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake, StaleSnapshotError
 from pipeline.lake.queries import connect, query, rows_of
 from pipeline.maintain.audits import AUDITS, Finding, opened_scene
-from pipeline.maintain.open_days import open_days
+from pipeline.maintain.due import open_days
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
