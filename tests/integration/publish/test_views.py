@@ -209,7 +209,7 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
         for name in SHOWN:
             connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
         for table in (MESSAGES, RATE_PUBLICATIONS):
-            (select,) = selects_of(table)
+            (select,) = selects_for(table)
             connection.execute(f"PREPARE {table.name}_0 AS INSERT INTO {table.name} BY NAME {select}")
         connection.execute("CREATE SCHEMA one_day")
         connection.execute("CREATE TABLE one_day.today (sent_date DATE)")
@@ -265,9 +265,14 @@ def derive_in_memory(
             run(connection, table, parameters)
 
 
+def selects_for(table: Table) -> list[str]:
+    """Return the queries that fill a table, from the room that runs them."""
+    return [query("publish/sql/rate_publications")] if table is RATE_PUBLICATIONS else selects_of(table)
+
+
 def run(connection: duckdb.DuckDBPyConnection, table: Table, parameters: dict[str, str]) -> None:
     """Run the prepared queries that fill a table."""
-    for number, select in enumerate(selects_of(table)):
+    for number, select in enumerate(selects_for(table)):
         used = ", ".join(f"{name} := {value}" for name, value in parameters.items() if f"${name}" in select)
         connection.execute(f"EXECUTE {table.name}_{number}({used})")
 

@@ -14,8 +14,8 @@ def main():
     atexit.register(print, "taken apart")
     sys.stdout.write("unflushed")
     {end}
-assets.script.main = main
-assets.script.run_command()
+assets.cli.script.main = main
+assets.cli.script.run_command()
 """
 
 
