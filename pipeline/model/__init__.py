@@ -1,4 +1,5 @@
 """Words that every room shares: settings, accounts, errors, tables, views, countries, phone numbers.
 
-What comes in: the environment, read by `settings` alone. What goes out: values. This room does no other I/O.
+What comes in: the environment and `.env` (read by `settings` alone) and the file of `SMS_ACCOUNTS` (`accounts`).
+What goes out: values. This room imports no other room and does no other I/O.
 """

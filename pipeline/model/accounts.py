@@ -1,7 +1,6 @@
-"""Accounts: which credentials and base URL go with which app.
+"""Accounts: the credentials and base URL of each app.
 
-What belongs here: `SMS_ACCOUNTS` and the default account of the settings (which also gives the base URL
-to apps that name none). What does not: asking.
+What belongs here: the file of `SMS_ACCOUNTS`, and the default account from the settings. What does not: requests.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from typing import Any
 from pydantic import SecretStr
 
 from pipeline.model.errors import SettingsError
-from pipeline.model.settings import Settings, check_base_url, environment_secret
+from pipeline.model.settings import Settings, check_base_url, environment_secret, revealed
 
 _FIELDS = frozenset({"api_key", "api_secret", "api_secret_env", "base_url"})
-_UNFIT_KEY = "must be printable ASCII without blanks: it goes into a header"
+_UNFIT_KEY = "must be printable ASCII without blanks, since it is sent in an HTTP header"
 
 
 @dataclass(frozen=True)
 class Account:
-    """Credentials for one or more apps at one base URL."""
+    """Credentials for one base URL, used by one or more apps."""
 
     base_url: str
     api_key: SecretStr
@@ -31,31 +30,31 @@ class Account:
 
 @dataclass(frozen=True)
 class Accounts:
-    """The account of every app: named ones, and the default for apps that are not named."""
+    """Named accounts by app, and the default account for all other apps."""
 
     default: Account | None
     named: dict[str, Account] = field(default_factory=dict)
 
     def of(self, app_id: str) -> Account | None:
-        """Return the account of an app, None where there is none for it."""
+        """Return the account of an app; None if it has none."""
         return self.named.get(app_id, self.default)
 
 
 def load_accounts(settings: Settings) -> Accounts:
-    """Gather the accounts that the settings name.
+    """Return the accounts of the settings and of the file of `SMS_ACCOUNTS`.
 
     Raises:
-        SettingsError: there is none at all, or the file of `SMS_ACCOUNTS` is not as it should be.
+        SettingsError: there is no account, or the file is invalid.
     """
     named = _named(settings.accounts, settings.api_base_url) if settings.accounts else {}
-    missing = [f"SMS_{name.upper()}" for name in ("api_key", "api_secret") if not _text(getattr(settings, name))]
-    if len(missing) == 2 and named:  # noqa: PLR2004 - both: no default account is meant
+    missing = [f"SMS_{name.upper()}" for name in ("api_key", "api_secret") if not revealed(getattr(settings, name))]
+    if len(missing) == 2 and named:  # noqa: PLR2004 - neither is set: no default account
         return Accounts(None, named)
     if missing:
         raise SettingsError(f"{missing[0]}: is needed to ask the API, and is not set")
     if settings.api_key is None or settings.api_secret is None:
         raise AssertionError("checked above")
-    if not _fits_header(_text(settings.api_key)):
+    if not _fits_header(revealed(settings.api_key)):
         raise SettingsError(f"SMS_API_KEY: {_UNFIT_KEY}")
     return Accounts(Account(settings.api_base_url, settings.api_key, settings.api_secret), named)
 
@@ -65,18 +64,14 @@ def _fits_header(key: str) -> bool:
 
 
 def check_inputs(settings: Settings) -> None:
-    """Check, before anything is done, that a run has logs to read and credentials to ask with.
+    """Check that the settings of a run name sent logs and credentials.
 
     Raises:
-        SettingsError: it has not; one line that names the setting.
+        SettingsError: they do not; one line that names the setting.
     """
     if not settings.sent_logs:
         raise SettingsError("SMS_SENT_LOGS: is needed to know which messages were sent, and is not set")
     load_accounts(settings)
-
-
-def _text(secret: SecretStr | None) -> str:
-    return secret.get_secret_value() if secret is not None else ""
 
 
 def _named(path: Path, base_url: str) -> dict[str, Account]:
@@ -85,11 +80,11 @@ def _named(path: Path, base_url: str) -> dict[str, Account]:
     except OSError as error:
         raise SettingsError(f"SMS_ACCOUNTS: {path} can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        # The parser's own message may quote a line that holds a secret.
+        # The parser's message may quote a line with a secret.
         raise SettingsError(f"SMS_ACCOUNTS: {path} is not a TOML file") from None
     apps = content.get("apps")
     if not isinstance(apps, dict) or content.keys() != {"apps"}:
-        raise SettingsError(f"SMS_ACCOUNTS: {path} must hold tables [apps.APPID] and nothing else")
+        raise SettingsError(f"SMS_ACCOUNTS: {path} must contain tables [apps.APPID] and nothing else")
     return {app_id: _account(path, app_id, entry, base_url) for app_id, entry in apps.items()}
 
 
@@ -100,7 +95,7 @@ def _account(path: Path, app_id: str, entry: Any, base_url: str) -> Account:
     if unknown := sorted(entry.keys() - _FIELDS):
         raise SettingsError(f"{where}: {unknown[0]} is not one of {', '.join(sorted(_FIELDS))}")
     if not all(isinstance(value, str) and value for value in entry.values()):
-        raise SettingsError(f"{where}: every value must be text and not empty")
+        raise SettingsError(f"{where}: every value must be a non-empty string")
     if "api_key" not in entry:
         raise SettingsError(f"{where}: api_key is missing")
     if not _fits_header(entry["api_key"]):

@@ -1,10 +1,10 @@
-"""The country that a phone number is from, by its first digits.
+"""The country of a phone number, from its first digits.
 
-Belongs here: digits to ISO 3166-1 alpha-2. Does not belong here: what is stored of the number
-(`numbers`), which must come later, since a masked number tells no country.
+What belongs here: digits to ISO 3166-1 alpha-2. What does not: masking (`phone_numbers`), which comes later, since a
+masked number has no country.
 
-The answer is that of the `phonenumbers` library, which takes some 20 to 50 microseconds a number. So the
-library is asked once for every group of numbers that it can't tell apart: same first digits, same length.
+The `phonenumbers` library decides. It takes 20 to 50 microseconds per number, so it is called once per group of
+numbers with the same deciding digits and the same length.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import pyarrow.compute
 
 SHORTEST_NATIONAL = 2
 LONGEST_NATIONAL = 17
-"""Digits after the calling code that the library takes for a number."""
+"""Number of digits after the calling code that the library accepts."""
 HEAD_DIGITS = 5
-"""First digits that tell how many digits must be looked at."""
+"""Number of first digits that tell how many digits decide the country."""
 DECISIVE_DIGITS: Mapping[str, int] = MappingProxyType(
     {
         "1": 5, "152": 7, "10": 2, "11": 6, "1152": 8,  # area code and one more; personal numbers are 1 52x
@@ -41,26 +41,26 @@ DECISIVE_DIGITS: Mapping[str, int] = MappingProxyType(
 )  # fmt: skip
 """First digits of a number -> how many digits decide, for calling codes that several countries share.
 
-The longest entry counts. Derived from the deepest digit class in the library's patterns, one more where
-a national prefix (`1`, `8`, `0`, `180020`, `1831`) may stand behind the calling code. The tests compare
-with the library number by number. A shared code that is not listed is looked at in full.
+The longest matching entry counts. Derived from the deepest digit class in the library's patterns, plus one where a
+national prefix (`1`, `8`, `0`, `180020`, `1831`) can follow the calling code. Tests compare the result with the library
+for each number. For a shared code that is not listed, all digits decide.
 """
-_pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
+_pc: Any = pyarrow.compute  # its stubs lack plain values as arguments, and results
 _NON_GEOGRAPHIC = "001"
 _KINDS = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan",
     "voicemail",
 )  # fmt: skip
-"""Kinds of numbers in the library's metadata by which it finds a region."""
+"""Kinds of numbers in the library's metadata, in the order in which it looks for a region."""
 
 
 def countries_of(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
-    """Find the country of each number as it was dialled, before any masking.
+    """Return the country of each unmasked number.
 
     Shape:  n texts or nulls -> n ISO 3166-1 alpha-2 codes or nulls.
-    Rules:  digits alone count, `00` in front stands for `+`. A calling code of one country tells it,
-            valid number or not; a shared one as far as the library can tell; satellite and other
-            non-geographic codes tell none.
+    Rules:  only digits count, and a leading `00` stands for `+`. A calling code of one country decides, even if the
+            number is invalid. For a shared code the library decides. Satellite and other non-geographic codes have no
+            country.
     """
     digits = _digits(numbers)
     if _pc.any(_pc.starts_with(digits, "00")).as_py():
@@ -94,7 +94,7 @@ def _regions(digits: pa.StringArray, size: int) -> pa.StringArray:
 
 @lru_cache(maxsize=1 << 16)
 def _region_of_group(group: str) -> str | None:
-    """Return the country of `first digits:length`, `+n` where n digits must be looked at."""
+    """Return the country of the group `first digits:length`, or `+n` if n digits decide."""
     head, _, length = group.partition(":")
     code, regions = _calling_code(head[:3])
     national = int(length) - len(code)
@@ -108,7 +108,7 @@ def _region_of_group(group: str) -> str | None:
 
 @lru_cache(maxsize=2000)
 def _calling_code(head: str) -> tuple[str, tuple[str, ...]]:
-    """Return the calling code that `head` begins with and its countries, `("", ())` where there is none."""
+    """Return the calling code at the start of `head` and its countries; `("", ())` if there is none."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415 - its metadata takes long to load
 
     for size in (1, 2, 3):
@@ -127,14 +127,14 @@ def _decisive_digits(head: str, code: str) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def _asked(head: str, length: int) -> str | None:
-    """Ask the library itself about a number of `length` digits that begins with `head`."""
+    """Ask the library for the country of a number with `length` digits that starts with `head`."""
     import phonenumbers  # noqa: PLC0415 - its metadata takes long to load
 
     digits = head.ljust(length, "2")
     code, regions = _calling_code(digits[:3])
     national = digits[len(code) :]
     if not _may_begin(regions[0])(national):
-        # Parsing finds nothing to strip, and asking for each kind of number in turn costs ten times as much.
+        # Nothing to strip, so patterns are enough; the library's own way is ten times slower.
         return next((region for region in regions if _belongs_to(region)(national)), None)
     try:
         return phonenumbers.region_code_for_number(phonenumbers.parse("+" + digits))
@@ -144,7 +144,7 @@ def _asked(head: str, length: int) -> str | None:
 
 @lru_cache(maxsize=64)
 def _may_begin(region: str) -> Callable[[str], object]:
-    """Return what tells whether a national number may begin with a national prefix, or has a leading zero to keep."""
+    """Return a matcher for national numbers that may start with a national prefix or a leading zero."""
     from phonenumbers import PhoneMetadata  # noqa: PLC0415 - as above
 
     metadata = PhoneMetadata.metadata_for_region(region)
@@ -154,7 +154,7 @@ def _may_begin(region: str) -> Callable[[str], object]:
 
 @lru_cache(maxsize=64)
 def _belongs_to(region: str) -> Callable[[str], object]:
-    """Return what tells whether a national number is one of a region: by its first digits where those decide."""
+    """Return a matcher for national numbers of a region, by first digits if those decide."""
     from phonenumbers import PhoneMetadata  # noqa: PLC0415 - as above
 
     metadata = PhoneMetadata.metadata_for_region(region)

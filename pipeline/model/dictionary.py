@@ -1,4 +1,7 @@
-"""The dictionary of tables and columns as Markdown, from the same source as the schema and the comments."""
+"""The tables and views as Markdown: the generated part of `docs/tables.md`.
+
+What belongs here: the form. What does not: the texts (`tables`, `views`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pipeline.model.views import VIEWS
 
 
 def dictionary() -> str:
-    """Return a section for each table and view: what a row is, and a table of its columns."""
+    """Return one section per table and view: what a row is, and its columns."""
     tables = (_table(table) for table in (*DETAIL_TABLES, *RATE_TABLES, SNAPSHOT_INFO))
     views = (_section(view.name, view.row, ("column", "meaning"), view.columns.items()) for view in VIEWS)
     return "\n".join((*tables, *views))
@@ -23,4 +26,4 @@ def _table(table: Table) -> str:
 def _section(name: str, row: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     lines += ["| " + " | ".join((f"`{first}`", *rest)) + " |" for first, *rest in rows]
-    return f"#### `{name}`\n{row}\n\n" + "\n".join(lines) + "\n"
+    return f"### `{name}`\n{row}\n\n" + "\n".join(lines) + "\n"

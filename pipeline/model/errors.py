@@ -1,23 +1,23 @@
 """Every error that the project raises on purpose, sorted by what the caller does next.
 
     SmsDeliveryError
-    ├── SettingsError          mend a setting, then start again (exit status 2)
-    ├── RunFailed              the run ended, what was got is committed (exit status 1)
-    │   └── Interrupted        a signal asked for the end
-    ├── AlertFailed            nobody was told: look at the webhook; nothing else is wrong
-    ├── LakeError              the lake can't be read or written as it stands
-    └── CallError              one request to the API did not give an answer
-        ├── TransientError     the same call may work later: retried with back-off
-        │   └── Throttled      every worker waits
-        ├── ClockSkewed        sign with another clock, then repeat
-        ├── BatchRefused       -14: split the batch
-        ├── BatchFailed        give this batch up for this run
-        ├── CapReached         ask no more in this run; the next one goes on
-        ├── AppRefused         stop this app: its credentials or its contract
-        └── ApiRefused         stop every app of this base: configuration or client is wrong
+    ├── SettingsError          fix the setting and start again (exit status 2)
+    ├── RunFailed              the run failed after its answers were committed (exit status 1)
+    │   └── Interrupted        a signal ended the run
+    ├── AlertFailed            an alert was not posted; the run itself is not affected
+    ├── LakeError              the lake can't be read or written; repair it (exit status 1)
+    └── CallError              a request got no usable response
+        ├── TransientError     repeat the request after a back-off
+        │   └── Throttled      let every worker wait, then repeat
+        ├── ClockSkewed        sign with the platform's time, then repeat
+        ├── BatchRefused       split the batch in two (-14)
+        ├── BatchFailed        give the batch up for this run
+        ├── CapReached         stop asking; the next run continues
+        ├── AppRefused         stop this app: its credentials or contract are refused
+        └── ApiRefused         stop every app of this base URL: configuration or client is wrong
 
-Messages are for people and carry no secret, no phone number and no message text;
-facts for machines are attributes. Bad *records* are rows of `rejected_records`, not errors.
+What belongs here: exceptions. What does not: bad records, which are rows of `rejected_records`.
+A message is one line for a person, without secrets, phone numbers or message text. Attributes are for code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 
 class SmsDeliveryError(Exception):
-    """Base of the project's errors; its text is one line for a person."""
+    """Base of the project's errors; the text is one line for a person."""
 
 
 class SettingsError(SmsDeliveryError):
@@ -34,11 +34,11 @@ class SettingsError(SmsDeliveryError):
 
 
 class RunFailed(SmsDeliveryError):
-    """The run did not do all it was asked for; what it got is committed."""
+    """The run is incomplete; the answers that it got are committed."""
 
 
 class Interrupted(RunFailed):
-    """SIGINT or SIGTERM ended the run; what had arrived is committed."""
+    """SIGINT or SIGTERM ended the run; the answers that had arrived are committed."""
 
 
 class AlertFailed(SmsDeliveryError):
@@ -46,18 +46,18 @@ class AlertFailed(SmsDeliveryError):
 
 
 class LakeError(SmsDeliveryError):
-    """The lake can't be read or written as it stands."""
+    """The lake can't be read or written."""
 
 
 @dataclass(eq=False)
 class CallError(SmsDeliveryError):
-    """One request brought no usable answer.
+    """A request got no usable response.
 
     Attributes:
-        message: what happened, for a person, without secrets or numbers.
-        http_status: status of the HTTP response, None where there was none.
-        status: envelope status code as text, None where there was no envelope.
-        reason: the envelope's own words, masked and cut, None where there are none.
+        message: what happened, for a person, without secrets or phone numbers.
+        http_status: status of the HTTP response; None if there was no response.
+        status: status code of the envelope, as text; None if there was no envelope.
+        reason: reason of the envelope, masked and cut; None if there was none.
     """
 
     message: str
@@ -66,43 +66,43 @@ class CallError(SmsDeliveryError):
     reason: str | None = None
 
     def __str__(self) -> str:
-        """Return the text for a person."""
+        """Return the message."""
         return self.message
 
 
 class TransientError(CallError):
-    """The same call may work later."""
+    """The same request may succeed later."""
 
 
 @dataclass(eq=False)
 class Throttled(TransientError):
-    """The platform asks everybody to slow down; `wait_seconds` is its hint, if it gave one."""
+    """The platform limits the rate of requests; `wait_seconds` is the wait that it names, else None."""
 
     wait_seconds: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(eq=False)
 class ClockSkewed(CallError):
-    """The platform says that `Timestamp` is expired; `offset_seconds` is what its clock shows beyond ours."""
+    """The platform finds `Timestamp` expired; `offset_seconds` is its clock minus ours, None if not known."""
 
     offset_seconds: float | None = field(default=None, kw_only=True)
 
 
 class BatchRefused(CallError):
-    """The platform finds a field empty or an id abnormal (-14)."""
+    """The platform finds a field empty or an id invalid (-14)."""
 
 
 class BatchFailed(CallError):
-    """Nothing more can be had for this batch in this run."""
+    """The batch can't be answered in this run."""
 
 
 class CapReached(CallError):
-    """The run has made as many requests as it may."""
+    """The run has made the number of requests that `max_requests` allows."""
 
 
 class AppRefused(CallError):
-    """The platform refuses this app: credentials, address or contract."""
+    """The platform refuses this app: its credentials, IP address or contract."""
 
 
 class ApiRefused(CallError):
-    """The platform refuses the way it is asked: base URL, parameter or clock."""
+    """The platform refuses the request itself: base URL, parameter or clock."""

@@ -1,6 +1,7 @@
-"""Settings: read from the environment and `.env`, checked once, never shown with secrets.
+"""Settings: read from the environment and `.env`, validated once, never printed with secrets.
 
-The only module that reads the environment. Every setting is a row of the README's table.
+What belongs here: every `SMS_…` variable, its default and its rule; this is the only module that reads the environment.
+What does not: accounts of further apps (`accounts`). Every setting is a row of the README's table, which a test checks.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from pipeline.model.phone_numbers import NumberPolicy
 
 PREFIX = "SMS_"
 API_MEMORY = timedelta(days=90)
-"""How long the platform can be asked about a message (protocol: "90-120 days")."""
+"""Age up to which the platform answers for a message (vendor: "90-120 days")."""
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 UNSAFE_LAKE_CHARACTERS = "%[]*?"
-"""delta-rs fails or panics on the first three, DuckDB reads all but `%` as glob patterns."""
+"""delta-rs fails on `%`, `[` and `]`; DuckDB reads all but `%` as glob patterns."""
 _OWNER = 0o600
 
 
@@ -39,7 +40,7 @@ def _zone(value: object) -> ZoneInfo:
     try:
         return ZoneInfo(str(value))
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError("must be the name of a time zone, such as UTC or Europe/Berlin") from error
+        raise ValueError("must be the name of a time zone, for example UTC or Europe/Berlin") from error
 
 
 def _file_mode(value: object) -> int:
@@ -47,36 +48,36 @@ def _file_mode(value: object) -> int:
         return value
     text = str(value)
     if not re.fullmatch(r"0?o?[0-7]{3}", text) or int(text[-3:], 8) & _OWNER != _OWNER:
-        raise ValueError("must be an octal mode in which the owner may read and write, such as 0640")
+        raise ValueError("must be an octal mode with read and write permission for the owner, for example 0640")
     mode = int(text[-3:], 8)
     if mode & 0o111:
-        raise ValueError("must not make files executable; folders get their x bits from the read bits")
+        raise ValueError("must not contain x bits; folders get theirs from the read bits")
     return mode
 
 
 def _memory_limit(value: str) -> str:
     if not re.fullmatch(r"\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)", value.strip(), re.IGNORECASE):
-        raise ValueError("must be a size such as 400MB or 2GB")
+        raise ValueError("must be a size, for example 400MB or 2GB")
     return value.strip()
 
 
 def check_base_url(url: str) -> str:
-    """Return `url` without a trailing slash; refuse what would send a signature in the clear.
+    """Return `url` without a trailing slash.
 
     Raises:
-        ValueError: not a URL, has a query, or is plain http to a host that is not loopback.
+        ValueError: it is no URL, has a query, a user or a password, or is plain http to a host other than loopback.
     """
     parts = urlsplit(url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be a URL such as https://api.itniotech.com/sms")
+        raise ValueError("must be a URL, for example https://api.itniotech.com/sms")
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError("must have a port between 0 and 65535, or none") from None
+        raise ValueError("must have a port from 0 to 65535, or none") from None
     if parts.username or parts.password:
-        raise ValueError("must not carry a user or a password")
+        raise ValueError("must not contain a user or a password")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-        raise ValueError("must be https: plain http is allowed to a loopback host only")
+        raise ValueError("must be https; plain http is allowed for a loopback host only")
     return url.strip().rstrip("/")
 
 
@@ -135,7 +136,7 @@ class Settings(BaseSettings):
     def _safe_webhook(cls, value: SecretStr | None) -> SecretStr | None:
         parts = urlsplit(value.get_secret_value().strip()) if value else None
         if parts and not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)):
-            raise ValueError("must be an https URL: it is a secret, plain http is allowed to a loopback host only")
+            raise ValueError("must be an https URL; plain http is allowed for a loopback host only")
         return value
 
     @field_validator("lake")
@@ -143,47 +144,34 @@ class Settings(BaseSettings):
     def _plain_lake_path(cls, value: Path) -> Path:
         text = str(value)
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
-            raise ValueError("must be a folder of this machine, not a URL")
+            raise ValueError("must be a local folder, not a URL")
         if any(character in text for character in UNSAFE_LAKE_CHARACTERS):
             raise ValueError(f"must not contain any of {' '.join(UNSAFE_LAKE_CHARACTERS)}")
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments win over the environment, the environment over `.env`."""
-        del settings_cls, file_secret_settings
-        return init_settings, env_settings, dotenv_settings
-
     @property
     def unknown_after(self) -> timedelta:
-        """Silence after which a message counts as `unknown`."""
+        """Age at which a message without a final answer becomes `unknown`."""
         return timedelta(hours=self.unknown_after_hours)
 
     @property
     def give_up_after(self) -> timedelta:
-        """Age after which an id that was answered before is asked for no more."""
+        """Age after which a message that was asked for before is not asked for again."""
         return timedelta(days=self.give_up_after_days)
 
     @property
     def recorded(self) -> dict[str, str]:
-        """The settings that stay the same for the life of a lake, by name."""
+        """Settings that can't change once the lake exists, by name."""
         return {"SMS_TIMEZONE": self.timezone.key, "SMS_NUMBERS": self.numbers}
 
     def today(self, now: datetime) -> date:
-        """Return the partition of the instant `now`."""
+        """Return the day of `now` in `SMS_TIMEZONE`."""
         return now.astimezone(self.timezone).date()
 
 
 @dataclass(frozen=True)
 class _Home:
-    """Where settings come from: the `.env` that is read, if any, and the folder that paths count from."""
+    """The `.env` that is read, if any, and the folder that relative paths start from."""
 
     env_file: Path | None
     folder: Path
@@ -197,21 +185,22 @@ def _home(start: Path) -> _Home:
 
 
 def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
-    """Read the settings as of now; relative paths become absolute.
+    """Read the settings; relative paths become absolute.
 
-    `.env` is looked for in `folder` (default: the working directory) and above it, the nearest wins.
+    Arguments win over the environment, the environment over `.env`. The `.env` is the nearest one in `folder` (default:
+    the working directory) or above it.
 
     Raises:
-        SettingsError: a value is wrong; one line that names the setting and not its value.
+        SettingsError: a value is wrong; one line with the name of the setting, without its value.
     """
     home = _home((folder or Path.cwd()).resolve())
     try:
         settings = Settings(_env_file=home.env_file, **overrides)
     except ValidationError as error:
-        raise SettingsError(_first_complaint(error)) from None
-    _warn_of_unknown(home)
-    if settings.numbers == "hash" and not _revealed(settings.numbers_key):
-        raise SettingsError("SMS_NUMBERS_KEY: is needed when SMS_NUMBERS=hash, and is not set")
+        raise SettingsError(_first_error(error)) from None
+    _warn_about_unknown(home)
+    if settings.numbers == "hash" and not revealed(settings.numbers_key):
+        raise SettingsError("SMS_NUMBERS_KEY: is needed for SMS_NUMBERS=hash, and is not set")
     return settings.model_copy(update=_absolute_paths(settings, home.folder))
 
 
@@ -223,7 +212,7 @@ def _absolute_paths(settings: Settings, folder: Path) -> dict[str, object]:
     }
     if any(character in str(paths["lake"]) for character in UNSAFE_LAKE_CHARACTERS):
         raise SettingsError(
-            f"SMS_LAKE: must not lie in a path with any of {' '.join(UNSAFE_LAKE_CHARACTERS)}: {paths['lake']}"
+            f"SMS_LAKE: the path must not contain any of {' '.join(UNSAFE_LAKE_CHARACTERS)}: {paths['lake']}"
         )
     paths["sent_logs"] = tuple(_absolute_pattern(pattern, folder) for pattern in settings.sent_logs)
     return paths
@@ -234,20 +223,20 @@ def _absolute_pattern(pattern: str, folder: Path) -> str:
     return str(expanded) if expanded.is_absolute() else f"{glob.escape(str(folder))}/{pattern}"
 
 
-def _first_complaint(error: ValidationError) -> str:
+def _first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     name = PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
     return f"{name}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _warn_of_unknown(home: _Home) -> None:
+def _warn_about_unknown(home: _Home) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may
+    names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may read it
     if home.env_file is not None:
         names |= {name.upper() for name in _names_in(home.env_file)}
     for name in sorted(names):
         if name.startswith(PREFIX) and name not in known:
-            warnings.warn(f"{name}: is not a setting of sms-delivery and is ignored", stacklevel=3)
+            warnings.warn(f"{name}: is not a setting of sms-delivery; it is ignored", stacklevel=3)
 
 
 def _names_in(env_file: Path) -> list[str]:
@@ -255,53 +244,49 @@ def _names_in(env_file: Path) -> list[str]:
 
 
 def has_own_settings(folder: Path | None = None) -> bool:
-    """Say whether there is a `.env`, or a setting of the environment that says where logs, lake or API are."""
-    telling = ("api_key", "sent_logs", "accounts", "lake")
-    names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may
-    found = any(PREFIX + name.upper() in names for name in telling)
+    """Return whether there is a `.env`, or a variable for the API key, sent logs, accounts or lake."""
+    decisive = ("api_key", "sent_logs", "accounts", "lake")
+    names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may read it
+    found = any(PREFIX + name.upper() in names for name in decisive)
     return found or _home((folder or Path.cwd()).resolve()).env_file is not None
 
 
 def environment_with(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with some variables set, for processes that are started."""
-    return {**os.environ, **values}  # noqa: TID251 - this is the module that may
+    """Return the environment with further variables, for a child process."""
+    return {**os.environ, **values}  # noqa: TID251 - this is the module that may read it
 
 
 def environment_secret(name: str) -> SecretStr | None:
-    """Return the secret of a variable of the environment, else of the `.env` that is read; None without a value."""
-    value = os.environ.get(name)  # noqa: TID251 - this is the module that may
+    """Return the value of a variable of the environment, else of `.env`; None if it is empty or not set."""
+    value = os.environ.get(name)  # noqa: TID251 - this is the module that may read it
     env_file = _home(Path.cwd().resolve()).env_file
     if not value and env_file is not None:
         value = dotenv_values(env_file).get(name)
     return SecretStr(value) if value else None
 
 
-def _revealed(secret: SecretStr | None) -> str:
+def revealed(secret: SecretStr | None) -> str:
+    """Return the text of a secret; empty if there is none."""
     return secret.get_secret_value() if secret is not None else ""
 
 
 def number_policy(settings: Settings) -> NumberPolicy:
-    """Return what is done to phone numbers before anything is stored."""
-    return NumberPolicy(mode=settings.numbers, key=_revealed(settings.numbers_key).encode())
+    """Return the treatment of phone numbers before they are stored."""
+    return NumberPolicy(mode=settings.numbers, key=revealed(settings.numbers_key).encode())
 
 
 class _GivenSettings(Settings):
-    """Settings of arguments and defaults alone."""
+    """Settings from arguments and defaults alone."""
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *args: Any, **kwargs: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        del settings_cls, args, kwargs
         return (init_settings,)
 
 
 def given_settings(folder: Path, **values: Any) -> Settings:
-    """Return settings of these values and defaults, whatever the environment says; paths count from `folder`."""
+    """Return settings from these values and defaults, without the environment; paths start from `folder`."""
     settings = _GivenSettings(**values)
     return settings.model_copy(update=_absolute_paths(settings, folder.resolve()))

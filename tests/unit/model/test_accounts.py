@@ -139,7 +139,7 @@ def test_a_variable_that_is_not_set_is_named(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", "[apps.APPID]"),
         ("apps = 1", "[apps.APPID]"),
@@ -150,8 +150,8 @@ def test_a_variable_that_is_not_set_is_named(
         ('[apps.one]\napi_key = "k"', "either api_secret or api_secret_env"),
         (f'[apps.one]\napi_key = "k"\napi_secret = "{SECRET}"\napi_secret_env = "X"', "either"),
         (f'[apps.one]\napi_key = "k"\napi_secret = "{SECRET}"\nsecret = "{SECRET}"', "secret is not one of"),
-        ('[apps.one]\napi_key = "k"\napi_secret = ""', "not empty"),
-        ('[apps.one]\napi_key = "k"\napi_secret = 5', "must be text"),
+        ('[apps.one]\napi_key = "k"\napi_secret = ""', "non-empty string"),
+        ('[apps.one]\napi_key = "k"\napi_secret = 5', "non-empty string"),
         (f'[apps.one]\napi_key = "k"\napi_secret = "{SECRET}"\nbase_url = "http://a.example"', "https"),
         (f'[apps.one]\napi_key = "k"\napi_secret = "{SECRET}"\nbase_url = "here"', "must be a URL"),
         (f'[apps.one]\napi_key = "k"\napi_secret = "{SECRET}', "not a TOML file"),
@@ -159,11 +159,11 @@ def test_a_variable_that_is_not_set_is_named(
     ],
 )
 def test_a_file_that_is_not_as_it_should_be_is_told_in_one_line_without_its_secrets(
-    settings: Callable[..., Settings], file: Path, text: str, told: str
+    settings: Callable[..., Settings], file: Path, text: str, expected: str
 ) -> None:
     message = complaint(settings, file, text)
 
-    assert told in message
+    assert expected in message
     assert str(file) in message
 
 
