@@ -58,6 +58,10 @@ check: $(VENV)/installed-dev ## Run ruff, mypy and the import contract
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+.PHONY: docs
+docs: $(VENV)/installed-dev ## Write the generated parts of README and docs
+	@$(BIN)/python -m tests.support.readme
+
 bench: $(VENV)/installed-dev $(PEERS)/installed ## Measure whole runs beside peers and a floor: half an hour (MESSAGES=20000 ROUNDS=1: a minute)
 	@$(BIN)/python -m benchmarks.end_to_end $(BENCH)
 

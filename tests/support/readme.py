@@ -1,10 +1,14 @@
-"""The generated parts of the README. `python -m tests.support.readme` writes them; a test says when they are stale."""
+"""The generated parts of README and docs. `make docs` writes them; a test fails if one is stale.
+
+A part stands between `<!-- name -->` and `<!-- /name -->` in its page.
+"""
 
 from __future__ import annotations
 
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -27,7 +31,9 @@ from pipeline.model.dictionary import dictionary
 from pipeline.model.settings import given_settings
 from pipeline.publish.database import publish
 
-README: Final = Path(__file__).parents[2] / "README.md"
+ROOT: Final = Path(__file__).parents[2]
+README: Final = ROOT / "README.md"
+DOCS: Final = ROOT / "docs"
 NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
 DAYS: Final = [date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18)]
 _DAYS_QUERY: Final = """\
@@ -44,21 +50,42 @@ SELECT age, delivery_status, messages, oldest_sent_at
 FROM backlog;"""
 QUERIES: Final = {
     "How did each day go?": _DAYS_QUERY,
-    "In which countries do messages fail, among the larger ones?": _COUNTRIES_QUERY,
+    "In which of the larger countries do messages fail most often?": _COUNTRIES_QUERY,
     "What is outstanding, and since when?": _BACKLOG_QUERY,
 }
 
 
-def part(text: str, name: str) -> str:
-    """Return what stands between the marks of a generated part."""
-    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
-    assert found, f"the README has no part {name}"
-    return found[1]
+@dataclass(frozen=True)
+class Part:
+    """A generated part: its page, its name between the marks, and the function that makes it."""
+
+    page: Path
+    name: str
+    make: Callable[[], str]
+
+    def written(self) -> str:
+        """Return the text that the page has now."""
+        text = self.page.read_text("utf-8")
+        found = re.search(rf"<!-- {self.name} -->\n(.*?)<!-- /{self.name} -->", text, re.DOTALL)
+        assert found, f"{self.page.name} has no part {self.name}"
+        return found[1]
+
+    def write(self) -> None:
+        """Write the text that the code makes into the page."""
+        text = self.page.read_text("utf-8")
+        self.page.write_text(text.replace(self.written(), self.make()), "utf-8")
 
 
-def parts() -> Mapping[str, Callable[[], str]]:
-    """Return how each generated part is made, by name."""
-    return {"spellings": spellings, "reasons": reasons, "queries": queries, "dictionary": dictionary, "checks": checks}
+def parts() -> Mapping[str, Part]:
+    """Return the generated parts by name."""
+    listed = (
+        Part(README, "queries", queries),
+        Part(DOCS / "tables.md", "dictionary", dictionary),
+        Part(DOCS / "sent-logs.md", "spellings", spellings),
+        Part(DOCS / "sent-logs.md", "reasons", reasons),
+        Part(DOCS / "dagster.md", "checks", checks),
+    )
+    return {part.name: part for part in listed}
 
 
 def spellings() -> str:
@@ -68,7 +95,7 @@ def spellings() -> str:
 
 
 def reasons() -> str:
-    """Return the table of codes of rejection."""
+    """Return the table of reasons of rejects."""
     rows = (
         f"| `{source}` | `{code}` | {meaning} |"
         for source, codes in (("sent_log", REASONS), ("api", API_REASONS))
@@ -85,17 +112,20 @@ def checks() -> str:
 
 
 def queries() -> str:
-    """Run the example queries in a world of 5,000 messages that stands still, and show what they print."""
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(_world(Path(folder)), read_only=True) as connection:
+    """Return the example queries with their results over 5,000 messages at a fixed time."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        duckdb.connect(_demo_file(Path(folder)), read_only=True) as connection,
+    ):
         connection.execute("SET TimeZone = 'UTC'")
-        shown = [
-            f"**{question}**\n\n```sql\n{query}\n```\n```\n{_shown(connection, query)}\n```\n"
+        answered = [
+            f"**{question}**\n\n```sql\n{query}\n```\n```\n{_result(connection, query)}\n```\n"
             for question, query in QUERIES.items()
         ]
-    return "\n".join(shown)
+    return "\n".join(answered)
 
 
-def _shown(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+def _result(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     result = connection.execute(query)
     heads = [column[0] for column in result.description or []]
     lines = [heads, *([str(cell) for cell in row] for row in result.fetchall())]
@@ -103,12 +133,12 @@ def _shown(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def _world(folder: Path) -> Path:
+def _demo_file(folder: Path) -> Path:
     return published_world(folder, messages=5000, days=DAYS, now=NOW)
 
 
 def published_world(folder: Path, *, messages: int, days: Sequence[date], now: datetime) -> Path:
-    """Publish the demo's messages as they stand at an instant, whatever the time is; return the DuckDB file."""
+    """Publish the demo's messages as of a fixed time; return the DuckDB file."""
     write_sent_logs(folder, messages=messages, days=days, now=now, app_id="demoApp1")
     options = SimulatorOptions(api_key="key", api_secret="secret")
     with running(options, clock=lambda: now, record=False) as simulator:
@@ -130,12 +160,9 @@ def published_world(folder: Path, *, messages: int, days: Sequence[date], now: d
 
 
 def main() -> None:
-    """Write the generated parts into the README."""
-    text = README.read_text("utf-8")
-    for name, make in parts().items():
-        before, after = text.split(f"<!-- {name} -->\n")[0], text.split(f"<!-- /{name} -->")[1]
-        text = f"{before}<!-- {name} -->\n{make()}<!-- /{name} -->{after}"
-    README.write_text(text, "utf-8")
+    """Write all generated parts."""
+    for part in parts().values():
+        part.write()
 
 
 if __name__ == "__main__":

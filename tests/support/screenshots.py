@@ -1,4 +1,4 @@
-"""The README's pictures of the page: `python -m tests.support.screenshots` makes them again, from the demo's data."""
+"""The README's pictures of the page, from the demo's messages: `python -m tests.support.screenshots` takes them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any, Final
 from pipeline.model.settings import given_settings
 from pipeline.publish.page import write_page
 from tests.support.browser import DESKTOP, PHONE, opened, running_browser
-from tests.support.readme import README, published_world
+from tests.support.readme import DOCS, published_world
 
-FOLDER: Final = README.parent / "docs"
 NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
 DAYS: Final = [NOW.date() - timedelta(days=step) for step in reversed(range(42))]
 MESSAGES: Final = 60_000
@@ -23,14 +22,13 @@ SHOTS: Final[dict[str, dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Take the pictures: the window's height each, so that they stay small."""
-    FOLDER.mkdir(exist_ok=True)
+    """Take the pictures, one window high each, to keep the files small."""
     with tempfile.TemporaryDirectory() as folder:
-        page = _page(Path(folder))  # before the browser runs: it asks the simulator with asyncio.run
+        page = _page(Path(folder))  # before the browser starts: the API client calls asyncio.run
         with running_browser() as browser:
             for name, options in SHOTS.items():
                 with opened(browser, page, **options) as shown:
-                    shown.page.screenshot(path=FOLDER / name)
+                    shown.page.screenshot(path=DOCS / name)
 
 
 def _page(folder: Path) -> Path:
