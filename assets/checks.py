@@ -1,29 +1,32 @@
-"""Asset checks: the library's audits with a name, an asset and what to do; and the last step, which ends the run.
+"""Asset checks: each audit of the library shown at an asset, and the last step, which fails an incomplete run.
 
-None of them blocks: what was got is published first, and a red check says what is wrong with it. ERROR means that
-figures are wrong or work stands still; WARN, that somebody should look. The last one fails the run, after everything
-was published, for what was not got.
+What belongs here: a check's asset, and what a person does when it is red (`WHAT_TO_DO`). What does not: the query and
+its bounds; to add a check, add an audit to `pipeline/maintain/audits/` and an entry here.
+
+No check blocks: a run publishes first, and a red check says what is wrong with the result. ERROR means that figures
+are wrong or work stands still; WARN, that somebody should look. The last check fails the run if something is missing.
 """
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import Final
 
 import dagster as dg
 
-from assets.events import library_logged_to
-from assets.failures import readable_failures
-from assets.metadata import FAILURES, materialized
+from assets.events import library_log, materializations_of, readable_failures
+from assets.metadata import FAILURES
+from assets.partitions import range_of
 from assets.resources import Workspace, utc_now
 from pipeline.maintain.audits import AUDITS, Finding, opened_scene
 from pipeline.model.settings import Settings
 
-RECENT_DAYS = 3
-"""Days before today that are looked at where a run names none."""
-WHAT_TO_DO = {
+RECENT_DAYS: Final = 3
+"""Days before today that are audited if a run names no days."""
+WHAT_TO_DO: Final = {
     "rejected_share": (
         "sent_messages",
         """Of each day's log records at most 1 % can't be used (over 10 %: error). If more: the `reason` in
-        `rejected_records` says what is wrong with which line; mend the log, or its writer, and it is read again.""",
+        `rejected_records` says what is wrong with which line; fix the log, or its writer, and it is read again.""",
     ),
     "answers_reconcile": (
         "delivery_reports",
@@ -64,12 +67,12 @@ WHAT_TO_DO = {
         `sms-delivery publish`.""",
     ),
 }
-"""Of each audit the asset that it is shown at, what it says, and what to do when it is red."""
-AUDIT_SPECS = [
+"""For each audit: the asset that it is shown at, what it says, and what to do when it is red."""
+AUDIT_SPECS: Final = [
     dg.AssetCheckSpec(name, asset=WHAT_TO_DO[name][0], description=" ".join(WHAT_TO_DO[name][1].split()))
     for name in AUDITS
 ]
-COMPLETE = dg.AssetCheckSpec(
+COMPLETE: Final = dg.AssetCheckSpec(
     "every_question_answered",
     asset="delivery_page",
     description="Every batch that was due got an answer, and there were logs to read. If not: the lines say which app, "
@@ -81,25 +84,25 @@ COMPLETE = dg.AssetCheckSpec(
 def audit(
     context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Audit what the run left: one step, as a step costs more than most audits."""
+    """Audit the run's result, in one step: a step costs more than most audits."""
     results: list[dg.AssetCheckResult] = []
     try:
-        with library_logged_to(context.log), readable_failures():
+        with library_log(context.log), readable_failures():
             lake, settings, now = workspace.lake(), workspace.settings, utc_now()
             with opened_scene(_days_of_run(context, settings), lake=lake, settings=settings, now=now) as scene:
                 for spec in AUDIT_SPECS:
                     if spec.key in context.selected_asset_check_keys:
-                        results.append(_result(spec, AUDITS[spec.name](scene)))  # noqa: PERF401 - kept if a later fails
+                        results.append(_result(spec, AUDITS[spec.name](scene)))  # noqa: PERF401 - kept if a later one fails
     except Exception:
         yield from results
         raise
-    # Not while the scene is open: a signal that comes while Dagster has the result would leave it open for good.
+    # After the tables are closed: a signal that arrives while Dagster has the result would leave them open.
     yield from results
 
 
 @dg.multi_asset_check(specs=[COMPLETE])
 def run_outcome(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """Fail the run for what its steps did not get, as the last step, so that nothing downstream was skipped."""
+    """Fail the run for what its steps did not get. It is the last step, so nothing downstream is skipped."""
     failures = _failures_of(context)
     yield dg.AssetCheckResult(
         check_name=COMPLETE.name,
@@ -123,19 +126,16 @@ def _result(spec: dg.AssetCheckSpec, finding: Finding) -> dg.AssetCheckResult:
 
 
 def _days_of_run(context: dg.AssetCheckExecutionContext, settings: Settings) -> list[date]:
-    """Return the days that the run is for: checks have no partitions, its tags name them."""
-    tags, today = context.run.tags, settings.today(utc_now())
-    recent = today - timedelta(days=RECENT_DAYS)
-    one = tags.get("dagster/partition")
-    first = date.fromisoformat(tags.get("dagster/asset_partition_range_start") or one or recent.isoformat())
-    last = date.fromisoformat(tags.get("dagster/asset_partition_range_end") or one or today.isoformat())
+    """Return the days of the run from its tags: checks have no partitions."""
+    today = settings.today(utc_now())
+    first, last = range_of(context.run.tags) or (today - timedelta(days=RECENT_DAYS), today)
     return [first + timedelta(days=step) for step in range((last - first).days + 1)]
 
 
 def _failures_of(context: dg.AssetCheckExecutionContext) -> list[str]:
-    """Gather what the steps of this run said they did not get; a range says it once for each of its days."""
+    """Return what the steps of this run did not get, each line once; a range repeats it for each of its days."""
     failures: dict[str, None] = {}
-    for _, metadata in materialized(context.instance, context.run.run_id):
+    for _, metadata in materializations_of(context.instance, context.run.run_id):
         value = metadata.get(FAILURES)
         failures |= dict.fromkeys(map(str, value)) if isinstance(value, list) else {}
     return list(failures)

@@ -1,29 +1,22 @@
-"""What Dagster loads: assets, checks, the job. Loading needs no setting and touches no file."""
+"""What Dagster loads: assets, checks, jobs, schedules and sensors put together.
+
+Loading needs no setting and touches no file.
+"""
 
 import dagster as dg
 
 from assets.assets import build_assets
 from assets.checks import audit, run_outcome
-from assets.jobs import maintenance
+from assets.jobs import maintenance, refresh
 from assets.partitions import settings_for_loading
 from assets.resources import Workspace
-from assets.schedules import JOB, REFRESH_CRON, build_schedules
+from assets.schedules import REFRESH_CRON, build_schedules
 from assets.sensors import build_sensors
 from pipeline.model.settings import Settings, load_settings
-
-__all__ = ["JOB", "build_definitions", "defs"]
 
 
 def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron: str = REFRESH_CRON) -> dg.Definitions:
     """Put the definitions together for some settings (zone, first day, schedules) and a workspace."""
-    refresh = dg.define_asset_job(
-        JOB,
-        selection=dg.AssetSelection.all(),
-        executor_def=dg.in_process_executor,
-        description="The whole chain for a range of days: logs, answers, states, rates, publication.",
-        # A failure here is said once; the next run asks for what is missing.
-        tags={"dagster/retry_on_asset_or_op_failure": "false"},
-    )
     return dg.Definitions(
         assets=build_assets(settings),
         asset_checks=[audit, run_outcome],
@@ -37,5 +30,5 @@ def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The definitions of `workspace.yaml`."""
+    """Return the definitions of `workspace.yaml`."""
     return build_definitions(settings_for_loading(), Workspace())

@@ -1,85 +1,164 @@
-"""What a step tells Dagster besides its result: log lines of the library, and the days that it did before it failed."""
+"""A run's event log: what steps write into it, how failures read in it, and reading it back.
+
+What belongs here: log lines of the library, the days that a failed step completed, the one line that a failure becomes,
+and the events of a run that ended. What does not: figures (`metadata.py`), and whom a failure is posted to
+(`sensors.py`).
+"""
 
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from typing import Any, Final
 
 import dagster as dg
+import duckdb
+from deltalake.exceptions import DeltaError
+from sqlalchemy.exc import DBAPIError  # what Dagster's own storage raises
 
-from assets.failures import readable_failures
+from pipeline.api.responses import mask_digits
+from pipeline.model.errors import LakeError, RunFailed, SmsDeliveryError
 
-LIBRARY = "pipeline"
-"""Logger of the library; its lines name the call (`call_id`) and hold no number and no secret."""
-MAX_LINES = 20
-"""Log lines of the library that a step passes on: an outage is one story, not one line a batch."""
+LIBRARY: Final = "pipeline"
+"""Logger of the library. Its lines name the call (`call_id`) and hold no phone number and no secret."""
+MAX_LINES: Final = 20
+"""Most log lines of the library per step: an outage would log one for each batch."""
 _NUMBER_LIKE = re.compile(r"(?<![0-9A-Za-z-])\d{7,}(?![0-9A-Za-z-])")
 
 
 @contextmanager
-def told(context: dg.AssetExecutionContext, done: Callable[[], Iterable[date]] | None = None) -> Iterator[None]:
-    """Pass the library's log lines to the run's log, let failures read well, and show the days done before one.
+def step_events(
+    context: dg.AssetExecutionContext, completed_days: Callable[[], Iterable[date]] | None = None
+) -> Iterator[None]:
+    """Write the library's log lines to the run's log, and make failures readable.
 
-    At success Dagster itself marks every day of the range, once; so this speaks of days only when the step fails.
+    When a step succeeds, Dagster marks every day of the range. When it fails, the completed days are marked here.
 
     Args:
         context: of the step.
-        done: gives the days that are done, when the step fails in the middle; None where none can be.
+        completed_days: returns the days that are complete when the step fails; None if a step has no such days.
     """
-    with library_logged_to(context.log):
+    with library_log(context.log):
         try:
             with readable_failures():
                 yield
         except BaseException:
-            if done is not None:
-                _show_done(context, done)
+            if completed_days is not None:
+                _mark_completed(context, completed_days)
             raise
 
 
-def _show_done(context: dg.AssetExecutionContext, done: Callable[[], Iterable[date]]) -> None:
-    """Mark days as materialized that are; the failure itself counts for more than what this may meet."""
-    asked_for, shown = context.partition_keys, 0
+def _mark_completed(context: dg.AssetExecutionContext, completed_days: Callable[[], Iterable[date]]) -> None:
+    """Mark the completed days of a step that fails."""
+    keys, marked = context.partition_keys, 0
     try:
-        for day in done():
-            if day.isoformat() in asked_for:
+        for day in completed_days():
+            if day.isoformat() in keys:
                 context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat()))
-                shown += 1
-    except Exception as error:  # noqa: BLE001 - see above; it is told beside the failure
-        context.log.warning("which days are done can't be told: %s", type(error).__name__)
-    context.log.info("the step fails; %s of %s days were done and are kept", shown, len(asked_for))
+                marked += 1
+    except Exception as error:  # noqa: BLE001 - it must not replace the failure of the step
+        context.log.warning("the completed days can't be determined: %s", type(error).__name__)
+    context.log.info("the step fails; %s of %s days were done and are kept", marked, len(keys))
 
 
 @contextmanager
-def library_logged_to(log: logging.Logger) -> Iterator[None]:
-    """Pass the library's log lines to the log of a run, so that they stand in its event log beside its steps."""
-    logger, passing = logging.getLogger(LIBRARY), _Passing(log)
-    logger.addHandler(passing)
+def library_log(log: logging.Logger) -> Iterator[None]:
+    """Write the library's log lines to the log of a run."""
+    logger, handler = logging.getLogger(LIBRARY), _RunLogHandler(log)
+    logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(passing)
-        if passing.left_out:
-            log.warning("%s more such lines; each call is a row of api_calls", passing.left_out)
+        logger.removeHandler(handler)
+        if handler.left_out:
+            log.warning("%s more such lines; each call is a row of api_calls", handler.left_out)
 
 
-class _Passing(logging.Handler):
-    """Gives log lines of the library to the run's log, up to `MAX_LINES`."""
+class _RunLogHandler(logging.Handler):
+    """Writes up to `MAX_LINES` log lines of the library to the run's log, and counts the rest."""
 
     def __init__(self, log: logging.Logger) -> None:
         super().__init__(level=logging.INFO)
         self._log = log
-        self._passed = 0
+        self._written = 0
         self.left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._passed >= MAX_LINES:
+        if self._written >= MAX_LINES:
             self.left_out += 1
             return
-        self._passed += 1
+        self._written += 1
         self._log.log(record.levelno, without_numbers(record.getMessage()))
 
 
 def without_numbers(text: str) -> str:
-    """Hide what may be a phone number; ids of calls, which hold letters too, stay."""
+    """Mask what may be a phone number. Ids of calls stay: they hold letters."""
     return _NUMBER_LIKE.sub(lambda run: "*" * len(run[0]), text)
+
+
+@contextmanager
+def readable_failures() -> Iterator[None]:
+    """Turn expected errors into Dagster failures of one line, which are not retried."""
+    try:
+        yield
+    except Exception as error:
+        expected = expected_error(error)
+        if expected is None:
+            raise
+        cause = error if isinstance(expected, LakeError) else None  # causes of others may quote a request
+        raise dg.Failure(description=one_line(expected), allow_retries=False) from cause
+
+
+def expected_error(error: Exception) -> SmsDeliveryError | None:
+    """Return the project's error for a failure that is no bug; None for a bug.
+
+    Errors of the lake, the disk (full, a lost folder) and Dagster's storage get one line of text.
+    """
+    match error:
+        case LakeError():
+            return LakeError(one_line(error))
+        case SmsDeliveryError():
+            return error
+        case DBAPIError():
+            return RunFailed(f"DAGSTER_HOME: the run can't be recorded there: {error.orig}")
+        case OSError() | duckdb.Error() | DeltaError():
+            return LakeError(f"the lake or the disk: {mask_digits(f'{type(error).__name__}: {one_line(error)}')}")
+        case _:
+            return None
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's text without line breaks; DuckDB and Delta write several lines."""
+    return " ".join(str(error).split())
+
+
+def run_events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:
+    """Yield the events of one kind that a run recorded, in order."""
+    for entry in instance.all_logs(run_id, of_type=kind):
+        if entry.dagster_event is not None:
+            yield entry.dagster_event
+
+
+def materializations_of(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return what `materializations` finds in a run that is recorded."""
+    return list(materializations(run_events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)))
+
+
+def materializations(events: Iterable[dg.DagsterEvent]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the asset's name and the metadata of each materialization; a range has one for each day."""
+    for event in events:
+        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            found = event.step_materialization_data.materialization
+            yield found.asset_key.to_user_string(), {name: entry.value for name, entry in found.metadata.items()}
+
+
+def failure_reasons(events: Iterable[dg.DagsterEvent]) -> list[str]:
+    """Return why the steps of a run failed: our own text if a step gave one, else the error."""
+    reasons = []
+    for event in events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            own = failure.user_failure_data.description if failure.user_failure_data else None
+            reasons.append(own or (failure.error.to_string() if failure.error else "a step failed"))
+    return reasons

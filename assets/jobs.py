@@ -1,28 +1,42 @@
-"""The job `maintenance`: what keeps lake and history small. Each op calls one use case of the library."""
+"""The two jobs: `delivery_refresh` runs the assets, `maintenance` keeps lake and run history small.
 
-# No `from __future__ import annotations`: see `assets/schedules.py`.
+What belongs here: jobs and ops, each op a call of one use case. What does not: when a job runs (`schedules.py`).
+"""
+
+# No `from __future__ import annotations`: Dagster reads the annotations.
 from datetime import timedelta
 from typing import Final
 
 import dagster as dg
 
-from assets.failures import readable_failures
+from assets.events import readable_failures
 from assets.resources import Workspace, utc_now
 from assets.run_history import prune_runs
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
 from pipeline.publish.database import publish
 
+REFRESH: Final = "delivery_refresh"
 MAINTENANCE: Final = "maintenance"
+NO_RETRY: Final = {"dagster/retry_on_asset_or_op_failure": "false"}
+"""A failure is reported once; the next run does what is missing."""
+
+refresh = dg.define_asset_job(
+    REFRESH,
+    selection=dg.AssetSelection.all(),
+    executor_def=dg.in_process_executor,
+    description="The whole chain for a range of days: logs, answers, states, rates, publication.",
+    tags=NO_RETRY,
+)
 
 
 @dg.op
 def compact_closed_days(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """Make few large files of many small ones where no message may change, and publish the new ones."""
+    """Merge the small files of days whose messages can no longer change, and publish the new files."""
     with readable_failures():
         tally = compact(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
         if tally.partitions and workspace.settings.duckdb.exists():
-            # Else an idle lake's publication would name the old files for ever, and they would have to stay.
+            # Without a new publication the old files of an idle lake could never be deleted.
             publish(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
     partitions = ", ".join(f"{count} of {name}" for name, count in tally.partitions.items()) or "none"
     context.log.info("compacted: %s; %d files became %d", partitions, tally.files_before, tally.files_after)
@@ -38,7 +52,7 @@ def compact_closed_days(context: dg.OpExecutionContext, workspace: dg.ResourcePa
 
 @dg.op(ins={"after": dg.In(dg.Nothing)})
 def delete_old_files(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
-    """Delete the lake's files that no reader can need (SMS_SNAPSHOT_HOURS), and shorten the transaction logs."""
+    """Delete files that no reader needs any more (SMS_SNAPSHOT_HOURS), and shorten the Delta logs."""
     with readable_failures():
         tally = clean(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
     context.log.info("%d files deleted, %.1f MB; %d kept for a while", tally.files, tally.size / 1e6, tally.kept)
@@ -58,10 +72,10 @@ def prune_run_history(context: dg.OpExecutionContext, workspace: dg.ResourcePara
 @dg.job(
     name=MAINTENANCE,
     executor_def=dg.in_process_executor,
-    tags={"dagster/retry_on_asset_or_op_failure": "false"},
-    description="Daily: compacts the small files of closed days, deletes files that no reader can need, prunes the "
+    tags=NO_RETRY,
+    description="Daily: compacts the small files of closed days, deletes files that no reader needs, prunes the "
     "history of runs. Safe at any time, beside a run and with readers connected.",
 )
 def maintenance() -> None:
-    """Compact, clean, prune: one after the other, as each makes work for the next."""
+    """Compact, clean, prune, in this order: compaction leaves old files to delete."""
     prune_run_history(delete_old_files(compact_closed_days()))

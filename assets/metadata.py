@@ -1,85 +1,158 @@
-"""How figures are shown in Dagster's metadata: numbers that plot, a picture, a short table. No personal data."""
+"""How figures show in Dagster: numbers that plot, a chart, a short table.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+What belongs here: turning the library's tallies into metadata, which holds no personal data. What does not: counting
+(`pipeline`), and what an asset says before any run (`specs.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Final
 from urllib.parse import quote
 
 import dagster as dg
 
-from assets.rate_chart import DAYS, rate_chart
+from assets.events import materializations_of
+from assets.partitions import days_of
+from pipeline.collect.sent_messages import CollectTally
 from pipeline.derive.days import DayFigures
+from pipeline.follow.workers import FollowTally
+from pipeline.publish.database import Publication
 
-DONE = "done"
+SUMMARY: Final = "done"
 """Metadata entry in which a step says in one sentence what it did."""
-FAILURES = "failures"
-"""Metadata entry in which a step says what it did not get; the run's last check reads it."""
+FAILURES: Final = "failures"
+"""Metadata entry in which a step lists what it did not get; the run's last check reads it."""
+ROWS: Final = "dagster/partition_row_count"
+CHART_DAYS: Final = 28
+"""Most days in the chart."""
+_LEFT: Final = 36
+_STEP: Final = 14
+_TOP: Final = 10
+_PERCENT: Final = 1.5
+"""Height of one percent in the chart."""
+_MATURE, _YOUNG, _INK = "#47a", "#9bd", "#888"
 
 
-def counts(day: DayFigures) -> dict[str, int | float]:
-    """Return a day's figures as numbers that Dagster plots; what is not known yet is left out."""
-    figures: dict[str, int | float | None] = {
-        "sent": day.sent,
-        "delivered": day.delivered,
-        "failed": day.failed,
-        "outstanding": day.outstanding,
-        "unknown": day.unknown,
-        "invalid_id": day.invalid_id,
-        "delivery_rate": day.delivery_rate,
-        "latency_p95_seconds": day.latency_p95_seconds,
-    }
-    return {name: value for name, value in figures.items() if value is not None}
+def result(context: dg.AssetExecutionContext, summary: str, **metadata: Any) -> dg.MaterializeResult[None]:
+    """Log a step's summary and return it with the metadata; Dagster copies both to each day of a range."""
+    context.log.info(summary)
+    return dg.MaterializeResult(metadata={SUMMARY: summary, **metadata})
 
 
-def rate_picture(figures: Sequence[DayFigures]) -> dg.MarkdownMetadataValue:
-    """Return the delivery rate of the last days as a picture and a line that says how to read it.
+def add_by_day(context: dg.AssetExecutionContext, figures: Mapping[str, Mapping[date, int]]) -> None:
+    """Give each day of the run its own figures, so that they plot; a day without one has 0."""
+    for day in days_of(context):
+        context.add_asset_metadata(
+            {name: by_day.get(day, 0) for name, by_day in figures.items()}, partition_key=day.isoformat()
+        )
 
-    Dagster's panel shows pictures of data URLs, leaves inline SVG out, and hides text of 1,000 characters and more
-    behind a link: hence the plain, not base64, form of the URL.
-    """
-    shown = figures[-DAYS:]
-    if not shown:
-        return dg.MetadataValue.md("no message yet")
-    picture = quote(rate_chart([(day.delivery_rate, day.is_mature) for day in shown]), safe=" '/:=,;+-.!()")
-    return dg.MetadataValue.md(
-        f"![delivery rate by day](<data:image/svg+xml,{picture}>)\n\n"
-        f"{shown[0].sent_date} to {shown[-1].sent_date}; pale: still under way"
+
+def add_rates_by_day(context: dg.AssetExecutionContext, figures: Sequence[DayFigures]) -> None:
+    """Give each day its counts, delivery rate and latency; what is not known yet is left out."""
+    for day in figures:
+        shown: dict[str, int | float | None] = {
+            "sent": day.sent,
+            "delivered": day.delivered,
+            "failed": day.failed,
+            "outstanding": day.outstanding,
+            "unknown": day.unknown,
+            "invalid_id": day.invalid_id,
+            "delivery_rate": day.delivery_rate,
+            "latency_p95_seconds": day.latency_p95_seconds,
+        }
+        known = {name: value for name, value in shown.items() if value is not None}
+        context.add_asset_metadata(known, partition_key=day.sent_date.isoformat())
+
+
+def collect_summary(tally: CollectTally) -> str:
+    """Return what reading the sent logs did, in one line."""
+    return (
+        f"{tally.files_read} of {tally.files_matched} files read, {tally.records:,} records: "
+        f"{tally.stored:,} stored, {tally.duplicates:,} known already, {tally.rejected:,} rejected"
     )
 
 
+def follow_summary(tally: FollowTally) -> str:
+    """Return what asking the API did, in one line."""
+    answers = tally.record.answers
+    by_status = ", ".join(f"{count:,} {status}" for status, count in sorted(answers.items())) or "none"
+    return f"{sum(answers.values()):,} answers in {tally.batches:,} batches, {tally.requests:,} requests: {by_status}"
+
+
+def follow_metadata(tally: FollowTally) -> dict[str, Any]:
+    """Return what asking the API found, for the whole run."""
+    return {
+        "answers_by_status": dict(tally.record.answers),
+        "odd": {"calls_that_disagree": tally.record.mismatches, "rows_rejected": tally.record.rejected},
+        "left_to_next_run": tally.left,
+        "days_beyond_memory": len(tally.not_asked),
+        "clock_offset_seconds": dict(tally.clock_offsets),
+        FAILURES: list(tally.failures),
+    }
+
+
+def publication_metadata(publication: Publication) -> dict[str, Any]:
+    """Return what was published, where and when."""
+    as_of = publication.data_as_of
+    return {
+        "path": dg.MetadataValue.path(str(publication.path)),
+        "rows": dict(publication.rows),
+        "published_at": dg.MetadataValue.timestamp(publication.published_at),
+        "data_as_of": dg.MetadataValue.timestamp(as_of) if as_of else "no answer yet",
+    }
+
+
 def run_summary(context: dg.AssetExecutionContext) -> dg.MarkdownMetadataValue:
-    """Return a table of what the steps of this run did so far, a line each, and what they did not get."""
-    steps = dict(materialized(context.instance, context.run.run_id))
+    """Return a table of what the steps of this run did so far, a line each, and of what they did not get."""
     lines = ["| step | what it did |", "|---|---|"]
-    for name, metadata in steps.items():
-        lines.append(f"| `{name}` | {metadata.get(DONE, '')} |")
+    for name, metadata in dict(materializations_of(context.instance, context.run.run_id)).items():
+        lines.append(f"| `{name}` | {metadata.get(SUMMARY, '')} |")
         failures = metadata.get(FAILURES)
         lines += [f"| | **not got:** {_cell(line)} |" for line in failures] if isinstance(failures, list) else []
     return dg.MetadataValue.md("\n".join(lines))
 
 
-def materialized(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give each materialization of a run: the asset's name, and the values of its metadata."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
-        event = entry.asset_materialization
-        if event is not None:
-            yield event.asset_key.to_user_string(), {name: entry.value for name, entry in event.metadata.items()}
-
-
-def reasons_of(events: Iterable[dg.DagsterEvent]) -> list[str]:
-    """Return why the steps of a run failed: our own words where a step gave them, else the error's."""
-    reasons = []
-    for event in events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            own = failure.user_failure_data.description if failure.user_failure_data else None
-            reasons.append(own or (failure.error.to_string() if failure.error else "a step failed"))
-    return reasons
-
-
-def listed(amounts: Mapping[str, int]) -> str:
-    """Return amounts by name as one line, by name."""
-    return ", ".join(f"{amount:,} {name}" for name, amount in sorted(amounts.items())) or "none"
-
-
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def rate_chart(figures: Sequence[DayFigures]) -> dg.MarkdownMetadataValue:
+    """Return a chart of the delivery rate of the last days, with a line that explains it.
+
+    Dagster's panel shows images from data URLs, drops inline SVG, and hides text of 1,000 characters and more behind a
+    link: hence the plain form of the URL, which is shorter than base64.
+    """
+    shown = figures[-CHART_DAYS:]
+    if not shown:
+        return dg.MetadataValue.md("no message yet")
+    image = quote(chart_svg([(day.delivery_rate, day.is_mature) for day in shown]), safe=" '/:=,;+-.!()")
+    return dg.MetadataValue.md(
+        f"![delivery rate by day](<data:image/svg+xml,{image}>)\n\n"
+        f"{shown[0].sent_date} to {shown[-1].sent_date}; pale: still under way"
+    )
+
+
+def chart_svg(bars: Sequence[tuple[float | None, bool]]) -> str:
+    """Draw one bar per day from 0 to 100 %, paler for days that are not mature; legible on light and dark ground.
+
+    Args:
+        bars: rate in 0 to 1 (None draws no bar) and maturity of each day, in order.
+    """
+    foot = _TOP + 100 * _PERCENT
+    width = _LEFT + _STEP * max(len(bars), 10)
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{foot + 8:g}' font-size='11' fill='{_INK}'>"
+        f"<text y='{_TOP + 4}'>100%</text><text y='{foot:g}'>0</text>"
+        f"<path stroke='{_INK}' d='M{_LEFT} {_TOP}H{width}M{_LEFT} {foot:g}H{width}'/>"
+        f"{_bars(bars, foot, is_mature=True)}{_bars(bars, foot, is_mature=False)}</svg>"
+    )
+
+
+def _bars(bars: Sequence[tuple[float | None, bool]], foot: float, *, is_mature: bool) -> str:
+    """Draw the bars of mature days, or of the others, as strokes of one path."""
+    strokes = "".join(
+        f"M{_LEFT + _STEP * place + _STEP // 2} {foot:g}v-{100 * _PERCENT * min(max(rate, 0.0), 1.0):.0f}"
+        for place, (rate, mature) in enumerate(bars)
+        if rate is not None and mature is is_mature
+    )
+    return f"<path stroke='{_MATURE if is_mature else _YOUNG}' stroke-width='10' d='{strokes}'/>" if strokes else ""

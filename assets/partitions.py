@@ -1,28 +1,51 @@
-"""The partitions: days of sending in `SMS_TIMEZONE`, from `SMS_START_DATE` to today."""
+"""Partitions and ranges of them: days of sending in `SMS_TIMEZONE`, from `SMS_START_DATE` to today.
 
+What belongs here: Dagster's names for days. What does not: which days have work (`pipeline/maintain/due.py`).
+"""
+
+from collections.abc import Mapping
 from datetime import date
+from typing import Final
 
 import dagster as dg
 
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings, load_settings
 
+RANGE_START: Final = "dagster/asset_partition_range_start"
+RANGE_END: Final = "dagster/asset_partition_range_end"
+"""Tags of a run over a range of days; both ends are included."""
+ONE_DAY: Final = "dagster/partition"
+"""Tag of a run of one day."""
+
 
 def sent_dates(settings: Settings) -> dg.DailyPartitionsDefinition:
-    """Return the partitions; today is one of them, as messages are being sent today."""
+    """Return the partitions. Today is one of them: messages are being sent today."""
     return dg.DailyPartitionsDefinition(
         start_date=settings.start_date.isoformat(), timezone=settings.timezone.key, end_offset=1
     )
 
 
 def settings_for_loading() -> Settings:
-    """Return the settings, or the defaults where one is wrong: definitions load, and a run says what is wrong."""
+    """Return the settings, or the defaults if one is wrong: definitions load, and a run reports what is wrong."""
     try:
         return load_settings()
     except SettingsError:
         return Settings.model_construct()
 
 
+def range_tags(first: date, last: date) -> dict[str, str]:
+    """Return the tags of one run over a range of days."""
+    return {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
+
+
+def range_of(tags: Mapping[str, str]) -> tuple[date, date] | None:
+    """Return the first and last day that a run's tags name, None if they name none."""
+    one = tags.get(ONE_DAY)
+    first, last = tags.get(RANGE_START, one), tags.get(RANGE_END, one)
+    return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
+
+
 def days_of(context: dg.AssetExecutionContext) -> list[date]:
-    """Return every day that this step is asked for: one run covers a range of partitions."""
+    """Return every day that a step is run for, in order: one run covers a range of partitions."""
     return sorted(date.fromisoformat(key) for key in context.partition_keys)

@@ -1,6 +1,10 @@
-"""What assets need of the outside: settings, read when a run needs them and never part of Dagster's config."""
+"""What a run uses: settings, lake and accounts, opened when they are first needed.
 
-# No `from __future__ import annotations`: Dagster reads annotations of what it calls.
+What belongs here: opening each once per run. What does not: how settings are read (`pipeline/model/settings.py`).
+No import of Dagster: commands that start no run use it too.
+"""
+
+# No `from __future__ import annotations`: Dagster reads the annotations.
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -16,12 +20,12 @@ def _silent(asked: int, final: int) -> None:
 class Workspace:
     """Settings, lake and accounts of a run.
 
-    A plain object, not configuration: Dagster shows configuration in its UI, and this holds secrets.
+    A plain object and no `ConfigurableResource`: Dagster shows configuration in its UI, and this holds secrets.
 
     Args:
-        load: gives the settings; called when a run needs them, so that loading definitions needs none.
-        on_progress: told how many messages were answered, and how many of the answers were final.
-        anew: derive although no input changed.
+        load: returns the settings; called at the first use, so that definitions load without settings.
+        on_progress: called with the number of messages answered, and of final answers among them.
+        anew: derive even if no input changed.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class Workspace:
         self.anew = anew
 
     def reread(self) -> "Workspace":
-        """Return a workspace that reads the settings anew: those of this one are kept for a run."""
+        """Return a workspace that reads the settings again; this one keeps those of its run."""
         return Workspace(self._load)
 
     @property
@@ -53,7 +57,9 @@ class Workspace:
         return self._settings
 
     def lake(self) -> Lake:
-        """Open the lake, made if it is not there; once, so that one that is lost in mid-run is not made anew, empty.
+        """Open the lake, created if it does not exist.
+
+        It is opened once per run, so that a lake lost during the run is not replaced by an empty one.
 
         Raises:
             SettingsError: it can't be used with these settings.
@@ -65,7 +71,7 @@ class Workspace:
         return self._lake
 
     def accounts(self) -> Accounts:
-        """Gather the credentials.
+        """Return the credentials of every app.
 
         Raises:
             SettingsError: there are none.
@@ -74,5 +80,5 @@ class Workspace:
 
 
 def utc_now() -> datetime:
-    """Return the present instant, aware."""
+    """Return the present instant in UTC."""
     return datetime.now(UTC)

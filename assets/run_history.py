@@ -1,10 +1,9 @@
-"""Dagster's own history: runs that have ended go at an age, with their events and what they printed.
+"""Pruning Dagster's run history: old runs are deleted with their events and captured output.
 
-The run that a partition was last materialized in, or a check last evaluated in, stays whatever its age: without its
-events the UI would show the partition as missing. So what is left of an old day is about one run.
+The run that last materialized a partition is kept at any age: without its events the UI would show the partition as
+missing. About one run is left of an old day.
 """
 
-# No `from __future__ import annotations`: see `assets/schedules.py`.
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +16,11 @@ _PAGE: Final = 100
 
 
 def prune_runs(instance: dg.DagsterInstance, *, before: datetime) -> int:
-    """Delete runs that ended and were made before an instant; return how many.
+    """Delete runs that have ended and were created before an instant; return how many.
 
     Args:
-        instance: whose history it is; SQLite's file of each run goes too, its events are in it twice.
-        before: aware.
+        instance: whose history is pruned; SQLite's event file of each run is deleted too.
+        before: with a zone.
     """
     needed = _runs_of_latest_materializations(instance)
     old = [run_id for run_id in _ended_runs(instance, before) if run_id not in needed]
@@ -42,7 +41,7 @@ def _ended_runs(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]
 
 
 def _runs_of_latest_materializations(instance: dg.DagsterInstance) -> set[str]:
-    """Return the runs that each asset and each of its partitions were last materialized in."""
+    """Return the run that last materialized each asset and each of its partitions."""
     kind, needed = dg.DagsterEventType.ASSET_MATERIALIZATION, set[str]()
     for key in instance.all_asset_keys():
         latest = instance.get_latest_materialization_event(key)
@@ -61,7 +60,7 @@ def _records(instance: dg.DagsterInstance, key: dg.AssetKey, storage_ids: set[in
 
 
 def _delete_event_file(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Delete the file of a run's events that SQLite's storage keeps; other storages have none."""
+    """Delete the event file that SQLite's storage keeps for each run; other storages have none."""
     storage = instance.event_log_storage
     path_of = getattr(storage, "path_for_shard", None)
     if path_of is None:

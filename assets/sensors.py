@@ -1,36 +1,37 @@
-"""Alerts: sensors that look at runs that have ended, and post what failed to `SMS_ALERT_WEBHOOK`.
+"""Alerts: sensors that post failed runs and red checks to `SMS_ALERT_WEBHOOK`; off while it is not set.
 
-Off while no webhook is set. A subject (a job's runs; a check and its severity) is told at most once an hour, a check
-that stays red once a day; what was held back is counted in the next message. A webhook that can't be reached is logged,
-and tried again at each tick for an hour.
+What belongs here: which runs and checks are bad, and the message. What does not: how often a subject is posted, and
+posting (`pipeline/maintain/alerts.py`). A subject is a job's runs, or a check with its severity: at most one message an
+hour, one a day for a check that stays red; the next message counts those held back. A webhook that can't be reached is
+logged, and tried again at each tick for an hour.
 """
 
-# No `from __future__ import annotations`: Dagster reads annotations of what it calls.
-from collections.abc import Callable, Iterator, Mapping
+# No `from __future__ import annotations`: Dagster reads the annotations.
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import dagster as dg
 
-from assets.events import without_numbers
-from assets.metadata import reasons_of
+from assets.checks import COMPLETE
+from assets.events import failure_reasons, run_events, without_numbers
+from assets.partitions import range_of
 from assets.resources import utc_now
 from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.settings import Settings
 
 TICK_SECONDS: Final = 60
-_RUNS_A_TICK: Final = 100
+_RUNS_PER_TICK: Final = 100
 _LINES: Final = 10
 _LINE_LENGTH: Final = 500
 _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-_OUTCOME: Final = "every_question_answered"
 
 
 @dataclass(frozen=True)
-class Bad:
-    """Something bad in a run: its subject, whether it lasts, a line for a person, facts for a machine."""
+class Alert:
+    """A failed run or a red check: its subject, whether it lasts, a line for a person, facts for a machine."""
 
     subject: str
     lasts: bool
@@ -38,111 +39,122 @@ class Bad:
     facts: Mapping[str, Any]
 
 
-Look = Callable[[dg.DagsterInstance, dg.RunRecord, Memory], list[Bad]]
+FindAlerts = Callable[[dg.DagsterInstance, dg.RunRecord, Memory], list[Alert]]
 
 
 def build_sensors(settings: Settings, load: Callable[[], Settings]) -> list[dg.SensorDefinition]:
-    """Make the two sensors; they are on from the start where a webhook is set.
+    """Make the two sensors. They are on from the start if a webhook is set.
 
     Args:
-        settings: as of now, for what is on from the start.
-        load: gives the settings as of a tick.
+        settings: whether a webhook is set when definitions load.
+        load: returns the settings at each tick.
     """
-    on = settings.alert_webhook is not None
-    status = dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
+    is_on = settings.alert_webhook is not None
+    status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
     return [
-        _sensor("run_failures", "Posts runs that failed to SMS_ALERT_WEBHOOK.", _failed_run, load, status),
+        _sensor("run_failures", "Posts failed runs to SMS_ALERT_WEBHOOK.", _failed_run, load, status),
         _sensor("check_failures", "Posts checks that turned red to SMS_ALERT_WEBHOOK.", _failed_checks, load, status),
     ]
 
 
 def _sensor(
-    name: str, description: str, look: Look, load: Callable[[], Settings], status: dg.DefaultSensorStatus
+    name: str, description: str, find: FindAlerts, load: Callable[[], Settings], status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     @dg.sensor(name=name, description=description, minimum_interval_seconds=TICK_SECONDS, default_status=status)
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = utc_now().timestamp()
         memory = Memory.read(context.cursor, now=now)
         try:
-            said = _tell(context, look, load(), memory, now=now)
+            outcome = _post_alerts(context, find, load(), memory, now=now)
         except SettingsError as error:
-            said = str(error)
-        return dg.SensorResult(skip_reason=said, cursor=memory.text())
+            outcome = str(error)
+        return dg.SensorResult(skip_reason=outcome, cursor=memory.text())
 
     return tick
 
 
-def _tell(context: dg.SensorEvaluationContext, look: Look, settings: Settings, memory: Memory, *, now: float) -> str:
-    """Look at the runs that ended since the last tick, and post what is news; return what the tick says."""
+def _post_alerts(
+    context: dg.SensorEvaluationContext, find: FindAlerts, settings: Settings, memory: Memory, *, now: float
+) -> str:
+    """Post the new alerts of runs that ended since the last tick; return the tick's outcome in words."""
     if settings.alert_webhook is None:
         memory.since = now
         return "SMS_ALERT_WEBHOOK is not set: nothing is posted"
     posted = 0
     for record in _ended_since(context.instance, memory, now=now):
-        found = look(context.instance, record, memory)
-        news = [bad for bad in found if memory.may_say(bad.subject, now=now, lasts=bad.lasts)]
+        found = find(context.instance, record, memory)
+        news = [alert for alert in found if memory.may_say(alert.subject, now=now, lasts=alert.lasts)]
         try:
             if news:
                 post(settings.alert_webhook, _message(record.dagster_run, context.sensor_name, news, memory))
                 posted += 1
         except AlertFailed as error:
-            context.log.warning("%s; it is tried again for an hour", error)
+            context.log.warning("%s; it will be tried again for an hour", error)
             return str(error)
-        for bad in news:
-            memory.note_said(bad.subject, now=now)
+        for alert in news:
+            memory.note_said(alert.subject, now=now)
         memory.since = record.update_timestamp.replace(tzinfo=UTC).timestamp()
-    return f"{posted} messages posted" if posted else "nothing to tell"
+    return f"{posted} messages posted" if posted else "nothing to post"
 
 
 def _ended_since(instance: dg.DagsterInstance, memory: Memory, *, now: float) -> list[dg.RunRecord]:
     since = max(memory.since, now - GAP.total_seconds())
     wanted = dg.RunsFilter(statuses=_ENDED, updated_after=datetime.fromtimestamp(since, UTC))
-    return list(instance.get_run_records(wanted, limit=_RUNS_A_TICK, order_by="update_timestamp", ascending=True))
+    return list(instance.get_run_records(wanted, limit=_RUNS_PER_TICK, order_by="update_timestamp", ascending=True))
 
 
-def _failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, memory: Memory) -> list[Bad]:
+def _failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, memory: Memory) -> list[Alert]:
+    """Return the alert for a run that failed."""
     run = record.dagster_run
     del memory
     if run.status is not dg.DagsterRunStatus.FAILURE:
         return []
-    reasons = [_line(reason) for reason in reasons_of(_events(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE))]
-    reasons = reasons or ["it ended without a step that failed: its process may have been killed"]
+    events = run_events(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
+    reasons = [_line(reason) for reason in failure_reasons(events)]
+    reasons = reasons or ["no step failed: its process may have been killed"]
     line = "; ".join(reasons)[:_LINE_LENGTH]
-    return [Bad(f"run of {run.job_name}", lasts=False, line=line, facts={"failures": reasons[:_LINES]})]
+    return [Alert(f"run of {run.job_name}", lasts=False, line=line, facts={"failures": reasons[:_LINES]})]
 
 
-def _failed_checks(instance: dg.DagsterInstance, record: dg.RunRecord, memory: Memory) -> list[Bad]:
+def _failed_checks(instance: dg.DagsterInstance, record: dg.RunRecord, memory: Memory) -> list[Alert]:
+    """Return an alert for each red check of a run; note in the memory which checks passed."""
     found = []
-    for event in _events(instance, record.dagster_run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+    for event in run_events(instance, record.dagster_run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         check = event.asset_check_evaluation_data
-        subjects = {severity: f"{check.check_name} {severity.value}" for severity in dg.AssetCheckSeverity}
-        if check.check_name == _OUTCOME:  # it fails the run, which is told by the other sensor
+        if check.check_name == COMPLETE.name:  # it fails the run, which the other sensor posts
             continue
         if check.passed:
-            for subject in subjects.values():
-                memory.note_good(subject)
-            continue
-        numbers = {name: value.value for name, value in check.metadata.items() if isinstance(value.value, int | float)}
-        facts = {
-            "check": check.check_name,
-            "asset": check.asset_key.to_user_string(),
-            "severity": check.severity.value,
-            "numbers": numbers,
-        }
-        told = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
-        line = f"{check.severity.value} {check.check_name} of {check.asset_key.to_user_string()}: {told}"
-        found.append(Bad(subjects[check.severity], lasts=True, line=_line(line), facts=facts))
+            for severity in dg.AssetCheckSeverity:
+                memory.note_good(_subject(check, severity))
+        else:
+            found.append(_red_check(check))
     return found
 
 
-def _message(run: dg.DagsterRun, sensor: str | None, news: list[Bad], memory: Memory) -> dict[str, Any]:
-    """Return what is posted: Slack's `text`, and the same for machines beside it."""
-    held = sum(memory.held.get(bad.subject, 0) for bad in news)
-    one = run.tags.get("dagster/partition")
-    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}", one) for end in ("start", "end"))
-    of_days = f" for {first} to {last}" if first and last else ""
+def _red_check(check: dg.AssetCheckEvaluation) -> Alert:
+    severity, asset = check.severity.value, check.asset_key.to_user_string()
+    numbers = {name: value.value for name, value in check.metadata.items() if isinstance(value.value, int | float)}
+    figures = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
+    return Alert(
+        _subject(check, check.severity),
+        lasts=True,
+        line=_line(f"{severity} {check.check_name} of {asset}: {figures}"),
+        facts={"check": check.check_name, "asset": asset, "severity": severity, "numbers": numbers},
+    )
+
+
+def _subject(check: dg.AssetCheckEvaluation, severity: dg.AssetCheckSeverity) -> str:
+    return f"{check.check_name} {severity.value}"
+
+
+def _message(run: dg.DagsterRun, sensor: str | None, news: list[Alert], memory: Memory) -> dict[str, Any]:
+    """Return what is posted: Slack's `text`, and the same facts for machines."""
+    held = sum(memory.held.get(alert.subject, 0) for alert in news)
+    days = range_of(run.tags)
+    first, last = (day.isoformat() for day in days) if days else (None, None)
+    of_days = f" for {first} to {last}" if days else ""
     what = "failed" if sensor == "run_failures" else "left checks red"
-    lines = [f"sms-delivery: run {run.run_id[:8]} of {run.job_name}{of_days} {what}", *(bad.line for bad in news)]
+    lines = [f"sms-delivery: run {run.run_id[:8]} of {run.job_name}{of_days} {what}", *(alert.line for alert in news)]
     if held:
         lines.append(f"({held} more times since the last message)")
     return {
@@ -153,14 +165,8 @@ def _message(run: dg.DagsterRun, sensor: str | None, news: list[Bad], memory: Me
         "first_day": first,
         "last_day": last,
         "held_back": held,
-        "found": [dict(bad.facts) for bad in news],
+        "found": [dict(alert.facts) for alert in news],
     }
-
-
-def _events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:
-    for entry in instance.all_logs(run_id, of_type=kind):
-        if entry.dagster_event is not None:
-            yield entry.dagster_event
 
 
 def _line(text: str) -> str:

@@ -1,6 +1,7 @@
-"""What the assets say about themselves before any run: columns, places, owners, kinds, tags, versions of their code.
+"""What assets say before any run: columns, location, owner, kind, tags, code version, freshness.
 
-Column meanings come from `pipeline/model/tables.py`, the one model; nothing here needs a setting to be set.
+What belongs here: the arguments of `dg.asset` but for partitions and dependencies (`assets.py`). What does not: what a
+column means (`pipeline/model/tables.py`) and what a run found (`metadata.py`). No setting needs to be set.
 """
 
 from collections.abc import Mapping
@@ -20,10 +21,10 @@ from pipeline.model.views import VIEWS
 GROUP = "sms_delivery"
 OWNERS = ["team:sms-delivery"]
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=12), warn_window=timedelta(hours=6))
-"""When the published file and the page turn yellow and red: nothing was refreshed for that long.
+"""Time without a refresh after which the published file and the page turn yellow and red.
 
-Only they have a policy. Of a partitioned asset Dagster looks at its newest materialization, of whatever day: a backfill
-of last year would make today look fresh. Whether every day is up to date says the check `nothing_overdue`.
+Partitioned assets have no policy: Dagster looks at the newest materialization of any day, so that a backfill of last
+year would make today look fresh. The check `nothing_overdue` says whether every day is up to date.
 """
 _DERIVED_BY = {
     "messages": ("derive/sql/messages",),
@@ -36,11 +37,11 @@ _DERIVED_BY = {
         "derive/sql/messages_by_hour",
     ),
 }
-"""Queries that decide what an asset's rows are: its code version follows them, so that a change of one shows."""
+"""Queries that decide an asset's rows; its code version is a digest of them."""
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """Return a table's columns with type and meaning, as Dagster shows them; keys are marked."""
+    """Return a table's columns for Dagster: type, meaning, and whether it is a key."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -55,19 +56,19 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def about(name: str, settings: Settings) -> dict[str, Any]:
+def asset_spec(name: str, settings: Settings) -> dict[str, Any]:
     """Return the arguments of `dg.asset` that describe the asset `name`."""
     return {
         "group_name": GROUP,
         "owners": OWNERS,
         "code_version": code_version(name),
-        **_ABOUT[name],
+        **_DESCRIPTION[name],
         "metadata": _METADATA[name](settings),
     }
 
 
 def code_version(name: str) -> str:
-    """Return the version of what decides an asset's rows: of its queries, where these do, else of the package."""
+    """Return the digest of an asset's queries if they decide its rows, else the version of the package."""
     return digest(*_DERIVED_BY[name]) if name in _DERIVED_BY else __version__
 
 
@@ -100,11 +101,11 @@ def _of_page(settings: Settings) -> Mapping[str, Any]:
 
 
 def _uri(path: Path) -> dict[str, str]:
-    """Return where it lies, if that is known when definitions load: a wrong setting leaves relative paths."""
+    """Return the location, if it is known when definitions load: a wrong setting leaves relative paths."""
     return {"dagster/uri": path.as_uri()} if path.is_absolute() else {}
 
 
-_ABOUT: Mapping[str, dict[str, Any]] = {
+_DESCRIPTION: Mapping[str, dict[str, Any]] = {
     "sent_messages": {"kinds": {"python", "deltalake"}, "tags": {"source": "sent_logs", "personal_data": "number"}},
     "delivery_reports": {"kinds": {"python", "deltalake"}, "tags": {"source": "getreport", "personal_data": "number"}},
     "messages": {"kinds": {"duckdb", "deltalake"}, "tags": {"personal_data": "number"}},

@@ -1,4 +1,8 @@
-"""The demo: a simulated API, sent logs, the whole chain, and the delivery rates that came of it."""
+"""The demo: a simulated API, sent logs, the whole chain, and a table of the delivery rates.
+
+What belongs here: the demo's settings and what it prints. What does not: the simulated messages
+(`pipeline/api/simulator/`).
+"""
 
 from __future__ import annotations
 
@@ -20,76 +24,65 @@ from pipeline.lake.queries import rows_of
 from pipeline.model.settings import Settings, given_settings
 
 APP_ID: Final = "demoApp1"
-_OPTIONS: Final = SimulatorOptions(api_key="demo-key", api_secret="demo-secret")  # noqa: S106 - of the simulator
-_MADE: Final = ("lake", "logs")
-_SHOWN: Final = "sent, delivered, failed, outstanding, unknown, delivery_rate, delivery_rate_final, is_mature"
-_DAYS: Final = f"SELECT sent_date::VARCHAR, {_SHOWN} FROM delivery_by_day ORDER BY sent_date"
-_COUNTRIES: Final = f"SELECT country, {_SHOWN} FROM delivery_by_country WHERE days IS NULL ORDER BY sent DESC, country"
+_OPTIONS: Final = SimulatorOptions(api_key="demo-key", api_secret="demo-secret")  # noqa: S106 - the simulator's
+_REPLACED: Final = ("lake", "logs")
+_COLUMNS: Final = "sent, delivered, failed, outstanding, unknown, delivery_rate, delivery_rate_final, is_mature"
+_DAYS: Final = f"SELECT sent_date::VARCHAR, {_COLUMNS} FROM delivery_by_day ORDER BY sent_date"
+_COUNTRIES: Final = (
+    f"SELECT country, {_COLUMNS} FROM delivery_by_country WHERE days IS NULL ORDER BY sent DESC, country"
+)
 
 
-def run_demo(*, messages: int, days: int, folder: Path) -> Settings:
-    """Run everything in a folder, without settings and credentials of the environment; return what was used.
+def run_demo(*, messages: int, days: int, folder: Path) -> None:
+    """Run the whole chain in a folder, without settings of the environment.
 
     Raises:
-        RunFailed: the run did not get all.
+        RunFailed: something is missing.
     """
     folder = folder.resolve()
-    for name in _MADE:
+    for name in _REPLACED:
         shutil.rmtree(folder / name, ignore_errors=True)
     now = utc_now()
     dates = [now.date() - timedelta(days=step) for step in reversed(range(days))]
     paths = write_sent_logs(folder / "logs", messages=messages, days=dates, now=now, app_id=APP_ID)
     click.echo(f"wrote {messages:,} sent messages to {len(paths)} logs in {_short(folder / 'logs')}")
     with running(_OPTIONS, record=False) as simulator:
-        settings = _settings(folder, simulator.base_url)
+        settings = given_settings(folder, **_settings(folder, simulator.base_url), max_requests_per_second=0)
         click.echo(f"the simulated API answers at {simulator.base_url}")
         refresh(settings, first=dates[0], last=dates[-1])
-    _show(settings)
-    return settings
+    _print_rates(settings)
 
 
 @contextmanager
 def simulated_api() -> Iterator[str]:
-    """Run the simulated API of the demo for as long as the block lasts; give its base URL."""
+    """Run the demo's simulated API for the block; give its base URL."""
     with running(_OPTIONS, record=False) as simulator:
         yield simulator.base_url
 
 
 def demo_environment(folder: Path, base_url: str) -> dict[str, str]:
-    """Return the settings of the demo as environment variables, for other processes."""
+    """Return the demo's settings as environment variables, for other processes."""
+    return {f"SMS_{name.upper()}": str(value) for name, value in _settings(folder, base_url).items()}
+
+
+def _settings(folder: Path, base_url: str) -> dict[str, Any]:
     return {
-        "SMS_API_BASE_URL": base_url,
-        "SMS_API_KEY": _OPTIONS.api_key,
-        "SMS_API_SECRET": _OPTIONS.api_secret,
-        "SMS_APP_ID": APP_ID,
-        "SMS_SENT_LOGS": str(folder / "logs" / "sent-{date}.jsonl"),
-        "SMS_LAKE": str(folder / "lake"),
-        "SMS_DUCKDB": str(folder / "analytics.duckdb"),
-        "SMS_REPORT": str(folder / "report.html"),
+        "api_base_url": base_url,
+        "api_key": _OPTIONS.api_key,
+        "api_secret": _OPTIONS.api_secret,
+        "app_id": APP_ID,
+        "sent_logs": str(folder / "logs" / "sent-{date}.jsonl"),
+        "lake": folder / "lake",
+        "duckdb": folder / "analytics.duckdb",
+        "report": folder / "report.html",
     }
 
 
-def _settings(folder: Path, base_url: str) -> Settings:
-    return given_settings(
-        folder,
-        api_base_url=base_url,
-        api_key=_OPTIONS.api_key,
-        api_secret=_OPTIONS.api_secret,
-        app_id=APP_ID,
-        sent_logs=str(folder / "logs" / "sent-{date}.jsonl"),
-        lake=folder / "lake",
-        duckdb=folder / "analytics.duckdb",
-        report=folder / "report.html",
-        max_requests_per_second=0,
-    )
-
-
-def _show(settings: Settings) -> None:
+def _print_rates(settings: Settings) -> None:
     with duckdb.connect(settings.duckdb, read_only=True) as connection:
         days, countries = rows_of(connection, _DAYS), rows_of(connection, _COUNTRIES)
-    click.echo(
-        "\nDelivery rates by day" + (" (* messages are still under way)" if not all(r[-1] for r in days) else "")
-    )
+    note = "" if all(row[-1] for row in days) else " (* messages are still under way)"
+    click.echo(f"\nDelivery rates by day{note}")
     click.echo(_table("day", days))
     click.echo("\nDelivery rates by country")
     click.echo(_table("country", countries))

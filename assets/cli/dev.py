@@ -1,7 +1,8 @@
-"""`make dev`: the Dagster UI on this machine, on the demo where there are no settings, else on the real thing.
+"""`make dev`: the Dagster UI on this machine, with your settings if there are any, otherwise with the demo.
 
-The demo: simulated sent logs, followed once, and the simulated API beside it, so that runs and schedules find it.
-History is kept in `data/dagster`. At Ctrl-C (or SIGTERM) everything that was started ends.
+The demo has simulated sent logs, followed once, and a simulated API that runs beside the UI. Run history is kept in
+`data/dagster`. Ctrl-C or SIGTERM ends every process that was started. What does not belong here: the demo itself
+(`demo.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -28,7 +29,7 @@ DEMO: Final = Path("data/demo")
 WORKSPACE: Final = Path(__file__).parents[2] / "workspace.yaml"
 _GRACE_SECONDS: Final = 20.0
 _INSTANCE: Final = """\
-# Written by `make dev`; change it as you like. The README tells what production wants instead.
+# Written by `make dev`; change it as you like. The README says what production needs instead.
 telemetry:
   enabled: false
 concurrency:
@@ -43,14 +44,14 @@ retention:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of the UI.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the UI.")
 def main(host: str, port: int) -> None:
-    """Open the Dagster UI, on the demo where there are no settings."""
+    """Open the Dagster UI, with the demo if there are no settings."""
     if _is_taken(host, port):
         click.echo(f"port {port} is taken; choose another: make dev PORT={port + 1}", err=True)
         sys.exit(1)
     HOME.mkdir(parents=True, exist_ok=True)
     if not (HOME / "dagster.yaml").exists():
         (HOME / "dagster.yaml").write_text(_INSTANCE, "utf-8")
-    with contextlib.suppress(KeyboardInterrupt), _interrupted_by_signals(), _settings() as settings:
+    with contextlib.suppress(KeyboardInterrupt), _signals(signal.default_int_handler), _settings() as settings:
         click.echo(f"the UI opens at http://{host}:{port} in about ten seconds; Ctrl-C ends it")
         click.echo("schedules: Automation in the UI switches them on, or SMS_SCHEDULES=on from the start")
         _serve(host, port, settings | {"DAGSTER_HOME": str(HOME.resolve())})
@@ -58,7 +59,7 @@ def main(host: str, port: int) -> None:
 
 @contextmanager
 def _settings() -> Iterator[dict[str, str]]:
-    """Give the settings to add to the environment: none, or those of the demo, whose API runs meanwhile."""
+    """Give the variables to add to the environment: none, or those of the demo, whose API runs for the block."""
     if has_own_settings():
         click.echo("settings: those of the environment and .env")
         yield {}
@@ -72,14 +73,14 @@ def _settings() -> Iterator[dict[str, str]]:
 
 
 def _is_loaded() -> bool:
-    """Say whether the demo's logs of today are there, and were followed."""
+    """Return whether the demo has logs of today and was published."""
     return (DEMO / "analytics.duckdb").exists() and (DEMO / "logs" / f"sent-{utc_now().date()}.jsonl").exists()
 
 
 def _serve(host: str, port: int, settings: Mapping[str, str]) -> None:
-    """Run `dagster dev` until it or this process is told to end, and see that all its processes do."""
+    """Run `dagster dev` until it ends or a signal arrives; end all its processes."""
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(WORKSPACE), "-h", host, "-p", str(port)]
-    # A group of its own: Ctrl-C on the terminal would reach each of its processes, and they end in disorder.
+    # Its own process group: Ctrl-C on the terminal would reach all its processes at once, and they end in disorder.
     process = subprocess.Popen(command, env=environment_with(settings), start_new_session=True)
     try:
         sys.exit(process.wait())
@@ -88,8 +89,8 @@ def _serve(host: str, port: int, settings: Mapping[str, str]) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, then its group, then insist."""
-    with _deaf_to_signals():
+    """Interrupt a process, then terminate and kill its group."""
+    with _signals(signal.SIG_IGN):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -101,24 +102,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _deaf_to_signals() -> Iterator[None]:
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals(handler: Any) -> Iterator[None]:
+    """Set the handler of SIGINT and SIGTERM for the block; a shell's `&` starts processes with SIGINT ignored."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
-    """Let both signals interrupt, and children start with their own ways: a shell's `&` has SIGINT ignored."""
-    before = {n: signal.signal(n, signal.default_int_handler) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def _is_taken(host: str, port: int) -> bool:

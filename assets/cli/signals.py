@@ -1,7 +1,7 @@
-"""Signals that end a command: in order where that is quick, else at once, and with status 1 and one line either way.
+"""SIGINT and SIGTERM end a command with status 1 and one line: in order if that is quick, otherwise by force.
 
-Ending at once is safe: the lake is made for processes that die. What asks the API (`pipeline/follow/workers.py`)
-commits them first.
+Ending by force is safe: the lake survives processes that die. What asks the API (`pipeline/follow/workers.py`)
+commits the answers that arrived first.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether a signal asked for the end."""
+    """Whether a signal arrived."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
 
     @property
     def was_asked(self) -> bool:
-        """Say whether a signal came; one of this moment counts."""
+        """Return whether a signal arrived; waits a moment for one that is being delivered."""
         return self._asked.wait(_MOMENT_SECONDS)
 
-    def watch(self, told: socket.socket) -> None:
+    def watch(self, signals: socket.socket) -> None:
         """Wait for a signal or the end of the block; after a signal the process has `GRACE_SECONDS` to end."""
-        while number := told.recv(1):
+        while number := signals.recv(1):
             if number[0] in _SIGNALS:
                 self._asked.set()
                 time.sleep(GRACE_SECONDS)
@@ -48,35 +48,35 @@ class Stop:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[Stop]:
-    """Let SIGINT and SIGTERM raise `KeyboardInterrupt` in the block, and end the process if that does not end it.
+    """Let SIGINT and SIGTERM raise `KeyboardInterrupt` in the block; end the process if it is still there afterwards.
 
-    Python handles a signal between two steps of its own; a query of DuckDB is one step, however long, and one that
-    notices the signal swallows what a handler raises. So a thread is told of signals too, through the socket to
-    which Python writes their numbers as they arrive.
+    Python runs a signal handler between two bytecodes, and a query of DuckDB is one bytecode, however long; DuckDB also
+    swallows the exception of a handler. So a thread reads signals too, from the socket to which Python writes their
+    numbers on arrival.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     atexit.register(_ignore_signals)
-    told, tell = socket.socketpair()
-    with told, tell:
-        tell.setblocking(False)  # noqa: FBT003 - its only form
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)  # noqa: FBT003 - its only form
         before = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
-        told_before = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
-        watcher = threading.Thread(target=stop.watch, args=(told,), name="signals", daemon=True)
+        wakeup_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        watcher = threading.Thread(target=stop.watch, args=(reader,), name="signals", daemon=True)
         watcher.start()
         try:
             yield stop
         finally:
-            signal.set_wakeup_fd(told_before)
+            signal.set_wakeup_fd(wakeup_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            tell.shutdown(socket.SHUT_WR)
-            watcher.join(_MOMENT_SECONDS)  # after a signal it lives on: threads of libraries may keep the process
+            writer.shutdown(socket.SHUT_WR)
+            watcher.join(_MOMENT_SECONDS)  # after a signal it goes on: threads of libraries may keep the process alive
 
 
 def _ignore_signals() -> None:
-    """Let a process that is at its end keep its own status."""
+    """Keep the exit status of a process that is ending."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

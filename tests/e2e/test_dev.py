@@ -19,7 +19,7 @@ import dagster as dg
 import httpx
 import pytest
 
-from assets.schedules import JOB
+from assets.jobs import REFRESH
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import DELIVERED, FAILED, fate_of, make_msg_id
 from tests.support.places import Place, opened_place, without_settings
@@ -102,7 +102,7 @@ def test_a_fresh_clone_opens_on_the_demo_with_its_data_and_ends_whole(tmp_path: 
         assert process.wait(45) == 0
     (repository,) = found["repositoriesOrError"]["nodes"]
     assert {s["name"]: s["scheduleState"]["status"] for s in repository["schedules"]} == {
-        JOB: "STOPPED",
+        REFRESH: "STOPPED",
         "maintenance": "STOPPED",
     }
     stats = {node["assetKey"]["path"][0]: node["partitionStats"] for node in found["assetNodes"]}
@@ -167,7 +167,7 @@ def test_the_daemon_left_alone_follows_messages_to_their_end_through_an_outage(t
             send()
             assert wait_for(is_complete, 60 * MINUTES, 2), (tmp_path / "output.txt").read_text()[-3000:]
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        records = instance.get_run_records(dg.RunsFilter(job_name=JOB))
+        records = instance.get_run_records(dg.RunsFilter(job_name=REFRESH))
         times = sorted((r.start_time, r.end_time) for r in records if r.start_time and r.end_time)
         statuses = [record.dagster_run.status.value for record in records]
         ticks = [r.dagster_run.tags["dagster/tick"] for r in records]

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 import dagster as dg
 import pytest
 
-from assets.events import MAX_LINES
-from assets.metadata import rate_picture, reasons_of
+from assets.events import MAX_LINES, failure_reasons
+from assets.metadata import rate_chart
 from assets.resources import Workspace
 from pipeline.api.simulator.faults import Faults
 from pipeline.derive.days import DayFigures
@@ -94,7 +94,7 @@ def test_the_picture_stays_below_the_length_from_which_dagster_hides_it() -> Non
         DayFigures(date(2026, 1, 1) + timedelta(days=n), 9, 8, 1, 0, 0, 0, 0.889, 30.0, is_mature=n % 2 == 0)
         for n in range(100)
     ]
-    assert len(rate_picture(days).md_str or "") < 1000
+    assert len(rate_chart(days).md_str or "") < 1000
 
 
 def test_each_step_says_in_one_log_line_what_it_did(done: Done) -> None:
@@ -144,7 +144,7 @@ def test_an_outage_is_told_in_a_few_lines_that_name_the_calls_and_no_stack(tmp_p
         today = write_logs(place, 300).date()
         result = here.run(today - timedelta(days=2), today)
         assert not result.success
-        (reason,) = reasons_of(result.all_events)
+        (reason,) = failure_reasons(result.all_events)
         assert len(reason.splitlines()) <= 2
         assert "seems to be down: run again when it answers" in reason
         lines = [line for line in here.log(result.run_id) if line.startswith("call ")]

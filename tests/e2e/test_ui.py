@@ -13,7 +13,7 @@ from datetime import date, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from assets.definitions import JOB
+from assets.jobs import REFRESH
 from pipeline.maintain.audits import AUDITS
 from pipeline.model.tables import DELIVERY_RATES_DAILY
 from tests.support.browser import running_browser
@@ -23,7 +23,7 @@ from tests.support.places import Place, opened_place, write_logs
 pytestmark = pytest.mark.slow
 
 CHAIN = ["sent_messages", "delivery_reports", "messages", "delivery_rates", "analytics_db", "delivery_page"]
-JOB_PAGE = f"/locations/sms_delivery/jobs/{JOB}"
+JOB_PAGE = f"/locations/sms_delivery/jobs/{REFRESH}"
 DAYS = 3
 
 

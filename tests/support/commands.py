@@ -1,8 +1,8 @@
-"""The command in a process of its own, without the two seconds that importing Dagster takes each time.
+"""Run the command in its own process, without the two seconds that importing Dagster takes each time.
 
-A server imports what the command needs, once for each process of tests, and is forked for each run: before that it
-has used neither DuckDB nor Delta, whose runtime does not survive a fork. What is killed or told signals by a test is
-started by its path instead.
+A server imports what the command needs, once per test process, and is forked for each run. It has used neither DuckDB
+nor Delta, whose runtime does not survive a fork. Processes that a test kills or signals are started by path instead
+(`processes.py`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Final
 
 LONGEST_SECONDS: Final = 120
 _FORKS: Final = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["assets.cli.main", "assets.cli.demo", "assets.cli.run"])
+_FORKS.set_forkserver_preload(["assets.cli.main", "assets.cli.demo", "assets.cli.run", "assets.cli.operations"])
 
 
 def run_command(
     arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], given: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `sms-delivery` with these arguments in a folder to its end; what it says is no terminal's."""
+    """Run `sms-delivery` in a folder to its end; its streams are files, not a terminal."""
     with tempfile.TemporaryDirectory() as scratch:
         said = [Path(scratch, name) for name in ("in", "out", "err")]
         for path in said:
@@ -41,7 +41,7 @@ def run_command(
 
 
 def _run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], said: Sequence[Path]) -> None:
-    """Be the command: its folder, environment, arguments and standard streams."""
+    """Run the command with its folder, environment, arguments and standard streams, in the forked process."""
     os.chdir(folder)
     os.environ.clear()  # noqa: TID251 - the command reads it
     os.environ.update(environment)  # noqa: TID251 - as above
@@ -51,6 +51,6 @@ def _run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str],
         os.close(opened)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - multiprocessing put /dev/null there
     sys.argv = ["sms-delivery", *arguments]
-    from assets.cli.main import main  # noqa: PLC0415 - the server has it, the process of the tests does not need it
+    from assets.cli.main import main  # noqa: PLC0415 - only the forked process needs it
 
     main()

@@ -1,4 +1,4 @@
-"""Runs of the job inside this process, against a place's simulator, with an instance that tests look into."""
+"""Run the job inside this process, against a place's simulator, in a Dagster instance that tests read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.definitions import JOB, build_definitions
+from assets.definitions import build_definitions
+from assets.jobs import REFRESH
+from assets.partitions import range_tags
 from assets.resources import Workspace
 from pipeline.model.settings import Settings, given_settings
 from tests.support.places import KEY, SECRET, Place
@@ -18,30 +20,27 @@ from tests.support.places import KEY, SECRET, Place
 
 @dataclass(frozen=True)
 class Recorded:
-    """An instance in which runs are recorded, and the settings they are made with."""
+    """A Dagster instance that records runs, and the settings of these runs."""
 
     instance: dg.DagsterInstance
     settings: Settings
 
     def run(self, first: date, last: date, workspace: Workspace | None = None) -> dg.ExecuteInProcessResult:
-        """Run the job over a range of days, whatever comes of it."""
+        """Run the job over a range of days; it may fail."""
         workspace = workspace or Workspace(lambda: self.settings)
         return (
             build_definitions(self.settings, workspace)
-            .resolve_job_def(JOB)
+            .resolve_job_def(REFRESH)
             .execute_in_process(
                 instance=self.instance,
-                tags={
-                    "dagster/asset_partition_range_start": first.isoformat(),
-                    "dagster/asset_partition_range_end": last.isoformat(),
-                },
+                tags=range_tags(first, last),
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )
         )
 
     def materializations(self, run_id: str, asset: str) -> dict[str | None, dict[str, Any]]:
-        """Return the metadata of an asset's materializations of a run by partition, each of which is there once."""
+        """Return the metadata of an asset's materializations in a run by partition; each occurs once."""
         found: dict[str | None, dict[str, Any]] = {}
         for event in self._materialized(run_id, asset):
             assert event.partition not in found
@@ -49,7 +48,7 @@ class Recorded:
         return found
 
     def log(self, run_id: str) -> list[str]:
-        """Return the lines that the run's steps logged themselves, in order."""
+        """Return the lines that the steps of a run logged, in order."""
         return [entry.user_message for entry in self.instance.all_logs(run_id) if not entry.is_dagster_event]
 
     def _materialized(self, run_id: str, asset: str) -> Iterator[dg.AssetMaterialization]:
@@ -61,7 +60,7 @@ class Recorded:
 
 @contextmanager
 def recorded(place: Place, **more: Any) -> Iterator[Recorded]:
-    """Give a fresh instance and settings that point at a place; `more` are settings by name."""
+    """Give a new instance, with settings for a place; `more` are further settings by name."""
     values: dict[str, Any] = {
         "api_base_url": place.simulator.base_url,
         "api_key": KEY,

@@ -10,7 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.definitions import JOB, build_definitions
+from assets.definitions import build_definitions
+from assets.jobs import REFRESH
 from assets.resources import Workspace
 from assets.specs import code_version
 from pipeline.lake.queries import digest
@@ -88,7 +89,7 @@ def test_only_what_is_published_has_a_freshness_policy(definitions: dg.Definitio
 
 
 def test_the_job_takes_every_asset_and_the_last_check(definitions: dg.Definitions) -> None:
-    job = definitions.resolve_job_def(JOB)
+    job = definitions.resolve_job_def(REFRESH)
     assert {node.name for node in job.nodes} == {*PARTITIONED, *WHOLE, "audit", "run_outcome"}
 
 
@@ -107,7 +108,7 @@ def test_the_workspace_validates_from_any_folder_without_settings_and_with_wrong
 
 def test_a_run_without_settings_fails_with_one_line_that_names_what_is_missing(tmp_path: Path) -> None:
     settings = given_settings(tmp_path)
-    job = build_definitions(settings, Workspace(lambda: settings)).resolve_job_def(JOB)
+    job = build_definitions(settings, Workspace(lambda: settings)).resolve_job_def(REFRESH)
     tags = {f"dagster/asset_partition_range_{end}": settings.start_date.isoformat() for end in ("start", "end")}
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(

@@ -13,9 +13,10 @@ import dagster as dg
 import pytest
 
 from assets import checks
-from assets.definitions import JOB, build_definitions
+from assets.definitions import build_definitions
+from assets.jobs import REFRESH
+from assets.partitions import RANGE_END, RANGE_START
 from assets.resources import Workspace
-from assets.schedules import RANGE_END, RANGE_START
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running
 from pipeline.maintain.audits import AUDITS, Finding, opened_scene
@@ -39,7 +40,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
             tmp_path, api_base_url=simulator.base_url, api_key="key", api_secret="secret",
             sent_logs="sent-{date}.jsonl", batch_size=10, start_date=OLD,
         )  # fmt: skip
-        job = build_definitions(settings, Workspace(lambda: settings)).resolve_job_def(JOB)
+        job = build_definitions(settings, Workspace(lambda: settings)).resolve_job_def(REFRESH)
 
         def execute(day: date, **config: Any) -> dict[str, Any]:
             calls = len(simulator.calls)

@@ -12,11 +12,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.definitions import JOB, build_definitions
-from assets.jobs import MAINTENANCE
+from assets.definitions import build_definitions
+from assets.jobs import MAINTENANCE, REFRESH
+from assets.partitions import RANGE_END, RANGE_START
 from assets.resources import Workspace
 from assets.run_history import prune_runs
-from assets.schedules import RANGE_END, RANGE_START, SILENCE, build_schedules
+from assets.schedules import DEAD_AFTER, build_schedules
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
@@ -61,11 +62,13 @@ class Place:
     def lake(self) -> Lake:
         return Lake.open(self.settings.lake, mode=0o640, recorded={})
 
-    def tick(self, quiet: timedelta | None = None) -> dg.RunRequest | str:
+    def tick(self, republish_after: timedelta | None = None) -> dg.RunRequest | str:
         """Evaluate the schedule once: the run that it asks for, or why there is none."""
-        schedule = self.definitions.resolve_schedule_def(JOB)
-        if quiet is not None:
-            schedule, _ = build_schedules(self.settings, lambda: Workspace(lambda: self.settings), quiet=quiet)
+        schedule = self.definitions.resolve_schedule_def(REFRESH)
+        if republish_after is not None:
+            schedule, _ = build_schedules(
+                self.settings, lambda: Workspace(lambda: self.settings), republish_after=republish_after
+            )
         with dg.build_schedule_context(instance=self.instance, scheduled_execution_time=NOW) as context:
             data = schedule.evaluate_tick(context)
         if data.run_requests:
@@ -148,7 +151,7 @@ def test_logs_of_days_that_no_run_reads_are_no_reason_to_run(place: Place) -> No
 Assets = frozenset[dg.AssetKey] | None
 
 
-def make_run(place: Place, status: dg.DagsterRunStatus, *, job: str = JOB, assets: Assets = None) -> str:
+def make_run(place: Place, status: dg.DagsterRunStatus, *, job: str = REFRESH, assets: Assets = None) -> str:
     run = place.instance.create_run(
         job_name=job, run_id=None, run_config=None, status=status, tags=None, root_run_id=None, parent_run_id=None,
         step_keys_to_execute=None, execution_plan_snapshot=None, job_snapshot=None, parent_job_snapshot=None,
@@ -159,7 +162,7 @@ def make_run(place: Place, status: dg.DagsterRunStatus, *, job: str = JOB, asset
 
 
 @pytest.mark.parametrize(
-    ("job", "assets"), [(JOB, None), ("__ASSET_JOB", frozenset({dg.AssetKey("messages")}))], ids=["job", "by hand"]
+    ("job", "assets"), [(REFRESH, None), ("__ASSET_JOB", frozenset({dg.AssetKey("messages")}))], ids=["job", "by hand"]
 )
 def test_no_run_is_launched_beside_one_under_way_whoever_started_it(place: Place, job: str, assets: Assets) -> None:
     place.log(ago(1), "1")
@@ -170,7 +173,7 @@ def test_no_run_is_launched_beside_one_under_way_whoever_started_it(place: Place
 def test_a_run_whose_process_has_gone_is_marked_as_failed_and_holds_up_nothing(place: Place) -> None:
     place.log(ago(1), "1")
     run_id = make_run(place, dg.DagsterRunStatus.STARTED)
-    silent_since = datetime.now(UTC) - SILENCE - timedelta(minutes=1)
+    silent_since = datetime.now(UTC) - DEAD_AFTER - timedelta(minutes=1)
     (path,) = Path(place.instance.root_directory).rglob("runs.db")
     with contextlib.closing(sqlite3.connect(path)) as history, history:
         history.execute("UPDATE runs SET create_timestamp = ?", (f"{silent_since:%Y-%m-%d %H:%M:%S.%f}",))
@@ -194,7 +197,7 @@ def test_maintenance_under_way_holds_up_no_run(place: Place) -> None:
 def test_a_missing_setting_is_a_skip_that_names_it(place: Place, values: dict[str, object], setting: str) -> None:
     place.log(ago(1), "1")
     place.settings = place.settings.model_copy(update=values)
-    assert str(place.tick()).startswith(f"no run until this is mended: {setting}: ")
+    assert str(place.tick()).startswith(f"no run until this is fixed: {setting}: ")
 
 
 def test_a_wrong_setting_is_a_skip_that_names_it_and_each_tick_reads_them_anew(place: Place) -> None:
@@ -208,7 +211,7 @@ def test_a_wrong_setting_is_a_skip_that_names_it_and_each_tick_reads_them_anew(p
         return loads.pop(0)()
 
     place.definitions = build_definitions(right, Workspace(load))
-    assert place.tick() == "no run until this is mended: SMS_BATCH_SIZE: must be at most 200"
+    assert place.tick() == "no run until this is fixed: SMS_BATCH_SIZE: must be at most 200"
     assert "nothing to do" in str(place.tick())
 
 
@@ -216,9 +219,9 @@ def test_a_wrong_setting_is_a_skip_that_names_it_and_each_tick_reads_them_anew(p
 def test_one_setting_switches_both_schedules_on(place: Place, value: str, status: str) -> None:
     settings = place.settings.model_copy(update={"schedules": value})
     definitions = build_definitions(settings, Workspace(lambda: settings))
-    schedules = {name: definitions.resolve_schedule_def(name) for name in (JOB, MAINTENANCE)}
+    schedules = {name: definitions.resolve_schedule_def(name) for name in (REFRESH, MAINTENANCE)}
     assert {name: schedule.default_status.value for name, schedule in schedules.items()} == {
-        JOB: status,
+        REFRESH: status,
         MAINTENANCE: status,
     }
 

@@ -122,7 +122,7 @@ def test_a_failed_run_is_posted_once_an_hour_with_the_line_that_says_what_to_men
     watch = Watch(here, "run_failures")
     run_id = fail(here).run_id
     assert watch.tick() == "1 messages posted"
-    assert watch.tick() == "nothing to tell"
+    assert watch.tick() == "nothing to post"
     (message,) = receiver.posted
     assert "SMS_SENT_LOGS: is needed" in message["text"]
     assert message["run_id"] == run_id
@@ -130,7 +130,7 @@ def test_a_failed_run_is_posted_once_an_hour_with_the_line_that_says_what_to_men
     assert message["first_day"] == utc_now().date().isoformat()
     for _ in range(2):
         fail(here)
-        assert watch.tick() == "nothing to tell"
+        assert watch.tick() == "nothing to post"
     watch.an_hour_later()
     fail(here)
     watch.tick()
@@ -140,7 +140,7 @@ def test_a_failed_run_is_posted_once_an_hour_with_the_line_that_says_what_to_men
 def test_history_before_the_sensor_was_switched_on_is_not_posted(here: Recorded, receiver: Receiver) -> None:
     fail(here)
     watch = Watch(here, "run_failures")
-    assert watch.tick() == "nothing to tell"
+    assert watch.tick() == "nothing to post"
     assert receiver.posted == []
 
 
@@ -160,7 +160,7 @@ def test_red_checks_are_posted_with_their_numbers_and_no_phone_number(
     assert "WARN rejected_share of sent_messages" in message["text"]
     assert "91856321412" not in json.dumps(message)
     assert here.run(today, today).success
-    assert watch.tick() == "nothing to tell"
+    assert watch.tick() == "nothing to post"
 
 
 def test_a_webhook_that_does_not_take_it_is_tried_again_and_holds_nothing_up(
@@ -172,7 +172,7 @@ def test_a_webhook_that_does_not_take_it_is_tried_again_and_holds_nothing_up(
     assert watch.tick() == "SMS_ALERT_WEBHOOK: it answers with HTTP status 500"
     receiver.status = 200
     assert watch.tick() == "1 messages posted"
-    assert watch.tick() == "nothing to tell"
+    assert watch.tick() == "nothing to post"
 
 
 def test_without_a_webhook_nothing_is_posted_and_the_sensors_are_off(here: Recorded) -> None:

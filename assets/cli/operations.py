@@ -1,0 +1,103 @@
+"""Commands that work on the lake without a run of the job: publish, rebuild, export, forget, status.
+
+What belongs here: calling use cases and printing their result. What does not: their rules (`pipeline`). No import of
+Dagster: it would double the time of these commands.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import click
+
+from assets.resources import Workspace, utc_now
+from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.lake.lake import Lake
+from pipeline.maintain.forget import forget, remove_old_files
+from pipeline.maintain.status import shown, status_of
+from pipeline.model.errors import RunFailed, SettingsError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.publish.database import PUBLISHING, publish
+from pipeline.publish.export import Days, export
+from pipeline.publish.page import write_page
+
+
+def publish_again(settings: Settings) -> None:
+    """Publish the DuckDB file and the page from the lake, without calling the API.
+
+    Raises:
+        SettingsError: there is no lake.
+        LakeError: the lake can't be read, or the file can't be written.
+    """
+    lake = _existing_lake(settings)
+    publication = publish(lake=lake, settings=settings, now=utc_now())
+    with lake.lock(PUBLISHING):
+        page = write_page(settings=settings)
+    click.echo(f"published {publication.path} and {page}")
+
+
+def rebuild(settings: Settings, *, first: date | None = None, last: date | None = None) -> None:
+    """Derive messages and rates of a range of days again, without calling the API, and publish.
+
+    Raises:
+        SettingsError: there is no lake.
+        LakeError: the lake can't be read or written.
+    """
+    lake, now = _existing_lake(settings), utc_now()
+    first, last = first or date.min, last or date.max
+    days = [day for day in lake.snapshot(SENT_MESSAGES).days() if first <= day <= last]
+    messages = derive_messages(days, lake=lake, settings=settings, now=now, anew=True)
+    rates = derive_rates(days, lake=lake, settings=settings, now=now, anew=True)
+    click.echo(
+        f"derived {len(messages.days)} days again: {len(messages.replaced)} changed in messages, "
+        f"{len(rates.replaced)} in the rates"
+    )
+    publish_again(settings)
+
+
+def export_days(settings: Settings, path: Path, *, first: date | None = None, last: date | None = None) -> None:
+    """Write a self-contained DuckDB file of the published data for a range of days.
+
+    Raises:
+        SettingsError: there is no lake, the file exists already, or the days have no message.
+        LakeError: nothing is published, or the file can't be written.
+    """
+    rows = export(path, days=Days(first, last), lake=_existing_lake(settings), settings=settings)
+    click.echo(f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers")
+
+
+def forget_number(settings: Settings, number: str) -> None:
+    """Erase a phone number from every table, old files included, and publish.
+
+    Raises:
+        SettingsError: there is no lake, or the text is no phone number.
+        RunFailed: a row still holds the number.
+    """
+    lake = _existing_lake(settings)
+    tally = forget(number, lake=lake, settings=settings)
+    derive_rates([], lake=lake, settings=settings, now=utc_now())
+    publish_again(settings)
+    remove_old_files(number, lake=lake, settings=settings, tally=tally)
+    rows = ", ".join(f"{count:,} {table}" for table, count in sorted(tally.rows.items())) or "none"
+    click.echo(f"erased from rows of {rows}; {tally.left} rows of any file still hold it")
+    if tally.left:
+        raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
+
+
+def print_status(settings: Settings) -> None:
+    """Print partitions, what is outstanding and due, and the last publication.
+
+    Raises:
+        SettingsError: there is no lake.
+        LakeError: the lake can't be read.
+    """
+    status = status_of(lake=_existing_lake(settings), settings=settings, now=utc_now())
+    click.echo(shown(status, zone=settings.timezone.key))
+
+
+def _existing_lake(settings: Settings) -> Lake:
+    if not Lake.exists(settings.lake):
+        raise SettingsError(f"SMS_LAKE: there is no lake in {settings.lake}; `sms-delivery run` makes it")
+    return Workspace(lambda: settings).lake()
