@@ -1,4 +1,4 @@
-"""What tests of several folders share: a simulator, settings and a lake, all made for one test and gone after it."""
+"""Fixtures for every room: a clock, simulators, settings and a lake, each made for one test."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from pipeline.api.simulator.server import Running, SimulatorOptions, running
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 
-# The same examples each time, so that a red run can be repeated; `--hypothesis-seed` looks elsewhere.
+# The same examples each time, so that a failure can be repeated; `--hypothesis-seed` tries others.
 hypothesis_settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
-hypothesis_settings.load_profile("unhurried")  # how long an example takes is the machine's load, not a fault
+hypothesis_settings.load_profile("unhurried")  # a loaded machine makes examples slow
 
 API_KEY, API_SECRET = "bDqJFiq9", "s3cret-of-nobody"
 
 
 @pytest.fixture
 def waits() -> list[float]:
-    """Return the list of seconds that `clock` was asked to wait."""
+    """Return the list of waits of `clock`, in seconds."""
     return []
 
 
 @pytest.fixture
 def clock(waits: list[float]) -> Clock:
-    """Return a clock that begins at noon of 2026-03-02 and jumps instead of waiting, so that back-off takes no time."""
+    """Return a clock that starts at noon of 2026-03-02 and jumps instead of waiting."""
     noon, began = datetime(2026, 3, 2, 12, tzinfo=UTC), time.monotonic()
 
     def tick() -> float:
@@ -52,9 +52,9 @@ def clock(waits: list[float]) -> Clock:
 
 @pytest.fixture
 def simulator(clock: Clock) -> Iterator[Callable[..., Running]]:
-    """Start simulators that last as long as the test; keywords are those of `SimulatorOptions`.
+    """Start simulators that run until the test ends; keywords are those of `SimulatorOptions`.
 
-    They tell the time by `clock`, unless another `now` is given.
+    Their time is that of `clock`, unless `now` is given.
     """
     with contextlib.ExitStack() as stack:
 
@@ -67,7 +67,7 @@ def simulator(clock: Clock) -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Callable[..., Settings]:
-    """Make settings of defaults, the simulator's credentials and the values given, whatever the environment says."""
+    """Make settings from defaults, the simulator's credentials and given values; the environment is ignored."""
 
     def make(**values: Any) -> Settings:
         return given_settings(tmp_path, **({"api_key": API_KEY, "api_secret": API_SECRET} | values))
@@ -77,7 +77,7 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[Lake]:
-    """Open an empty lake; the umask, which opening sets for the process, is put back."""
+    """Open an empty lake; the umask that opening sets is restored."""
     before = os.umask(0o077)
     yield Lake.open(tmp_path / "lake", mode=0o640, recorded={})
     os.umask(before)

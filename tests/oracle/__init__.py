@@ -1,1 +1,1 @@
-"""What should come out, in plain Python: no SQL, no pandas, written from the design."""
+"""Expected results in plain Python, written from the design: no SQL, no pandas."""

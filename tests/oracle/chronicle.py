@@ -1,8 +1,8 @@
-"""What must be in the lake after each run of a world, in plain Python: from the design, not from the code.
+"""What the lake must hold after each run of a world, in plain Python: from the design, not from the code.
 
-The chronicle knows which messages were logged and what the API told; from these it follows who may be asked,
-what is stored, and which state every message has. What was lost with a killed process it reads from the lake, and
-only in whole calls, oldest first.
+The chronicle knows which messages were logged and what the API answered. From these follow the messages that may be
+asked for, what is stored, and every message's state. What a killed process lost is read from the lake: whole calls
+only, the newest ones.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Row = dict[str, Any]
 FINAL = {"delivered", "failed", "invalid_id"}
 FIRST_ASKED_WITHIN = timedelta(days=90)
 SPLIT_CALLS = 20
-"""Calls that splitting refused batches may add to a slice."""
+"""Most calls that splitting refused batches adds to a slice."""
 _ONE_DAY = timedelta(days=1)
 
 
 @dataclass
 class Played:
-    """A run that was played: `killed` with all that it had in memory, `stopped` in order, or done."""
+    """A played run: `killed` with everything in memory, `stopped` in order, or done."""
 
     run: Run
     days: list[date]
@@ -51,13 +51,13 @@ class Played:
 
 @dataclass
 class _Growing:
-    """A table that only grows: what is new in it since it was read last."""
+    """A table that only grows, and its files seen so far."""
 
     lake: Lake
     seen: set[Path] = field(default_factory=set)
 
     def new_rows(self, files: Collection[Any]) -> list[Row]:
-        """Return the rows of files not seen before; those seen must all be there."""
+        """Return the rows of new files; assert that the files seen before are still there."""
         assert self.seen <= {file.path for file in files}
         rows = [row for file in files if file.path not in self.seen for row in read_file(file)]
         self.seen |= {file.path for file in files}
@@ -80,11 +80,11 @@ class Chronicle:
         self._tables = {table.name: _Growing(lake) for table in (DELIVERY_REPORTS, API_CALLS, REJECTED_RECORDS)}
 
     def log(self, messages: Iterable[Message]) -> None:
-        """Take note of messages whose log records were written."""
+        """Record which messages were logged."""
         self._logged |= {_key(message.sent) for message in messages}
 
     def check(self, played: Played) -> None:
-        """Check a run as it ended, and take note of what it did."""
+        """Check a run after its end, and record what it did."""
         assert not played.ledger.wrong
         self._check_sent(played)
         may_be_asked = {key for key in self.known if self._is_due(key, played)}
@@ -98,7 +98,7 @@ class Chronicle:
             self._check_messages(played)
 
     def _check_sent(self, played: Played) -> None:
-        """Every message that was logged is in `sent_messages`, once; a killed run may not have got so far."""
+        """Every logged message is in `sent_messages` once; a killed run may not have stored all."""
         rows = [(row["app_id"], row["msg_id"]) for row in read_table(self.lake, SENT_MESSAGES)]
         present = set(rows)
         assert len(rows) == len(present)
@@ -108,11 +108,11 @@ class Chronicle:
         self.known = present
 
     def _is_readable(self, key: Key, played: Played) -> bool:
-        """Say whether a run reads the log of a message: it has the date of the message, and days either side count."""
+        """Return whether a run reads the log of a message: it covers the message's day or a day either side."""
         return not self._has_logs or any(abs(self._day(key) - day) <= _ONE_DAY for day in played.days)
 
     def _is_due(self, key: Key, played: Played) -> bool:
-        """Say whether an id may be asked in a run: "When an id is due" of the design, in whole microseconds."""
+        """Return whether an id may be asked for: "When an id is due" of the design, in whole microseconds."""
         sent_at, said = self.messages[key].sent.sent_at, self.answers[key]
         if self._day(key) not in played.days or any(each.status in FINAL for each in said):
             return False
@@ -128,7 +128,7 @@ class Chronicle:
         return self.messages[key].sent.sent_at.astimezone(UTC).date()
 
     def _check_asked(self, played: Played, may_be_asked: set[Key]) -> None:
-        """Nobody is asked for who is not due; none is answered twice; a call is of one app and day."""
+        """Only due ids are asked for, none is answered twice, and a call is of one app and day."""
         for call in played.ledger.calls:
             keys = {(call.app_id, msg_id) for msg_id in call.asked}
             assert keys <= may_be_asked
@@ -138,7 +138,7 @@ class Chronicle:
         assert len(answered) == len(set(answered))
 
     def _check_reports(self, played: Played) -> list[Said]:
-        """Compare what is new in `delivery_reports` with what was told; return it."""
+        """Compare new rows of `delivery_reports` with the API's answers; return them."""
         rows = self._tables[DELIVERY_REPORTS.name].new_rows(self.lake.snapshot(DELIVERY_REPORTS).files)
         assert all(row["sent_date"] == self._day((row["app_id"], row["msg_id"])) for row in rows)
         stored = [_said(row) for row in rows]
@@ -154,7 +154,7 @@ class Chronicle:
         return stored
 
     def _check_invalid(self, played: Played, invalid: list[Said]) -> None:
-        """An id is refused for good only where it was asked alone and its app had an answer in this run."""
+        """An id becomes `invalid_id` only if it was refused alone and its app had an answer in this run."""
         proven = {told.app_id for told in played.ledger.told}
         alone = {
             (call.app_id, call.asked[0]) for call in played.ledger.calls if call.got == "-14" and len(call.asked) == 1
@@ -165,7 +165,7 @@ class Chronicle:
         assert set(keys) == expected if played.end == "done" else set(keys) <= expected
 
     def _check_calls(self, played: Played) -> None:
-        """One row of `api_calls` a batch, its attempts the requests that were seen; odd rows set aside."""
+        """`api_calls` has one row per batch with its number of requests; odd rows are rejected records."""
         rows = self._tables[API_CALLS.name].new_rows(self.lake.snapshot(API_CALLS).files)
         odd = self._tables[REJECTED_RECORDS.name].new_rows(self.lake.snapshot(REJECTED_RECORDS).files)
         ledger = played.ledger
@@ -188,7 +188,7 @@ class Chronicle:
             self.answers[said.app_id, said.msg_id].append(said)
 
     def _check_messages(self, played: Played) -> None:
-        """Every message is there once; those of the run's days are in the state that their answers make."""
+        """Every message is there once; those of the run's days have the state that follows from their answers."""
         rows = {(row["app_id"], row["msg_id"]): row for row in read_table(self.lake, MESSAGES)}
         self.states = rows
         assert rows.keys() == self.known
@@ -200,7 +200,7 @@ class Chronicle:
             self._latest_verdict[day] = max(played.now, self._latest_verdict.get(day, played.now))
 
     def _expected(self, key: Key, now: datetime) -> list[Row]:
-        """Return the state as of now; where the clock has gone back, a verdict on silence may stand."""
+        """Return the possible states: as of now, and as of the latest verdict if the clock has gone back."""
         moments = [now, max(now, self._latest_verdict.get(self._day(key), now))]
         return [self._expected_at(key, moment) for moment in moments]
 
@@ -241,7 +241,7 @@ def _state(row: Row) -> Row:
 
 
 def _oldest(told: list[Told], rows: int) -> list[Told]:
-    """Return the answers, oldest first, that make so many rows; answers are stored whole."""
+    """Return the oldest answers that make a number of rows; answers are stored whole."""
     kept: list[Told] = []
     for each in told:
         if rows <= 0:
@@ -253,7 +253,7 @@ def _oldest(told: list[Told], rows: int) -> list[Told]:
 
 
 def _check_completeness(played: Played, due: set[Key], stored: list[Said]) -> None:
-    """Every id that is due was answered, or the failures say why not; and they say nothing else."""
+    """Every due id was answered, or the failures say why not, and say nothing else."""
     ledger, failures = played.ledger, played.failures
     stopped = {app_id for app_id in HOSTS if is_stopped(app_id, failures)}
     missing = due - {(said.app_id, said.msg_id) for said in stored}
@@ -271,13 +271,13 @@ def _check_completeness(played: Played, due: set[Key], stored: list[Said]) -> No
 
 
 def is_stopped(app_id: str, failures: list[str]) -> bool:
-    """Say whether the failures of a run name an app, or its base."""
+    """Return whether the failures of a run name an app or its base."""
     starts = (f"app {app_id} was stopped: ", f"https://{HOSTS[app_id]}/sms: asking was stopped: ")
     return any(line.startswith(starts) for line in failures)
 
 
 def _may_be_stopped(app_id: str, played: Played) -> bool:
-    """Say whether the API gave a reason to stop an app: it, its whole base, or every single id was refused."""
+    """Return whether the API gave a reason to stop an app: it, its base or every single id was refused."""
     own = [call.got for call in played.ledger.calls if call.app_id == app_id]
     of_base = [call.got for call in played.ledger.calls if HOSTS[call.app_id] == HOSTS[app_id]]
     return (

@@ -1,1 +1,1 @@
-"""Whole lives of a lake: random worlds, mutated input, and what plays them."""
+"""Random worlds and mutated input, and the code that plays them against a lake."""

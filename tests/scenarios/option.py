@@ -1,4 +1,4 @@
-"""A pytest plugin, loaded with `-p tests.scenarios.option`: how many worlds the slow tests play."""
+"""Pytest plugin, loaded with `-p tests.scenarios.option`: how many worlds the thorough tests play."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--worlds`."""
-    parser.addoption("--worlds", type=int, help="worlds that the slow tests of test_worlds.py play, all together")
+    parser.addoption("--worlds", type=int, help="number of worlds that the thorough tests of test_worlds.py play")

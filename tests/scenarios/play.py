@@ -1,4 +1,7 @@
-"""Plays a world: its runs one after the other on a lake, each checked against the chronicle."""
+"""Plays a world: its runs one after the other on a lake, each checked against the chronicle.
+
+What does not belong here: which worlds there are (`story.py`), and the rules (`tests/oracle/chronicle.py`).
+"""
 
 from __future__ import annotations
 
@@ -29,20 +32,20 @@ from tests.support.lakes import store_sent
 ATTEMPTS = 3
 
 
-class Crash(Exception):  # noqa: N818 - what happens, not what is wrong
-    """Something in the middle of a run that nobody foresaw."""
+class Crash(Exception):  # noqa: N818 - an event of the world, not an error of the test
+    """An unexpected error in the middle of a run."""
 
 
 @dataclass
 class Trigger:
-    """Ends a run early: called at every step of the API."""
+    """Ends a run early; called at every step of the API."""
 
     end: End | None
     life: Life
     answers: int = 0
 
     def __call__(self, step: str) -> None:
-        """Take a step, and end the run if this is the one."""
+        """Count a step, and end the run if it is the chosen one."""
         self.life.step()
         if step != "answer" or self.end is None:
             return
@@ -64,7 +67,7 @@ class Player:
     Args:
         world: the world.
         stage: its lake.
-        logs: folder for sent logs, which `collect` then reads; None: messages are stored by hand.
+        logs: folder of sent logs that `collect` reads; None stores messages by hand.
     """
 
     def __init__(self, world: World, stage: Stage, logs: Path | None) -> None:
@@ -76,7 +79,7 @@ class Player:
         self.chronicle = Chronicle(stage.lake, self._settings, world.messages, has_logs=logs is not None)
 
     def play(self) -> Ending:
-        """Play all runs, each checked; return how the last one left things, checked too."""
+        """Play and check all runs; return the checked result of the last one."""
         due_at = START
         since, played = START, None
         for number, run in enumerate((*self._world.runs, self._world.last)):
@@ -92,7 +95,7 @@ class Player:
         return ending
 
     def _log(self, messages: Collection[Message]) -> None:
-        """Write log records, or store the messages where there are no logs."""
+        """Write log records, or store the messages if there are no logs."""
         self.chronicle.log(messages)
         if self._logs is None:
             store_sent(self._stage.lake, [message.sent for message in messages])
@@ -121,7 +124,7 @@ class Player:
         return played
 
     def _do(self, played: Played, lake: Lake, settings: Settings, api: FakeApi) -> None:
-        """Do what the assets of a run do, one after the other."""
+        """Call the use cases in the order of the assets."""
         days, now = played.days, played.now
         if self._logs is not None:
             collect(days, lake=lake, settings=settings, now=now)
@@ -140,7 +143,7 @@ class Player:
 
     @contextlib.contextmanager
     def _watched(self, played: Played, life: Life) -> Iterator[None]:
-        """Note how a run ends."""
+        """Record how a run ends."""
         try:
             yield
         except Killed:
@@ -150,7 +153,7 @@ class Player:
         assert (played.end == "killed") == life.is_dead
 
     def _days(self, run: Run) -> list[date]:
-        """Return all days of the world, but for the one that the run leaves out."""
+        """Return all days of the world except the one that the run leaves out."""
         days = sorted({message.sent.sent_at.date() for message in self._world.messages})
         if run.leaves_out is not None and len(days) > 1:
             del days[run.leaves_out % len(days)]
@@ -159,10 +162,10 @@ class Player:
 
 @dataclass(frozen=True)
 class Ending:
-    """How the last run, in fair weather and asking for everything, leaves a world.
+    """The result of the last run, which has no faults and asks for everything.
 
     Attributes:
-        chronicle: what is known.
+        chronicle: what is known of the world.
         last: the last run.
         since: true time when it began.
         until: true time when it ended.
@@ -174,7 +177,7 @@ class Ending:
     until: datetime
 
     def check(self) -> None:
-        """Whatever happened before: each message whose answers never went back is as the platform has it now."""
+        """Assert that each message whose answers never went back has the platform's present state."""
         assert self.last.end == "done"
         for key in self.steady():
             step = self.chronicle.messages[key].fate.at(self.until)
@@ -184,7 +187,7 @@ class Ending:
             assert self.chronicle.states[key]["delivery_status"] == truth, key
 
     def steady(self) -> set[Key]:
-        """Return the messages that must be as the platform has them: it shows them alike all through the last run."""
+        """Return the messages whose state on the platform did not change during the last run."""
         return {key for key in self.chronicle.known if self._is_steady(key) and not self._is_out_of_reach(key)}
 
     def _is_steady(self, key: Key) -> bool:
@@ -192,7 +195,7 @@ class Ending:
         return message.is_steady and message.fate.at(self.since) == message.fate.at(self.until)
 
     def _is_out_of_reach(self, key: Key) -> bool:
-        """Too old, its app stopped, or answered at a time that is still to come, by a clock that was ahead."""
+        """Return whether it is too old, its app stopped, or its last answer in the future (a clock was ahead)."""
         age = self.last.now - self.chronicle.messages[key].sent.sent_at
         latest = max((said.observed_at for said in self.chronicle.answers[key]), default=self.last.now)
         return (
@@ -202,11 +205,11 @@ class Ending:
         )
 
     def is_silent(self, key: Key) -> bool:
-        """Say whether a message that is not final counts as unknown."""
+        """Return whether a message that is not final counts as unknown."""
         return self.last.now - self.chronicle.messages[key].sent.sent_at > self.chronicle.settings.unknown_after
 
     def check_same_as(self, other: Ending) -> None:
-        """Two worlds that the platform shows alike at their end are alike in the lake."""
+        """Assert that messages with the same state on the platform have the same state in both lakes."""
         messages = self.chronicle.messages
         for key in self.steady() & other.steady():
             shown, shown_there = messages[key].fate.at(self.since), messages[key].fate.at(other.since)
@@ -219,7 +222,7 @@ class Ending:
 
 
 def last_alone(world: World) -> World:
-    """Return the same world in which only the last run takes place, at the same time."""
+    """Return the world with only its last run, at the same time."""
     gap = sum((run.gap for run in world.runs), world.last.gap)
     messages = tuple(replace(message, logged_before=0) for message in world.messages)
     return replace(world, messages=messages, runs=(), last=replace(world.last, gap=gap))

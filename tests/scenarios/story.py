@@ -1,6 +1,7 @@
-"""Whole worlds for Hypothesis: messages and what becomes of them, runs and what goes wrong in them.
+"""Hypothesis strategies for random worlds: messages with their states over time, runs with their faults.
 
-What belongs here: which worlds there are. What does not: playing one (`play.py`), what must come out (`chronicle.py`).
+What belongs here: which worlds there are. What does not: playing one (`play.py`), its expected result
+(`tests/oracle/chronicle.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ START: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 _DAY: Final = 86_400
 _YOUNG: Final = (0, 30, 60, 600, 3600, 5 * 3600, _DAY)
 _BOUNDS: Final = (3 * _DAY - 45, 3 * _DAY, 7 * _DAY - 45, 7 * _DAY, 90 * _DAY - 45, 90 * _DAY)
-"""Ages in seconds at which a message may be first seen, up to 90 s more: around every bound there is."""
+"""Ages in seconds (plus up to 90) at which a message may be first seen: around every bound of the rules."""
 _GAPS: Final = (1, 45, 61, 600, 3600, 6 * 3600, 6 * 3600, _DAY, _DAY, 3 * _DAY, 7 * _DAY)
 _AROUND_DUE: Final = (None, None, None, -45, 0, 45, 90)
 _MOMENTS: Final = (0, 1, 30, 90, 600, 3600, 7200, 40_000, _DAY, 2 * _DAY, 4 * _DAY, 8 * _DAY)
@@ -42,7 +43,7 @@ _ANY_FAULT: Final = (*_COMMON_FAULTS, *GIVE_UP_FAULTS, *STOP_APP_FAULTS, *STOP_B
 
 @dataclass(frozen=True)
 class Message:
-    """A sent message, what becomes of it, and the number of the run before which its log record is written."""
+    """A sent message, its states over time, and the number of the run before which it is logged."""
 
     sent: Sent
     fate: Fate
@@ -50,7 +51,7 @@ class Message:
 
     @property
     def is_steady(self) -> bool:
-        """Say whether what is shown of it never goes back: absent, sending, one final state."""
+        """Return whether its state never goes back: absent, sending, one final state."""
         order = ["absent", "sending", "final"]
         ranks = [order.index(s.kind if s.kind in order else "final") for s in self.fate.steps]
         return not self.fate.is_bad_id and ranks == sorted(ranks) and ranks.count(2) <= 1
@@ -60,8 +61,8 @@ class Message:
 class End:
     """How a run ends early.
 
-    `kill`: at a step (a request, an answer, a file, before or after a commit) nothing has an effect any more.
-    `crash`: an exception out of a call; `signal`: SIGTERM during a call; the lake is there for both.
+    `kill`: from a step on (a request, an answer, a file, before or after a commit) nothing has an effect.
+    `crash`: an exception in a call. `signal`: SIGTERM during a call. The lake stays usable in both.
     """
 
     kind: Literal["kill", "crash", "signal"]
@@ -70,7 +71,7 @@ class End:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: when it starts after the one before, how it is started, and what happens to it."""
+    """One run: the gap since the previous one, its options, and what goes wrong in it."""
 
     gap: timedelta
     clock_error: timedelta = timedelta()
@@ -85,7 +86,7 @@ class Run:
 
 @dataclass(frozen=True)
 class World:
-    """Messages, the runs that follow them, and a last run in fair weather that asks for everything."""
+    """Messages, the runs that follow them, and a last run without faults that asks for everything."""
 
     messages: tuple[Message, ...]
     runs: tuple[Run, ...]
@@ -98,7 +99,7 @@ def _seconds(values: st.SearchStrategy[int]) -> st.SearchStrategy[timedelta]:
 
 
 def weathers(*, is_mild: bool) -> st.SearchStrategy[Weather]:
-    """Fair for every fourth run; nothing that stops an app or a base where it is mild."""
+    """Faults of a run, none in every fourth; mild ones never stop an app or a base."""
     common, rare = st.sampled_from(_COMMON_FAULTS), st.sampled_from(_ANY_FAULT)
     each = st.one_of(st.none(), common, common, common if is_mild else rare)
     faults = st.one_of(st.just([None]), st.lists(each, min_size=1, max_size=5)).map(tuple)
@@ -115,13 +116,13 @@ def weathers(*, is_mild: bool) -> st.SearchStrategy[Weather]:
 
 
 def ends(steps: st.SearchStrategy[int]) -> st.SearchStrategy[End | None]:
-    """Half of the runs are left to come to their end."""
+    """Early ends for half of the runs."""
     kinds: list[Literal["kill", "crash", "signal"]] = ["kill", "kill", "kill", "crash", "signal"]
     return st.one_of(st.none(), st.builds(End, st.sampled_from(kinds), steps))
 
 
 def runs(*, is_crowded: bool) -> st.SearchStrategy[Run]:
-    """One run of any kind."""
+    """Runs of any kind."""
     return st.builds(
         Run,
         gap=_seconds(st.sampled_from(_GAPS)),
@@ -138,7 +139,7 @@ def runs(*, is_crowded: bool) -> st.SearchStrategy[Run]:
 
 @st.composite
 def fates(draw: st.DrawFn, sent_at: datetime, *, is_plagued: bool) -> Fate:
-    """Mostly what a platform does: absent, sending, final; else anything in any order, or a refused id."""
+    """Mostly the usual order: absent, sending, final; otherwise any states in any order, or a refused id."""
     kind = draw(st.sampled_from(["steady"] * (2 if is_plagued else 6) + ["wild", "bad", "bad"]))
     if kind == "bad":
         return Fate((), is_bad_id=True)
@@ -160,7 +161,7 @@ def _step(draw: st.DrawFn, sent_at: datetime, moment: int, kind: Kind) -> Step:
 
 @st.composite
 def messages(draw: st.DrawFn, starts: list[datetime], ages: list[int], *, is_plagued: bool) -> Message:
-    """A message that is first seen at one of the runs, and never before it was sent."""
+    """A message that is first logged before one of the runs, after it was sent."""
     number = draw(st.sampled_from([0, 0, 0, *range(len(starts))]))
     age = draw(st.sampled_from(ages)) + draw(st.integers(0, 90))
     sent_at = starts[number] - timedelta(seconds=age)
@@ -170,7 +171,7 @@ def messages(draw: st.DrawFn, starts: list[datetime], ages: list[int], *, is_pla
 
 @st.composite
 def worlds(draw: st.DrawFn, *, is_crowded: bool = False, most_runs: int = 4) -> World:
-    """A small world; a crowded one has some hundred calls a run, so that a run commits more than once."""
+    """A small world; a crowded one has some hundred calls per run, so that a run commits several times."""
     old = _YOUNG if is_crowded else _BOUNDS
     ages = draw(st.lists(st.one_of(st.sampled_from(_YOUNG), st.sampled_from(old)), min_size=1, max_size=2))
     story = _timed(draw, draw(st.lists(runs(is_crowded=is_crowded), min_size=1, max_size=most_runs)), ages[0])
@@ -192,7 +193,7 @@ def worlds(draw: st.DrawFn, *, is_crowded: bool = False, most_runs: int = 4) -> 
 
 
 def _timed(draw: st.DrawFn, story: list[Run], age: int) -> list[Run]:
-    """Let half of the runs start when messages of an age at the first run are about to be due again."""
+    """Let half of the runs start about when messages of a given age become due again."""
     timed = story[:1]
     for run in story[1:]:
         around = draw(st.sampled_from(_AROUND_DUE))

@@ -1,14 +1,15 @@
-"""Whole worlds against a plain-Python chronicle: timelines of answers, faults, kills, clock jumps, reruns.
+"""Random worlds checked against a plain-Python oracle: timelines of answers, faults, kills, clock jumps, reruns.
 
-After every run all of the lake is compared with `tests/oracle/chronicle.py`, which holds the rules:
-- every sent message is in `messages` exactly once, in the state that the answers stored for it make;
-- what the API told is in `delivery_reports` exactly; of a killed run the oldest answers, in whole calls;
-- who is final, not due or too old is not asked; who is due is answered once, or the failures say why not;
-- `api_calls` has a row a batch and accounts for each request;
-- at the end of the world every message is as the platform has it, whatever happened before.
+After every run the whole lake is compared with `tests/oracle/chronicle.py`, which holds the rules:
+- every sent message is in `messages` exactly once, in the state that follows from its stored answers;
+- `delivery_reports` has exactly the API's answers; after a killed run the oldest of them, in whole calls;
+- messages that are final, not due or too old are not asked for; each due message is answered once, or the failures
+  say why not;
+- `api_calls` has one row per batch and accounts for each request;
+- at the end of the world every message is in the platform's state, whatever happened before.
 
-The quick tests play 200 worlds, 10 of them on a real lake; the thorough ones 1,000 more, or as many as
-`--worlds` says:
+The quick tests play 200 worlds, 10 of them on a real lake; the thorough tests 1,000 more, or as many as `--worlds`
+says:
 
     python -m pytest -n 2 -p tests.scenarios.option --worlds 10000 -m thorough tests/scenarios/test_worlds.py
 """
@@ -28,7 +29,7 @@ from tests.scenarios.stage import StageMaker, memory_stages, real_stage
 from tests.scenarios.story import World, worlds
 
 MANY = 1000
-"""Worlds of the slow tests, unless `--worlds` says another number."""
+"""Worlds of the thorough tests by default (`--worlds`)."""
 SMALL, LONG, CROWDED = worlds(most_runs=3), worlds(most_runs=6), worlds(is_crowded=True)
 
 
@@ -45,7 +46,7 @@ def many(request: pytest.FixtureRequest) -> int:
 
 
 def explore(play: Callable[[World], None], story: st.SearchStrategy[World], *, examples: int) -> None:
-    """Play so many worlds."""
+    """Play a number of worlds."""
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
     @given(world=story)
@@ -56,7 +57,7 @@ def explore(play: Callable[[World], None], story: st.SearchStrategy[World], *, e
 
 
 def on(stage: StageMaker) -> Callable[[World], None]:
-    """Play on a lake in memory."""
+    """Play on a lake in memory, without logs."""
 
     def play(world: World) -> None:
         with stage() as here:
@@ -66,7 +67,7 @@ def on(stage: StageMaker) -> Callable[[World], None]:
 
 
 def from_logs_on_a_real_lake(stage: StageMaker) -> Callable[[World], None]:
-    """Play from sent logs on; the last run alone, on a lake of its own, must end alike."""
+    """Play with sent logs; the last run alone, on another lake, must give the same result."""
 
     def play(world: World) -> None:
         with tempfile.TemporaryDirectory() as logs, real_stage() as here, stage() as there:
@@ -76,19 +77,19 @@ def from_logs_on_a_real_lake(stage: StageMaker) -> Callable[[World], None]:
     return play
 
 
-def test_small_worlds_are_recorded_as_they_were_told(in_memory: StageMaker) -> None:
+def test_a_small_world_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
     explore(on(in_memory), SMALL, examples=130)
 
 
-def test_long_worlds_are_recorded_as_they_were_told(in_memory: StageMaker) -> None:
+def test_a_world_of_many_runs_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
     explore(on(in_memory), LONG, examples=50)
 
 
-def test_crowded_worlds_are_recorded_as_they_were_told(in_memory: StageMaker) -> None:
+def test_a_world_with_many_commits_per_run_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
     explore(on(in_memory), CROWDED, examples=10)
 
 
-def test_worlds_on_a_real_lake_end_as_if_nothing_had_gone_wrong(in_memory: StageMaker) -> None:
+def test_a_world_on_a_real_lake_ends_as_its_last_run_alone_would(in_memory: StageMaker) -> None:
     explore(from_logs_on_a_real_lake(in_memory), SMALL, examples=10)
 
 

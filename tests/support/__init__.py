@@ -1,1 +1,1 @@
-"""What tests share: places to run the command in, lakes filled by hand, a browser, the Dagster UI."""
+"""Shared by tests: folders to run commands in, lakes filled by hand, processes, a browser, the Dagster UI."""

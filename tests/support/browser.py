@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, without a network: whatever a page asks for is noted and refused."""
+"""Debian's Chromium, driven by Playwright, without a network: requests of a page are recorded and refused."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DESKTOP: Final = {"width": 1280, "height": 900}
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Start Chromium without a window; it ends with the block.
+    """Start Chromium without a window for the block.
 
-    As long as it runs, an event loop runs in this thread: asyncio.run fails.
+    While it runs, an event loop runs in this thread: asyncio.run fails.
     """
     # Its sandbox refuses to start as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -34,12 +34,12 @@ def running_browser() -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Opened:
-    """A page that is open, and what it said and asked for meanwhile.
+    """An open page, with its errors and requests so far.
 
     Attributes:
         page: Playwright's handle.
-        complaints: errors and warnings of the console, uncaught errors, dialogues.
-        requests: addresses that it asked for beside its own; none of them was answered.
+        complaints: console errors and warnings, uncaught errors, dialogs.
+        requests: refused requests, all but the page itself.
     """
 
     page: Page
@@ -49,7 +49,7 @@ class Opened:
 
 @contextmanager
 def opened(browser: Browser, path: Path, *, size: dict[str, int] | None = None, **options: Any) -> Iterator[Opened]:
-    """Open a file in a window of its own and wait until its charts are drawn.
+    """Open a file in a new window and wait until its charts are drawn.
 
     Args:
         browser: a running one.

@@ -1,4 +1,4 @@
-"""`dagster dev` over a place, as an operator has it: asked through GraphQL, looked at in Chromium."""
+"""`dagster dev` on a place, as an operator runs it: queried through GraphQL, opened in Chromium."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.places import Place, without_settings
 
 WORKSPACE = Path(__file__).parents[2] / "workspace.yaml"
 SECONDS = 150.0
-"""Longest wait for anything: a loaded machine is slow."""
+"""Timeout of every wait, for a loaded machine."""
 expect.set_options(timeout=SECONDS * 1000)
 _T = TypeVar("_T")
 _RUNS = "{runsOrError{... on Runs{results{runId status jobName}}}}"
@@ -59,7 +59,7 @@ class DagsterUi:
         return {run["runId"]: run["status"] for run in self.ask(_RUNS)["runsOrError"]["results"]}
 
     def ended_run(self, *, besides: set[str]) -> tuple[str, str]:
-        """Wait until the one run that is new has ended; return its id and status."""
+        """Wait until the one new run has ended; return its id and status."""
 
         def ended() -> tuple[str, str] | None:
             new = {run: status for run, status in self.runs().items() if run not in besides}
@@ -69,7 +69,7 @@ class DagsterUi:
         return waited_for(ended)
 
     def numbers(self, asset: str) -> dict[str, dict[str, float]]:
-        """Return the numbers of an asset's newest materialization of each partition."""
+        """Return the numeric metadata of the newest materialization of each partition."""
         found: dict[str, dict[str, float]] = {}
         asked = self.ask(_PARTITIONS, asset={"path": [asset]})["assetOrError"]["assetMaterializations"]
         for event in asked:  # newest first
@@ -83,12 +83,12 @@ class DagsterUi:
 
     @staticmethod
     def wait_for_text(page: Page, text: str) -> None:
-        """Load a page again and again until it shows a text: some of its parts don't renew themselves."""
+        """Reload a page until it shows a text: some parts of it don't refresh themselves."""
         waited_for(lambda: _reloaded_shows(page, text))
 
     @contextmanager
     def page(self, path: str) -> Iterator[Page]:
-        """Open a page of the UI in a window of its own."""
+        """Open a page of the UI in a new window."""
         with self.browser.new_context(viewport={"width": 1440, "height": 1000}) as context:
             context.set_default_timeout(SECONDS * 1000)
             page = context.new_page()
@@ -105,13 +105,13 @@ def _reloaded_shows(page: Page, text: str) -> bool | None:
 
 
 def waited_for(look: Callable[[], _T | None]) -> _T:
-    """Look until there is something."""
+    """Call `look` until it returns a value; return that value."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         if (found := look()) is not None:
             return found
         time.sleep(0.5)
-    raise TimeoutError("it did not come")
+    raise TimeoutError(f"nothing found in {SECONDS:g} s")
 
 
 @contextmanager

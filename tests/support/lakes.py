@@ -1,4 +1,4 @@
-"""Fill a lake by hand: sent messages and answers, without logs or an API."""
+"""Fill a lake by hand with sent messages, answers and calls, without logs or an API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class Sent:
-    """A sent message as a log names it."""
+    """A sent message as a log records it."""
 
     msg_id: str
     sent_at: datetime
@@ -44,7 +44,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Called:
-    """One batch that was asked for."""
+    """One call: a row of `api_calls`."""
 
     requested_at: datetime
     outcome: str = "ok"
@@ -108,7 +108,7 @@ def answer_rows(answers: Iterable[tuple[Said, date]], *, first: int = 0) -> list
 
 
 def store_calls(lake: Lake, calls: Iterable[tuple[Called, date]]) -> None:
-    """Append calls, each with the partition that was asked for."""
+    """Append calls, each with its partition."""
     _append(lake, API_CALLS, call_rows(calls))
 
 

@@ -22,13 +22,13 @@ from tests.support.commands import run_command
 
 KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"
 STATES = {"0": "delivered", "1": "failed", "-1": "sending", None: "not_found"}
-"""Our words for what a row of getReport says, and for no row."""
+"""The project's state for each status of a getReport row, and for no row."""
 COMMAND = str(Path(sys.executable).with_name("sms-delivery"))
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder with logs and the environment that points the commands at it."""
+    """A folder with sent logs, and the environment of commands that run in it."""
 
     folder: Path
     environment: dict[str, str]
@@ -36,7 +36,7 @@ class Place:
 
     @property
     def lake(self) -> Path:
-        """Where the lake is."""
+        """Folder of the lake."""
         return self.folder / "data" / "lake"
 
     @property
@@ -47,37 +47,37 @@ class Place:
     def run(
         self, *arguments: str, status: int = 0, given: str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `sms-delivery` to its end, which must be with this status."""
+        """Run `sms-delivery` to its end; assert its exit status."""
         done = run_command(arguments, folder=self.folder, environment=self.environment | environment, given=given)
         assert done.returncode == status, done.stdout + done.stderr
         return done
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a command, by its full path, and leave it running."""
+        """Start a command by its full path; it keeps running."""
         return subprocess.Popen(
             command, cwd=self.folder, env=self.environment | environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
-        """Ask the published file as analysts do."""
+        """Query the published file as analysts do."""
         with duckdb.connect(self.published, read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
 
 def without_settings() -> dict[str, str]:
-    """Return the environment of this process, without settings of its own."""
+    """Return the environment of this process without settings of the project or Dagster."""
     environment = os.environ  # noqa: TID251 - commands under test inherit it
     return {name: value for name, value in environment.items() if not name.startswith(("SMS_", "DAGSTER_"))}
 
 
 @contextmanager
 def opened_place(folder: Path, *, clock: datetime | None = None, **options: Any) -> Iterator[Place]:
-    """Give a place in a folder, for as long as the block lasts.
+    """Give a place in a folder, with a simulator that runs for the block.
 
     Args:
-        folder: where logs are and everything goes.
-        clock: what the simulator takes for the present, so that its answers don't change; None for the true time.
+        folder: where logs are and results go.
+        clock: fixed time of the simulator, so that its answers don't change; None for the real time.
         options: of the simulator.
     """
     chosen = SimulatorOptions(api_key=KEY, api_secret=SECRET, **options)
@@ -94,7 +94,7 @@ def opened_place(folder: Path, *, clock: datetime | None = None, **options: Any)
 
 @dataclass(frozen=True)
 class Answers:
-    """What every message comes to by the simulator's rules: its state, and its day of sending in UTC, by id."""
+    """What the simulator answers for every message: its state, and its day of sending in UTC, by id."""
 
     states: Mapping[str, str]
     days: Mapping[str, str]
@@ -104,7 +104,7 @@ class Answers:
 def still_place(folder: Path, *, messages: int, batch: int, **options: Any) -> Iterator[tuple[Place, Answers]]:
     """Give a place with logs of three days, and a simulator whose clock stands still a month from now.
 
-    Its answers never change, so what a run must come to follows from the ids alone. Logs that are there are kept.
+    Its answers never change, so a run's result follows from the ids. Existing logs are kept.
     """
     clock = datetime.now(UTC) + timedelta(days=30)
     with opened_place(folder, clock=clock, window_seconds=10**8, **options) as place:
@@ -117,7 +117,7 @@ def still_place(folder: Path, *, messages: int, batch: int, **options: Any) -> I
 
 
 def logged_messages(folder: Path) -> dict[str, str]:
-    """Read the logs in plain Python: msg_id to the day of its sending, in UTC."""
+    """Read the logs in plain Python; return the day of sending in UTC by msg_id."""
     found: dict[str, str] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_text().splitlines():
@@ -129,7 +129,7 @@ def logged_messages(folder: Path) -> dict[str, str]:
 
 
 def write_logs(place: Place, messages: int, days: int = 3) -> datetime:
-    """Write the sent logs of the last days, today included; return the present."""
+    """Write sent logs of the last days, today included; return the present time."""
     now = datetime.now(UTC)
     dates = [now.date() - timedelta(days=step) for step in reversed(range(days))]
     write_sent_logs(place.folder / "logs", messages=messages, days=dates, now=now, app_id="app1")
