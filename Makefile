@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
-# What the project is measured beside has an environment of its own.
+# The peers of the benchmark have an environment of their own.
 PEERS := .venv-peers
 # To measure a part: make bench MESSAGES=20000,200000 LATENCY=0,50 ROUNDS=1 CONTENDERS=pipeline,floor
 BENCH = $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(LATENCY),--latency $(LATENCY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
@@ -16,7 +16,7 @@ PORT ?= 3000
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all test-thorough check bench bench-growth bench-parts
+.PHONY: help demo dev docs test test-all test-thorough check bench bench-growth bench-parts
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -43,8 +43,8 @@ demo: $(VENV)/installed ## Run everything on simulated messages and print delive
 dev: $(VENV)/installed ## Open the Dagster UI on http://127.0.0.1:3000 (PORT=…)
 	@$(BIN)/python -m assets.cli.dev --port $(PORT)
 
-test: $(VENV)/installed-dev ## Run the quick tests
-	@$(PYTEST) -m 'not slow and not thorough'
+test: $(VENV)/installed-dev ## Run the quick tests, and print the 15 slowest
+	@$(PYTEST) --durations=15 -m 'not slow and not thorough'
 
 test-all: $(VENV)/installed-dev ## Run the slow tests too
 	@$(PYTEST) -m 'not thorough'
@@ -58,15 +58,14 @@ check: $(VENV)/installed-dev ## Run ruff, mypy and the import contract
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-.PHONY: docs
 docs: $(VENV)/installed-dev ## Write the generated parts of README and docs
 	@$(BIN)/python -m tests.support.readme
 
-bench: $(VENV)/installed-dev $(PEERS)/installed ## Measure whole runs beside peers and a floor: half an hour (MESSAGES=20000 ROUNDS=1: a minute)
+bench: $(VENV)/installed-dev $(PEERS)/installed ## Measure whole runs against peers and a floor: half an hour (MESSAGES=20000 ROUNDS=1: a minute)
 	@$(BIN)/python -m benchmarks.end_to_end $(BENCH)
 
-bench-growth: $(VENV)/installed-dev ## Measure refreshes by what the lake holds, publications and queries: half an hour, 3 GB
+bench-growth: $(VENV)/installed-dev ## Measure refreshes, publications and queries as the lake grows: half an hour, 3 GB
 	@$(BIN)/python -m benchmarks.growth $(if $(QUICK),--quick)
 
-bench-parts: $(VENV)/installed-dev ## Measure each part of the pipeline beside its floor: two minutes
+bench-parts: $(VENV)/installed-dev ## Measure each part of the pipeline against its floor: two minutes
 	@$(BIN)/python -m benchmarks.parts
