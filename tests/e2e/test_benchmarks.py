@@ -51,7 +51,7 @@ def result(tmp_path: Path) -> Path:
     return tmp_path / "result.duckdb"
 
 
-def test_a_right_result_has_no_fault(result: Path) -> None:
+def test_a_correct_result_has_no_fault(result: Path) -> None:
     assert faults_of(result, result.with_name("expected.parquet")) == []
 
 
@@ -70,7 +70,7 @@ def test_a_right_result_has_no_fault(result: Path) -> None:
         ("DROP TABLE delivery_rates_daily", "delivery_rates_daily"),
     ],
 )
-def test_a_wrong_result_is_noticed(result: Path, change: str, fault: str) -> None:
+def test_a_wrong_result_is_a_fault(result: Path, change: str, fault: str) -> None:
     with duckdb.connect(result) as connection:
         connection.execute(change)
     (found,) = faults_of(result, result.with_name("expected.parquet"))
@@ -92,7 +92,7 @@ def test_all_messages_of_a_log_are_of_one_day_and_have_ids_of_their_own(tmp_path
     assert found == [(3000, "2026-03-01T00:00:00Z", "2026-03-01T23:59:31Z", 19, 19)]
 
 
-def test_a_wrong_run_is_named_and_not_counted_and_goals_are_judged_by_medians() -> None:
+def test_a_wrong_run_is_reported_and_left_out_of_the_medians() -> None:
     load = Load(1_000_000, 0)
 
     def run(contender: str, wall: float, *faults: str) -> Run:

@@ -78,7 +78,7 @@ def day_before(days: int) -> str:
 
 
 @pytest.mark.slow
-def test_two_runs_on_different_days_at_once_lose_and_double_nothing_and_readers_see_no_error(tmp_path: Path) -> None:
+def test_two_runs_on_different_days_at_once_lose_and_double_no_message_and_readers_see_no_error(tmp_path: Path) -> None:
     with still_place(tmp_path, messages=3000, batch=50) as (place, answers):
         place.run("run", "--from", day_before(2), "--to", day_before(2))
         with reading(place, *MIXED[:1]):
@@ -92,7 +92,7 @@ def test_two_runs_on_different_days_at_once_lose_and_double_nothing_and_readers_
 @pytest.mark.thorough
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.4, 1.6])
 @pytest.mark.parametrize("days", ["same", "others"])
-def test_two_runs_at_once_lose_and_double_nothing_round_after_round(days: str, delay: float, tmp_path: Path) -> None:
+def test_two_runs_at_once_lose_and_double_no_message(days: str, delay: float, tmp_path: Path) -> None:
     older, newer = ([], []) if days == "same" else (["--to", day_before(1)], ["--from", day_before(0)])
     with still_place(tmp_path, messages=MANY, batch=200) as (place, answers):
         for force in ([], ["--force"], ["--force"]):

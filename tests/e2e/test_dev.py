@@ -81,7 +81,7 @@ def started(command: list[str], folder: Path, environment: dict[str, str]) -> It
                 raise
 
 
-def test_a_fresh_clone_opens_on_the_demo_with_its_data_and_ends_whole(tmp_path: Path) -> None:
+def test_make_dev_without_settings_opens_the_demo_and_ends_all_its_processes(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     root = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def log(place: Place, msg_ids: list[str]) -> None:
             sent.write(json.dumps({"msg_id": msg_id, "sent_at": sent_at.isoformat(), "app_id": "app"}) + "\n")
 
 
-def test_the_daemon_left_alone_follows_messages_to_their_end_through_an_outage(tmp_path: Path) -> None:
+def test_the_daemon_follows_messages_to_their_final_state_through_an_outage(tmp_path: Path) -> None:
     (tmp_path / "every_minute.py").write_text(EVERY_MINUTE)
     home = tmp_path / "home"
     home.mkdir()

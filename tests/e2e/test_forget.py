@@ -65,12 +65,12 @@ def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Pl
     assert rows_with(place, number) == 0
 
 
-def test_what_is_no_phone_number_is_refused(place: Place) -> None:
+def test_forget_refuses_text_that_is_no_phone_number(place: Place) -> None:
     write_logs(place, 10)
     place.run("run")
     assert "NUMBER: " in place.run("forget", "123", status=2).stderr
 
 
-def test_there_is_nothing_to_forget_without_a_lake(place: Place, tmp_path: Path) -> None:
+def test_forget_without_a_lake_names_the_setting_and_creates_nothing(place: Place, tmp_path: Path) -> None:
     assert "SMS_LAKE: " in place.run("forget", "919876543210", status=2).stderr
     assert not (tmp_path / "data").exists()

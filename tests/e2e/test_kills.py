@@ -32,7 +32,7 @@ from tests.support.processes import (
 )
 
 
-def test_kill_9_at_three_moments_and_one_clean_rerun_leave_every_message_once(tmp_path: Path) -> None:
+def test_a_rerun_after_kills_at_three_moments_has_every_message_once(tmp_path: Path) -> None:
     chance = chance_of(9)
     with still_place(tmp_path, messages=MANY, batch=40) as (place, answers):
         for moment, most_seconds in (
@@ -53,7 +53,7 @@ def test_kill_9_at_three_moments_and_one_clean_rerun_leave_every_message_once(tm
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(50))
-def test_kill_9_at_any_moment_and_one_clean_rerun_come_to_what_an_undisturbed_run_does(
+def test_a_rerun_after_a_kill_at_any_moment_publishes_what_an_undisturbed_run_does(
     seed: int, tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
     shutil.copytree(undisturbed.logs, tmp_path / "logs")

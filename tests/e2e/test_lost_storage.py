@@ -66,7 +66,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("size", ["64k", "400k", "900k", "1500k", "2500k"])
-def test_a_disk_that_is_really_full_does_no_lasting_harm(size: str, tmp_path: Path) -> None:
+def test_a_rerun_after_a_really_full_disk_completes_the_run(size: str, tmp_path: Path) -> None:
     with small_disk(tmp_path / "data", size), still_place(tmp_path, messages=8000, batch=20) as (place, answers):
         done = place.run("run", status=1, **PACE)
         assert_one_clear_line(done.stderr)
@@ -77,7 +77,7 @@ def test_a_disk_that_is_really_full_does_no_lasting_harm(size: str, tmp_path: Pa
 
 
 @pytest.mark.thorough
-def test_a_lake_lost_between_two_runs_is_made_anew_from_the_logs(tmp_path: Path) -> None:
+def test_a_lake_lost_between_two_runs_is_rebuilt_from_the_logs(tmp_path: Path) -> None:
     with still_place(tmp_path, messages=1000, batch=200) as (place, answers):
         place.run("run")
         shutil.rmtree(place.lake)
@@ -87,7 +87,7 @@ def test_a_lake_lost_between_two_runs_is_made_anew_from_the_logs(tmp_path: Path)
 
 
 @pytest.mark.parametrize("calls", [pytest.param(calls, marks=pytest.mark.thorough) for calls in (5, 60, 280)])
-def test_a_lake_lost_while_asking_ends_the_run_with_one_line_and_the_next_run_puts_it_right(
+def test_a_lake_lost_while_asking_fails_the_run_with_one_line_and_the_next_run_completes_it(
     calls: int, tmp_path: Path
 ) -> None:
     with still_place(tmp_path, messages=3000, batch=10, latency_ms=40.0) as (place, answers):

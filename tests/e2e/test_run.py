@@ -109,7 +109,7 @@ def test_a_second_run_asks_only_for_what_is_not_final_and_changes_no_final_row(p
 
 
 @pytest.mark.slow
-def test_the_published_file_comes_back_after_it_was_deleted(place: Place) -> None:
+def test_run_publish_and_rebuild_restore_a_deleted_published_file(place: Place) -> None:
     write_logs(place, 300)
     place.run("run")
     rows = "SELECT sent_date, sent FROM delivery_by_day ORDER BY 1"
@@ -166,7 +166,7 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_status_2(
     assert not (place.folder / "data").exists()
 
 
-def test_a_wrong_setting_is_as_plain_in_a_process_of_its_own(place: Place) -> None:
+def test_the_installed_command_reports_a_wrong_setting_in_one_line(place: Place) -> None:
     done = place.run("run", status=2, SMS_BATCH_SIZE="0")
     assert_names_the_setting(done.stderr, "SMS_BATCH_SIZE")
 
@@ -185,7 +185,7 @@ def test_another_zone_or_treatment_of_numbers_on_an_existing_lake_is_refused(pla
     assert "SMS_NUMBERS: " in place.run("run", status=2, SMS_NUMBERS="drop").stderr
 
 
-def test_no_log_for_the_days_of_a_run_fails_it_after_what_is_known_was_asked(place: Place) -> None:
+def test_a_run_without_logs_fails_after_asking_for_known_messages(place: Place) -> None:
     write_logs(place, 50)
     place.run("run")
     calls = len(place.simulator.calls)
@@ -196,7 +196,7 @@ def test_no_log_for_the_days_of_a_run_fails_it_after_what_is_known_was_asked(pla
     assert (len(place.simulator.calls) > calls) == was_open
 
 
-def test_refused_credentials_fail_the_run_with_the_settings_to_mend_and_publish_what_is_known(place: Place) -> None:
+def test_refused_credentials_name_the_settings_to_fix_and_known_messages_are_published(place: Place) -> None:
     write_logs(place, 50)
     done = place.run("run", status=1, SMS_API_SECRET="another-secret-2718281")
     assert "SMS_API_KEY and SMS_API_SECRET" in done.stderr
@@ -229,7 +229,7 @@ def test_a_run_is_recorded_in_the_home_of_dagster_if_that_is_set(place: Place) -
     assert list(home.rglob("*.db"))
 
 
-def test_two_first_runs_at_once_lose_and_double_nothing(place: Place) -> None:
+def test_two_first_runs_at_once_lose_and_double_no_message(place: Place) -> None:
     write_logs(place, 2000)
     command = [str(Path(sys.executable).with_name("sms-delivery")), "run"]
     both = [

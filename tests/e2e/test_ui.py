@@ -152,7 +152,7 @@ def test_every_check_is_there_passed_and_says_what_to_do(desk: Desk, run_id: str
     assert passed == dict.fromkeys([*AUDITS, "every_question_answered"], True)
 
 
-def test_a_run_without_credentials_shows_the_one_line_that_says_what_to_mend(desk: Desk) -> None:
+def test_a_run_without_credentials_shows_the_one_line_that_says_what_to_fix(desk: Desk) -> None:
     write_settings(desk.place, desk.first, without=("SMS_API_KEY", "SMS_API_SECRET"))
     try:
         with desk.ui.page(JOB_PAGE) as page:

@@ -28,7 +28,7 @@ def definitions(tmp_path: Path) -> dg.Definitions:
     return build_definitions(given_settings(tmp_path), Workspace())
 
 
-def test_the_assets_are_those_of_the_picture_in_its_order(definitions: dg.Definitions) -> None:
+def test_the_assets_are_those_of_the_design_in_its_order(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     names = [key.to_user_string() for level in graph.toposorted_asset_keys_by_level for key in level]
     assert names == [*PARTITIONED, *WHOLE]
@@ -73,7 +73,7 @@ def test_column_schemas_are_those_of_the_one_model(definitions: dg.Definitions) 
         ]
 
 
-def test_a_place_that_is_not_known_when_definitions_load_is_left_out() -> None:
+def test_a_location_that_is_unknown_when_definitions_load_is_left_out() -> None:
     graph = build_definitions(Settings.model_construct(), Workspace()).resolve_asset_graph()
     assert "dagster/uri" not in graph.get(dg.AssetKey("messages")).metadata
 

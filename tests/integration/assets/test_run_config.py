@@ -60,7 +60,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     os.umask(before)
 
 
-def test_a_cap_on_calls_a_list_of_apps_and_force_are_run_config_and_old_days_are_not_asked_for(run: Run) -> None:
+def test_run_config_limits_calls_and_apps_and_old_days_are_not_asked_for(run: Run) -> None:
     found = run(OLD)
     assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (0, 0, 1)
     (line,) = [line for line in found["said"] if "not asked for" in line]
@@ -100,7 +100,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     return found
 
 
-def test_no_table_is_open_while_dagster_has_the_finding_of_an_audit(
+def test_tables_are_closed_before_dagster_gets_the_result_of_an_audit(
     run: Run, evaluated: list[tuple[str, bool]]
 ) -> None:
     """A signal that comes then would leave it open for good, and DuckDB complain at the end of the process."""
@@ -108,7 +108,7 @@ def test_no_table_is_open_while_dagster_has_the_finding_of_an_audit(
     assert evaluated == [(name, False) for name in (*AUDITS, checks.COMPLETE.name)]
 
 
-def test_an_audit_that_fails_takes_no_finding_of_another_with_it(
+def test_results_of_earlier_audits_survive_an_audit_that_fails(
     run: Run, evaluated: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> Finding:

@@ -113,7 +113,7 @@ def test_nothing_to_do_is_a_skip_that_says_so(place: Place) -> None:
     assert place.tick() == "nothing to do: no message is due, and no sent log is new or has changed"
 
 
-def test_a_quiet_time_ends_with_a_run_of_today_so_that_silence_is_no_standstill(place: Place) -> None:
+def test_today_is_run_when_the_publication_is_old_although_nothing_is_due(place: Place) -> None:
     place.log(ago(2), "1")
     place.work(ago(3))
     assert "nothing to do" in str(place.tick(timedelta(0)))  # nothing was published yet that could be renewed
@@ -135,7 +135,7 @@ def test_messages_that_are_due_make_a_run_over_their_days(place: Place) -> None:
 
 
 @pytest.mark.parametrize("days", [30, 1])
-def test_late_logs_and_logs_that_grew_are_noticed_whatever_their_day(place: Place, days: int) -> None:
+def test_late_logs_and_logs_that_grew_make_a_run_of_their_day(place: Place, days: int) -> None:
     place.log(ago(30), "1")
     place.log(ago(1), "2")
     place.work(ago(31))
@@ -143,7 +143,7 @@ def test_late_logs_and_logs_that_grew_are_noticed_whatever_their_day(place: Plac
     assert place.range() == (f"{ago(days)}", f"{ago(days)}")
 
 
-def test_logs_of_days_that_no_run_reads_are_no_reason_to_run(place: Place) -> None:
+def test_logs_before_the_start_date_make_no_run(place: Place) -> None:
     place.log(ago(60), "1")
     assert "nothing to do" in str(place.tick())
 
@@ -164,13 +164,13 @@ def make_run(place: Place, status: dg.DagsterRunStatus, *, job: str = REFRESH, a
 @pytest.mark.parametrize(
     ("job", "assets"), [(REFRESH, None), ("__ASSET_JOB", frozenset({dg.AssetKey("messages")}))], ids=["job", "by hand"]
 )
-def test_no_run_is_launched_beside_one_under_way_whoever_started_it(place: Place, job: str, assets: Assets) -> None:
+def test_no_run_is_launched_while_one_is_under_way(place: Place, job: str, assets: Assets) -> None:
     place.log(ago(1), "1")
     run_id = make_run(place, dg.DagsterRunStatus.STARTED, job=job, assets=assets)
     assert place.tick() == f"run {run_id[:8]} is under way; the next tick looks again"
 
 
-def test_a_run_whose_process_has_gone_is_marked_as_failed_and_holds_up_nothing(place: Place) -> None:
+def test_a_run_whose_process_died_is_marked_as_failed_and_blocks_no_other(place: Place) -> None:
     place.log(ago(1), "1")
     run_id = make_run(place, dg.DagsterRunStatus.STARTED)
     silent_since = datetime.now(UTC) - DEAD_AFTER - timedelta(minutes=1)
@@ -185,7 +185,7 @@ def test_a_run_whose_process_has_gone_is_marked_as_failed_and_holds_up_nothing(p
     assert run.status is dg.DagsterRunStatus.FAILURE
 
 
-def test_maintenance_under_way_holds_up_no_run(place: Place) -> None:
+def test_maintenance_under_way_blocks_no_run(place: Place) -> None:
     place.log(ago(1), "1")
     make_run(place, dg.DagsterRunStatus.STARTED, job=MAINTENANCE)
     assert isinstance(place.tick(), dg.RunRequest)
@@ -241,7 +241,7 @@ def test_the_daily_job_compacts_cleans_and_prunes(place: Place) -> None:
     ]
 
 
-def test_pruning_deletes_old_runs_with_their_events_but_those_that_say_what_is_materialized(place: Place) -> None:
+def test_pruning_keeps_the_run_that_last_materialized_a_partition(place: Place) -> None:
     @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
     def counted() -> None: ...
 

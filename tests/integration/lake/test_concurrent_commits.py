@@ -32,7 +32,7 @@ class CrowdedLake(Lake):
         super().commit(snapshot, **changes)
 
 
-def test_two_runs_that_read_the_same_logs_at_the_same_moment_store_them_once(
+def test_two_runs_that_read_the_same_logs_at_once_store_them_once(
     lake: Lake, settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_two_runs_that_read_the_same_logs_at_the_same_moment_store_them_once(
     assert lake.snapshot(SENT_MESSAGES).rows == 100
 
 
-def test_an_answer_that_arrives_while_a_day_is_derived_is_not_undone(
+def test_a_final_state_that_another_run_derives_meanwhile_is_not_undone(
     lake: Lake, settings: Callable[..., Settings]
 ) -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)

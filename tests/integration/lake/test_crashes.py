@@ -20,7 +20,7 @@ from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 
-def test_what_a_run_that_died_had_not_derived_the_next_one_does_whatever_its_days(
+def test_the_next_run_of_any_days_derives_what_a_dead_run_did_not(
     lake: Lake, settings: Callable[..., Settings]
 ) -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -49,7 +49,7 @@ def test_what_a_run_that_died_had_not_derived_the_next_one_does_whatever_its_day
     assert sum(row.count("delivered") for row in published("messages")) == 2
 
 
-def test_what_delta_left_beside_its_log_goes_once_nobody_can_be_writing_it(tmp_path: Path) -> None:
+def test_old_temporary_files_of_the_delta_log_are_deleted_and_young_ones_kept(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake", mode=0o640, recorded={})
     old, young = (lake.folder / "messages" / "_delta_log" / f"{1:020}.json#{n}" for n in (1, 2))
     for path in (old, young):
@@ -61,7 +61,7 @@ def test_what_delta_left_beside_its_log_goes_once_nobody_can_be_writing_it(tmp_p
     assert lake.snapshot(MESSAGES).version == 0
 
 
-def test_a_commit_that_failed_names_no_file(lake: Lake) -> None:
+def test_a_failed_commit_adds_no_file(lake: Lake) -> None:
     rows = DeltaTable(lake.folder / "api_calls").to_pyarrow_table()
     snapshot, file = lake.snapshot(API_CALLS), lake.write(API_CALLS, rows, None)
     log = lake.folder / "api_calls" / "_delta_log"

@@ -20,12 +20,12 @@ assets.cli.script.run_command()
 
 
 @pytest.mark.parametrize("status", [0, 1, 2])
-def test_the_process_ends_at_once_with_its_status_and_what_was_said(status: int) -> None:
+def test_the_process_ends_quickly_with_its_status_and_all_output(status: int) -> None:
     ended = _run(f"sys.exit({status})")
     assert (ended.returncode, ended.stdout, ended.stderr) == (status, "unflushed", "")
 
 
-def test_an_error_that_no_command_expects_ends_as_python_ends_it() -> None:
+def test_an_unexpected_error_ends_the_process_as_python_does() -> None:
     ended = _run("raise LookupError('a bug')")
     assert ended.returncode == 1
     assert ended.stdout == "unflushedtaken apart\n"
