@@ -175,8 +175,9 @@ def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **option
             switched_on = Faults.from_specs(faults, seed=seed)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--fault") from error
-        sets = {name: frozenset(options.pop(name)) for name in ("apps", "unpriced_apps", "allowed_ips")}
-        chosen = SimulatorOptions(**options, **sets, faults=switched_on)
+        for name in ("apps", "unpriced_apps", "allowed_ips"):
+            options[name] = frozenset(options[name])
+        chosen = SimulatorOptions(**options, faults=switched_on)
         try:
             serve(chosen, host=host, port=port, announce=lambda url: click.echo(f"SMS_API_BASE_URL={url}"))
         except OSError as error:
