@@ -93,9 +93,9 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
     has turned unknown. Days are those of SMS_TIMEZONE. Needs SMS_SENT_LOGS, SMS_API_KEY and
     SMS_API_SECRET.
     """
-    from pipeline.model.accounts import check_inputs  # noqa: PLC0415
-
     with loaded_settings() as settings:
+        from pipeline.model.accounts import check_inputs  # noqa: PLC0415
+
         check_inputs(settings)
         from assets.cli.run import refresh  # noqa: PLC0415 - Dagster takes a second to import
 
