@@ -28,7 +28,7 @@ from pipeline.model.accounts import check_inputs
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.publish.database import PUBLISHING, publish
-from pipeline.publish.page import write_page
+from pipeline.publish.page.writing import write_page
 
 
 class AskConfig(dg.Config):

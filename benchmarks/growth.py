@@ -42,7 +42,7 @@ from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings, environment_with
 from pipeline.model.tables import DELIVERY_REPORTS
 from pipeline.publish.database import publish
-from pipeline.publish.page import write_page
+from pipeline.publish.page.writing import write_page
 
 PAIRS = 5
 EMPTY_JOB = Path(__file__).with_name("empty_job.py")

@@ -21,7 +21,7 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.publish.database import PUBLISHING, publish
 from pipeline.publish.export import Days, export
-from pipeline.publish.page import write_page
+from pipeline.publish.page.writing import write_page
 
 
 def publish_again(settings: Settings) -> None:

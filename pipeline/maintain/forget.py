@@ -29,7 +29,7 @@ from pipeline.model.tables import (
     SENT_MESSAGES,
     Table,
 )
-from pipeline.publish.cache import forget_copy
+from pipeline.publish.cache import delete_cache
 
 SHORTEST: Final = 7
 """Digits below which a text is no phone number, and erasing it would hit others."""
@@ -87,7 +87,7 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> ForgetTally:
         _note_messages(connection, lake, wanted)
         for table in _TABLES:
             tally.rows[table.name] = _erase(connection, lake, table, wanted)
-    forget_copy(lake)
+    delete_cache(lake)
     return tally
 
 

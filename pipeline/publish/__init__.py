@@ -1,4 +1,5 @@
 """Publishes the lake for people: the DuckDB file, the page and exports.
 
-What comes in: the lake's tables. What goes out: files that analysts open. This room changes no table of messages.
+In: the lake's tables. Out: files that analysts and managers open, and the table `rate_publications`, which records
+what was published. May not touch: any other table of the lake, HTTP.
 """

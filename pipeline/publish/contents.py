@@ -1,12 +1,11 @@
-"""What a DuckDB file for analysts holds besides rows: typed tables, ready-made views, comments, `snapshot_info`.
+"""What a DuckDB file for analysts holds: typed tables, views, their comments, `snapshot_info`.
 
-Belongs here: what the published file and an exported one share. Does not: where rows come from, and how a file
-takes its place (`publish.py`, `export.py`).
+Belongs here: what the published file and an export share. Does not: which rows a table gets (`cache.py`, `export.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,53 +16,61 @@ from pipeline.lake.queries import STORAGE_VERSION, create_table, identifier, lit
 from pipeline.model.tables import SNAPSHOT_INFO, Table
 from pipeline.model.views import VIEWS
 
-FILE: Final = "published"
-"""Name under which the file is attached while it is made."""
 WRITE_BITS: Final = 0o222
+_NEW_FILE: Final = "new_file"
+"""Name under which a file is attached while it is made."""
+
+
+def attach_for_writing(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attach a file, new or not, in the storage version that older DuckDB tools open, too."""
+    connection.execute(f"ATTACH {literal(str(path))} AS {name} (STORAGE_VERSION '{STORAGE_VERSION}')")
 
 
 @contextmanager
 def opened_file(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
-    """Attach a file, new or not, and make it the one in which names are looked up and made, in one transaction."""
-    connection.execute(f"ATTACH {literal(str(path))} AS {FILE} (STORAGE_VERSION '{STORAGE_VERSION}')")
-    connection.execute(f"USE {FILE}")
-    connection.execute("BEGIN")  # else each of hundreds of comments waits for the disk
+    """Attach a file and make it the default database; the block is one transaction."""
+    attach_for_writing(connection, path, _NEW_FILE)
+    connection.execute(f"USE {_NEW_FILE}")
+    connection.execute("BEGIN")  # without it each of hundreds of comments would wait for the disk
     yield
     connection.execute("COMMIT")
     connection.execute("USE work")
-    connection.execute(f"DETACH {FILE}")
+    connection.execute(f"DETACH {_NEW_FILE}")
 
 
-def add_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
-    """Add a view, in place of one of that name."""
-    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+def add_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Add an empty table with its comments."""
+    create_table(connection, table)
+    _comment_on(connection, "TABLE", table)
+
+
+def add_detail_view(connection: duckdb.DuckDBPyConnection, table: Table, select: str) -> None:
+    """Add a view that shows a table of the lake, with the table's comments; replace the view of that name."""
+    connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {select}")
+    _comment_on(connection, "VIEW", table)
 
 
 def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Add the views of `views.py`."""
+    """Add the views of `model/views.py` with their comments; the tables that they read must be there."""
     for view in VIEWS:
-        add_view(connection, view.name, query(f"publish/sql/views/{view.name}"))
-
-
-def add_snapshot_info(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add `snapshot_info` with rows of its columns."""
-    create_table(connection, SNAPSHOT_INFO)
-    marks = ", ".join([f"({', '.join('?' * len(SNAPSHOT_INFO.columns))})"] * len(rows))
-    connection.execute(f"INSERT INTO {SNAPSHOT_INFO.name} VALUES {marks}", [cell for row in rows for cell in row])
-
-
-def comment_on_tables(
-    connection: duckdb.DuckDBPyConnection, tables: Iterable[Table], *, kind: Literal["TABLE", "VIEW"] = "TABLE"
-) -> None:
-    """Say what each table and each column of it means; `kind` is what they are in this file."""
-    for table in tables:
-        _comment(connection, kind, table.name, table.row, {c.name: c.meaning for c in table.columns})
-
-
-def comment_on_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Say what each view of `views.py` and each column of it means."""
-    for view in VIEWS:
+        connection.execute(f"CREATE VIEW {view.name} AS {query(f'publish/sql/views/{view.name}')}")
         _comment(connection, "VIEW", view.name, view.row, view.columns)
+
+
+def fill_snapshot_info(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Fill `snapshot_info`; each tuple has its columns, in their order."""
+    insert_rows(connection, SNAPSHOT_INFO.name, rows)
+
+
+def insert_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows, passed as one list per column: DuckDB binds a list of VALUES ten times as slowly."""
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        connection.execute(f"INSERT INTO {table} SELECT {', '.join(['unnest(?)'] * len(columns))}", columns)
+
+
+def _comment_on(connection: duckdb.DuckDBPyConnection, kind: Literal["TABLE", "VIEW"], table: Table) -> None:
+    _comment(connection, kind, table.name, table.row, {column.name: column.meaning for column in table.columns})
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, row: str, columns: Mapping[str, str]) -> None:

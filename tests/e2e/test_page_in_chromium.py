@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from pipeline.model.settings import given_settings
-from pipeline.publish.page import write_page
+from pipeline.publish.page.writing import write_page
 from tests.support.browser import DESKTOP, PHONE, opened
 from tests.support.publications import HOSTILE, publication_by_hand
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.model.settings import given_settings
-from pipeline.publish.page import write_page
+from pipeline.publish.page.writing import write_page
 from tests.support.browser import DESKTOP, PHONE, opened, running_browser
 from tests.support.readme import DOCS, published_world
 

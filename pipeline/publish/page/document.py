@@ -1,6 +1,6 @@
-"""Figures to HTML: the template, its formats, the charts with their rows, and the policy that lets nothing else run.
+"""Make the HTML of the page: template, number formats, charts with their rows, content security policy.
 
-Pure: text from values. What logs say is escaped by the template engine in HTML and by `_data` in scripts.
+Pure: text from values. Text from logs is escaped by the template engine in HTML and by `_json_for_script` in scripts.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from pipeline.publish.page.figures import (
+from pipeline.publish.page.content import (
     BARS_AT_MOST,
     CHANGES,
     DAYS_AT_MOST,
     NAMES_AT_MOST,
     SPAN_DAYS,
-    Figures,
+    PageContent,
     Row,
     with_others,
 )
 
 VEGA: Final = ("vega-6.4.0", "vega-lite-6.4.1", "vega-embed-7.3.0")
-"""The library that draws, in the order in which it loads."""
+"""The chart library, in the order in which its files load."""
 SPANS: Final = (28, 90, DAYS_AT_MOST)
-"""Days that the charts by day can show; the page opens with the middle one."""
+"""Spans in days that a reader can choose for the charts by day; the page opens with the middle one."""
 _NO_RATE: Final = "-"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
-def document(figures: Figures) -> str:
+def document(content: PageContent) -> str:
     """Make the whole page."""
     scripts = [*(_vega(name) for name in VEGA), _resource("page.js")]
     style = _resource("style.css")
@@ -44,9 +44,9 @@ def document(figures: Figures) -> str:
         policy=_policy(scripts, style),
         style=Markup(style),  # noqa: S704 - our own file
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
-        charts=_data(_charts(figures)),
-        config=_data(json.loads(_resource("charts/config.json"))),
-        figures=figures,
+        charts=_json_for_script(_charts(content)),
+        config=_json_for_script(json.loads(_resource("charts/config.json"))),
+        content=content,
         span_days=SPAN_DAYS,
         spans=SPANS,
         days_at_most=DAYS_AT_MOST,
@@ -56,21 +56,21 @@ def document(figures: Figures) -> str:
     )
 
 
-def _charts(figures: Figures) -> dict[str, dict[str, Any]]:
-    """Return each chart with its rows, by the name that the template gives its place."""
+def _charts(content: PageContent) -> dict[str, dict[str, Any]]:
+    """Return each chart with its rows, by the name of its place in the template."""
     span = {"span": SPANS[1]}
     places = {
-        "countries": with_others(figures.countries, BARS_AT_MOST),
-        "senders": with_others(figures.senders, BARS_AT_MOST),
+        "countries": with_others(content.countries, BARS_AT_MOST),
+        "senders": with_others(content.senders, BARS_AT_MOST),
     }
     return {
-        "delivery_rate": _chart("delivery_rate", figures.days, **span, floor=_floor(figures.days, "delivery_rate")),
-        "outcomes": _chart("outcomes", figures.days, **span),
+        "delivery_rate": _chart("delivery_rate", content.days, **span, floor=_floor(content.days, "delivery_rate")),
+        "outcomes": _chart("outcomes", content.days, **span),
         **{name: _chart("rates_by_name", rows, floor=_floor(rows, "delivery_rate")) for name, rows in places.items()},
-        "latency": _chart("latency", figures.days, **span),
-        "backlog": _chart("backlog", figures.backlog),
-        "failures": _chart("failures", figures.failures[:BARS_AT_MOST]),
-        "changes": _chart("changes", figures.changes, floor=_floor(figures.changes, "delivery_rate", "usual_rate")),
+        "latency": _chart("latency", content.days, **span),
+        "backlog": _chart("backlog", content.backlog),
+        "failures": _chart("failures", content.failures[:BARS_AT_MOST]),
+        "changes": _chart("changes", content.changes, floor=_floor(content.changes, "delivery_rate", "usual_rate")),
     }
 
 
@@ -79,28 +79,28 @@ def _chart(name: str, rows: Sequence[Row], **parameters: float) -> dict[str, Any
     for parameter in chart.get("params", []):
         if parameter["name"] in parameters:
             parameter["value"] = parameters[parameter["name"]]
-    if isinstance(chart["height"], dict):  # Vega-Lite would warn of a step beside a width that fits its place
+    if isinstance(chart["height"], dict):  # a step beside a width that fits its place makes Vega-Lite warn
         chart["height"] = chart["height"]["step"] * len(rows)
     return chart | {"datasets": {"rows": list(rows)}}
 
 
 def _floor(rows: Iterable[Row], *names: str) -> float:
-    """Return where an axis of rates up to 1 begins: a step of a tenth below the least, so that a point has a place."""
+    """Return the lower end of an axis of rates, in tenths, far enough below the lowest rate for its point to fit."""
     least = min((row[name] for row in rows for name in names if row[name] is not None), default=0.0)
     return max(0.0, int(least * 10 - 0.5) / 10)
 
 
-def _data(value: object) -> Markup:
-    """Return JSON that can stand in a script element: nothing in it can end the element or begin another.
+def _json_for_script(value: object) -> Markup:
+    """Return JSON for a script element, with nothing in it that could end the element or begin another.
 
-    json.dumps writes all but ASCII as escapes, U+2028 and U+2029 too.
+    json.dumps escapes all but ASCII, U+2028 and U+2029 too.
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - escaped
 
 
 def _policy(scripts: Iterable[str], style: str) -> str:
-    """Return the content security policy: just these scripts and this style, and no connection to anywhere."""
+    """Return the content security policy: these scripts and this style alone, and no connection."""
     return (
         f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -113,7 +113,7 @@ def _hash(text: str) -> str:
 
 @cache
 def _vega(name: str) -> str:
-    # A browser would look for the map beside the page.
+    # Without its source map, which a browser would look for beside the page.
     return re.sub(r"\n//# sourceMappingURL=.*", "", _resource(f"vega/{name}.min.js"))
 
 
@@ -147,7 +147,7 @@ def change(share: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Write seconds as people say them: in the largest unit of which there is one, in tenths below 100."""
+    """Write seconds in the largest unit of which there is at least one, with one decimal."""
     if seconds is None:
         return _NO_RATE
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):

@@ -113,7 +113,7 @@ def test_an_export_is_of_the_published_snapshot_while_a_run_goes_on(lake: Lake, 
 
 def test_a_file_that_is_there_is_left_alone(lake: Lake, chosen: Settings, taken: Path) -> None:
     taken.write_text("mine")
-    with pytest.raises(SettingsError, match=r"FILE: .*there already"):
+    with pytest.raises(SettingsError, match=r"FILE: .*exists already"):
         export(taken, days=ALL, lake=lake, settings=chosen)
     assert taken.read_text() == "mine"
 

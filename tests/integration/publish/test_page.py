@@ -21,7 +21,7 @@ from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.publish.database import publish
-from pipeline.publish.page import write_page
+from pipeline.publish.page.writing import write_page
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 from tests.support.publications import HOSTILE, publication_by_hand
 

@@ -23,7 +23,7 @@ from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.publish.database import publish
-from pipeline.publish.page import write_page
+from pipeline.publish.page.writing import write_page
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOW: Final = datetime(2026, 10, 27, 12, tzinfo=UTC)

@@ -18,7 +18,7 @@ from pipeline.maintain.audits import AUDITS, opened_scene
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.publish.cache import path_of
+from pipeline.publish.cache import cache_path
 from pipeline.publish.database import Publication, publish
 from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
@@ -110,7 +110,7 @@ def test_a_change_in_any_table_shows_as_if_all_were_made_anew(published: Lake, c
     kept = everything(chosen)
     assert [table.name for table in LAKE_TABLES if before[table.name] == kept[table.name]] == []
     assert_documented(published, chosen)
-    path_of(published).unlink()
+    cache_path(published).unlink()
     publish(lake=published, settings=chosen, now=NOW)
     assert everything(chosen) == kept
 
@@ -125,11 +125,11 @@ def test_a_table_that_is_emptied_is_typed_and_documented_as_before(published: La
 
 
 def test_what_another_version_kept_is_not_used_and_goes(published: Lake, chosen: Settings) -> None:
-    other = path_of(published).rename(path_of(published).with_name("0123456789abcdef.duckdb"))
+    other = cache_path(published).rename(cache_path(published).with_name("0123456789abcdef.duckdb"))
     first = everything(chosen)
     publish(lake=published, settings=chosen, now=NOW)
     assert everything(chosen) == first
-    assert (path_of(published).exists(), other.exists()) == (True, False)
+    assert (cache_path(published).exists(), other.exists()) == (True, False)
 
 
 def test_what_died_before_its_log_was_put_in_the_file_is_not_lost(published: Lake, chosen: Settings) -> None:
@@ -138,14 +138,13 @@ def test_what_died_before_its_log_was_put_in_the_file_is_not_lost(published: Lak
 import duckdb, os, sys
 connection = duckdb.connect(sys.argv[1])
 connection.execute("BEGIN")
-for name in ("made_of", "made_as"):
-    connection.execute(f"DELETE FROM {name}")
+connection.execute("DELETE FROM built_from")
 connection.execute("UPDATE delivery_rollups_daily SET sent = 77")
 connection.execute("COMMIT")
 os._exit(0)
 """
-    subprocess.run([sys.executable, "-c", code, str(path_of(published))], check=True)
-    wal = path_of(published).with_name(f"{path_of(published).name}.wal")
+    subprocess.run([sys.executable, "-c", code, str(cache_path(published))], check=True)
+    wal = cache_path(published).with_name(f"{cache_path(published).name}.wal")
     assert wal.exists()
     publish(lake=published, settings=chosen, now=NOW)
     assert everything(chosen) == first
@@ -158,6 +157,6 @@ import duckdb, os, sys
 duckdb.connect(sys.argv[1]).execute("UPDATE delivery_rates_hourly SET sent = 77")
 os._exit(0)
 """
-    subprocess.run([sys.executable, "-c", code, str(path_of(published))], check=True)
+    subprocess.run([sys.executable, "-c", code, str(cache_path(published))], check=True)
     publish(lake=published, settings=chosen, now=NOW)
     assert ask(chosen, "SELECT DISTINCT sent FROM delivery_rates_hourly") == [[(77,)]]

@@ -17,7 +17,7 @@ from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS, RATE_TABLES
 from pipeline.publish import history
-from pipeline.publish.cache import path_of
+from pipeline.publish.cache import cache_path
 from pipeline.publish.database import publish
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
@@ -123,9 +123,9 @@ def test_a_publication_that_is_repeated_adds_nothing(lake: Lake, chosen: Setting
     two_messages_of_which_one_is_silent(lake)
     refresh(lake, chosen, NOW + timedelta(days=2))
     version = lake.snapshot(RATE_PUBLICATIONS).version
-    path_of(lake).unlink()  # as after a kill before the copy was committed: every day is looked at again
+    cache_path(lake).unlink()  # as after a kill before the copy was committed: every day is looked at again
     publish(lake=lake, settings=chosen, now=NOW + timedelta(days=3))
-    path_of(lake).write_bytes(b"damaged")
+    cache_path(lake).write_bytes(b"damaged")
     publish(lake=lake, settings=chosen, now=NOW + timedelta(days=3))
     assert lake.snapshot(RATE_PUBLICATIONS).version == version
 
@@ -166,7 +166,7 @@ def test_rates_are_published_from_what_changed_as_if_from_everything(lake: Lake,
         store_answers(lake, [(Said(s.msg_id, "delivered", NOW, s.sent_at), s.sent_at.date()) for s in answered])
         refresh(lake, chosen, NOW)
         at_once = tables(chosen)
-        path_of(lake).unlink()
+        cache_path(lake).unlink()
         publish(lake=lake, settings=chosen, now=NOW)
         assert tables(chosen) == at_once
     for table in RATE_TABLES:

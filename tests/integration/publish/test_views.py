@@ -194,6 +194,11 @@ def _call(chance: random.Random, now: datetime) -> Called:
     )
 
 
+def queries_of(table: Table) -> list[str]:
+    """Return the queries that together fill a table."""
+    return [query(f"publish/sql/{table.name}")] if table is RATE_PUBLICATIONS else selects_of(table)
+
+
 @contextmanager
 def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a database with the tables and views of the published file, and the pipeline's queries prepared.
@@ -209,7 +214,7 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
         for name in SHOWN:
             connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
         for table in (MESSAGES, RATE_PUBLICATIONS):
-            (select,) = selects_for(table)
+            (select,) = queries_of(table)
             connection.execute(f"PREPARE {table.name}_0 AS INSERT INTO {table.name} BY NAME {select}")
         connection.execute("CREATE SCHEMA one_day")
         connection.execute("CREATE TABLE one_day.today (sent_date DATE)")
@@ -217,7 +222,7 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
             "CREATE VIEW one_day.messages AS FROM main.messages SEMI JOIN one_day.today USING (sent_date)"
         )
         for table in RATE_TABLES:
-            for number, select in enumerate(selects_of(table)):
+            for number, select in enumerate(queries_of(table)):
                 of_day = select.replace("FROM messages", "FROM one_day.messages")
                 rows = (
                     f"SELECT sent_date, rates.* EXCLUDE (latency_percentiles) FROM one_day.today, ({of_day}) AS rates"
@@ -265,14 +270,9 @@ def derive_in_memory(
             run(connection, table, parameters)
 
 
-def selects_for(table: Table) -> list[str]:
-    """Return the queries that fill a table, from the room that runs them."""
-    return [query("publish/sql/rate_publications")] if table is RATE_PUBLICATIONS else selects_of(table)
-
-
 def run(connection: duckdb.DuckDBPyConnection, table: Table, parameters: dict[str, str]) -> None:
     """Run the prepared queries that fill a table."""
-    for number, select in enumerate(selects_for(table)):
+    for number, select in enumerate(queries_of(table)):
         used = ", ".join(f"{name} := {value}" for name, value in parameters.items() if f"${name}" in select)
         connection.execute(f"EXECUTE {table.name}_{number}({used})")
 

@@ -11,7 +11,7 @@ from typing import Any
 import altair as alt
 import pytest
 
-from pipeline.publish.page.document import VEGA, _data, _floor, duration, percent
+from pipeline.publish.page.document import VEGA, _floor, _json_for_script, duration, percent
 
 PAGE = files("pipeline.publish.page")
 CHARTS = sorted(path.name for path in PAGE.joinpath("charts").iterdir() if path.name != "config.json")
@@ -67,7 +67,7 @@ def test_an_axis_of_rates_begins_below_its_least_and_below_one(least: float) -> 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--<script>", "a\u2028b\u2029c", "]]>", "&lt;"])
 def test_json_in_a_script_element_can_not_leave_it_and_says_the_same(text: str) -> None:
-    written = str(_data({"name": text}))
+    written = str(_json_for_script({"name": text}))
     assert not re.search(r"[<>&\u2028\u2029]", written)
     assert json.loads(written) == {"name": text}
 

@@ -1,4 +1,7 @@
-"""What the page shows, asked of the published DuckDB file in one transaction: rows by name, labels made readable."""
+"""The rows that the page shows, read from the published DuckDB file, with labels for people.
+
+Belongs here: queries of `sql/page/`, labels, sums of the rest. Does not: HTML (`document.py`).
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from pipeline.lake.queries import Scalar, query
 Row = dict[str, Any]
 
 DAYS_AT_MOST: Final = 400
-"""Days on the page, so that it does not grow for ever."""
+"""Limit of days on the page."""
 SPAN_DAYS: Final = 28
-"""Days that headline, countries, senders and failures look back on."""
+"""Days that headline, countries, senders and failures cover."""
 NAMES_AT_MOST: Final = 250
-"""Rows of a table by name: all countries there are; of senders the largest."""
+"""Limit of rows by name: enough for all countries, and for the largest senders."""
 BARS_AT_MOST: Final = 15
 CHANGES: Final = {"days": 7, "messages_at_least": 250, "at_most": 12}
-"""Largest changes shown; that so many messages are needed is said by the view worst_movers."""
+"""Which changes are shown; the view worst_movers compares buckets of at least 250 messages."""
 NOT_KNOWN: Final = "not known"
 _COUNTS: Final = ("sent", "delivered", "failed", "outstanding", "unknown", "invalid_id")
 _DIMENSIONS: Final = {"app_id": "app", "country": "country", "sender_id": "sender"}
@@ -28,13 +31,11 @@ _ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What the page shows.
+class PageContent:
+    """The rows that the page shows, each list from the query of that name in `sql/page/`.
 
     Attributes:
-        as_of: when published, how new, zone, version.
-        headline: one row, see `sql/page/headline.sql`, and what is outstanding.
-        days, countries, senders, backlog, failures, changes: rows of the queries of that name.
+        headline: the row of the query, and the messages outstanding.
     """
 
     as_of: Row
@@ -47,33 +48,33 @@ class Figures:
     changes: Sequence[Row]
 
 
-def read_figures(connection: duckdb.DuckDBPyConnection) -> Figures:
-    """Ask the published file for everything.
+def read_content(connection: duckdb.DuckDBPyConnection) -> PageContent:
+    """Read everything from the published file.
 
     Raises:
         duckdb.Error: it can't be read.
     """
 
-    def ask(name: str, **parameters: Scalar) -> list[Row]:
+    def rows(name: str, **parameters: Scalar) -> list[Row]:
         result = connection.execute(query(f"publish/sql/page/{name}"), parameters)
         names = [column[0] for column in result.description or []]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-    (as_of,), (headline,), backlog = ask("as_of"), ask("headline", days=SPAN_DAYS), ask("backlog")
-    return Figures(
+    (as_of,), (headline,), backlog = rows("as_of"), rows("headline", days=SPAN_DAYS), rows("backlog")
+    return PageContent(
         as_of=as_of,
         headline=headline | outstanding(backlog),
-        days=ask("days", days_at_most=DAYS_AT_MOST),
-        countries=labelled(ask("countries", days=SPAN_DAYS)),
-        senders=labelled(ask("senders", days=SPAN_DAYS)),
+        days=rows("days", days_at_most=DAYS_AT_MOST),
+        countries=labelled(rows("countries", days=SPAN_DAYS)),
+        senders=labelled(rows("senders", days=SPAN_DAYS)),
         backlog=backlog,
-        failures=_named_failures(ask("failures", days=SPAN_DAYS, at_most=NAMES_AT_MOST)),
-        changes=_named_changes(ask("changes", days=CHANGES["days"], at_most=CHANGES["at_most"])),
+        failures=_named_failures(rows("failures", days=SPAN_DAYS, at_most=NAMES_AT_MOST)),
+        changes=_named_changes(rows("changes", days=CHANGES["days"], at_most=CHANGES["at_most"])),
     )
 
 
 def outstanding(backlog: Iterable[Row]) -> Row:
-    """Sum the messages of which the platform may still say something; `unknown` is our verdict that it will not."""
+    """Sum the messages that may still get a final answer: all of the backlog that is not `unknown`."""
     waiting = [row for row in backlog if row["status"] != "unknown"]
     return {
         "outstanding": sum(row["messages"] for row in waiting),
@@ -82,12 +83,12 @@ def outstanding(backlog: Iterable[Row]) -> Row:
 
 
 def labelled(rows: Iterable[Row]) -> list[Row]:
-    """Give every row a label to be told apart by; a null says that it is not known."""
+    """Give each row a label of its own; a null label becomes `not known`."""
     return distinct({**row, "label": row["label"] or NOT_KNOWN} for row in rows)
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
-    """Number labels that came up before: a chart would draw both at one place."""
+    """Number repeated labels: a chart would draw rows of one label at one place."""
     seen: set[str] = set()
     numbered = []
     for row in rows:
@@ -101,7 +102,7 @@ def distinct(rows: Iterable[Row]) -> list[Row]:
 
 
 def with_others(rows: Sequence[Row], at_most: int) -> list[Row]:
-    """Keep the first rows and sum the rest into one, with the rates of the summed counts."""
+    """Keep the first rows and sum the others to one row; its rates are of the summed counts."""
     if len(rows) <= at_most:
         return list(rows)
     kept, rest = list(rows[: at_most - 1]), rows[at_most - 1 :]
@@ -140,5 +141,5 @@ def _bucket(row: Mapping[str, Any]) -> str:
 
 
 def _isolated(name: str) -> str:
-    """Keep a name that is written from right to left from turning what stands beside it."""
+    """Isolate a name, so that one written from right to left does not reorder its neighbours."""
     return f"{_ISOLATE}{name}{_END_ISOLATE}"

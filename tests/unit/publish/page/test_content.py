@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.publish.page.figures import distinct, labelled, outstanding, with_others
+from pipeline.publish.page.content import distinct, labelled, outstanding, with_others
 
 COUNTS = ("sent", "delivered", "failed", "outstanding", "unknown", "invalid_id")
 

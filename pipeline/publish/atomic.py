@@ -1,0 +1,34 @@
+"""Files that appear whole: written under a temporary name beside their place, then renamed.
+
+Belongs here: temporary names and their removal. Does not: what is written.
+"""
+
+from __future__ import annotations
+
+import glob
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path, *, mode: int) -> Iterator[Path]:
+    """Give a temporary path to write to; when the block ends without an error, the file gets its mode and is renamed.
+
+    Readers find the old file or the new one. Nothing is left beside it, whether the block fails or not.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        temporary.chmod(mode)
+        temporary.replace(path)
+    finally:
+        for leftover in (temporary, temporary.with_name(f"{temporary.name}.wal")):
+            leftover.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files of writers that died. The caller holds a lock, so that none is in use."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*tmp*"):
+        leftover.unlink(missing_ok=True)
