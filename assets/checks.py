@@ -17,60 +17,15 @@ from assets.events import library_log, materializations_of, readable_failures
 from assets.metadata import FAILURES
 from assets.partitions import range_of
 from assets.resources import Workspace, utc_now
-from pipeline.maintain.audits import AUDITS, Finding, opened_scene
+from pipeline.maintain.audits.context import opened_context
+from pipeline.maintain.audits.finding import Finding
+from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.settings import Settings
 
 RECENT_DAYS: Final = 3
 """Days before today that are audited if a run names no days."""
-WHAT_TO_DO: Final = {
-    "rejected_share": (
-        "sent_messages",
-        """Of each day's log records at most 1 % can't be used (over 10 %: error). If more: the `reason` in
-        `rejected_records` says what is wrong with which line; fix the log, or its writer, and it is read again.""",
-    ),
-    "answers_reconcile": (
-        "delivery_reports",
-        """For each call the platform's own tallies (success, fail, sending, not found) agree with the answers stored.
-        Rows with `is_known` came so from the platform (warning): report the call to it. Others were lost or doubled
-        here (error): restore the lake's last backup and run the days again.""",
-    ),
-    "nothing_overdue": (
-        "delivery_reports",
-        """No message of any day has been due for more than 2 hours (24 hours: error). If one is: look whether the
-        schedule is on and its runs succeed; `every_question_answered` says what the platform refuses. Then
-        materialize the days.""",
-    ),
-    "each_message_once": (
-        "messages",
-        """Each sent message is one row of `messages`, and none is there twice. If not:
-        `sms-delivery rebuild --from DAY --to DAY`; if `sent_messages` itself has it twice, report a bug.""",
-    ),
-    "states_sum_to_sent": (
-        "delivery_rates",
-        """In every bucket the seven states sum to `sent`, and each rate table counts every message of a day. If not:
-        `sms-delivery rebuild --from DAY --to DAY`.""",
-    ),
-    "delivery_rate_held": (
-        "delivery_rates",
-        """No app, country or sender delivers clearly worse (5 points, beyond chance) on the last two days than in the
-        28 before, and `worst_movers` shows no drop of a mature day in the last week. If one does: ask the platform
-        about the route, look at the sender's texts; `delivery_by_country` and `delivery_by_sender` show more.""",
-    ),
-    "published_file_agrees": (
-        "analytics_db",
-        """The published DuckDB file shows what the lake holds, and the files that it names are there. If not:
-        `sms-delivery publish`; if it stays, the lake was put back or files were deleted by hand.""",
-    ),
-    "schema_as_documented": (
-        "analytics_db",
-        """Every column has the documented type, place and meaning. If not, the file was made by another version:
-        `sms-delivery publish`.""",
-    ),
-}
-"""For each audit: the asset that it is shown at, what it says, and what to do when it is red."""
 AUDIT_SPECS: Final = [
-    dg.AssetCheckSpec(name, asset=WHAT_TO_DO[name][0], description=" ".join(WHAT_TO_DO[name][1].split()))
-    for name in AUDITS
+    dg.AssetCheckSpec(name, asset=audit.asset, description=audit.description) for name, audit in AUDITS.items()
 ]
 COMPLETE: Final = dg.AssetCheckSpec(
     "every_question_answered",
@@ -89,10 +44,11 @@ def audit(
     try:
         with library_log(context.log), readable_failures():
             lake, settings, now = workspace.lake(), workspace.settings, utc_now()
-            with opened_scene(_days_of_run(context, settings), lake=lake, settings=settings, now=now) as scene:
+            with opened_context(_days_of_run(context, settings), lake=lake, settings=settings, now=now) as audited:
                 for spec in AUDIT_SPECS:
                     if spec.key in context.selected_asset_check_keys:
-                        results.append(_result(spec, AUDITS[spec.name](scene)))  # noqa: PERF401 - kept if a later one fails
+                        finding = AUDITS[spec.name].run(audited)
+                        results.append(_result(spec, finding))  # noqa: PERF401 - kept if a later one fails
     except Exception:
         yield from results
         raise

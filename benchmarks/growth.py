@@ -34,7 +34,8 @@ from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.snapshots import add_action, arrow_schema, now_ms
-from pipeline.maintain.audits import AUDITS, opened_scene
+from pipeline.maintain.audits.context import opened_context
+from pipeline.maintain.audits.registry import AUDITS
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
 from pipeline.maintain.due import open_days
@@ -230,8 +231,8 @@ def prices_of(lake: Lake, settings: Settings) -> Iterator[tuple[str, Seconds]]:
     for name, audit in AUDITS.items():
         costs = []
         for _ in range(PAIRS):
-            with opened_scene(days, lake=lake, settings=settings, now=now) as scene:
-                costs.append(timed(lambda audit=audit, scene=scene: audit(scene)))  # type: ignore[misc] # bound now
+            with opened_context(days, lake=lake, settings=settings, now=now) as context:
+                costs.append(timed(lambda audit=audit, context=context: audit.run(context)))  # type: ignore[misc] # bound now
         yield f"check `{name}`", median(costs)
 
 

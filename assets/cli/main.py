@@ -228,12 +228,12 @@ def doctor() -> None:
     Exit status: 0 nothing to fix, 1 something to fix, 2 a setting to fix.
     """
     with loaded_settings() as settings:
-        from pipeline.maintain.doctor import examine, shown, worst_status  # noqa: PLC0415
+        from pipeline.maintain.doctor import examine, exit_status, finding_line  # noqa: PLC0415
 
         findings = examine(settings, now=datetime.now(UTC))
         for finding in findings:
-            click.echo(shown(finding))
-        sys.exit(worst_status(findings))
+            click.echo(finding_line(finding))
+        sys.exit(exit_status(findings))
 
 
 @main.command()

@@ -15,7 +15,7 @@ from assets.resources import Workspace, utc_now
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
-from pipeline.maintain.status import shown, status_of
+from pipeline.maintain.status import status_of, status_text
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
@@ -94,7 +94,7 @@ def print_status(settings: Settings) -> None:
         LakeError: the lake can't be read.
     """
     status = status_of(lake=_existing_lake(settings), settings=settings, now=utc_now())
-    click.echo(shown(status, zone=settings.timezone.key))
+    click.echo(status_text(status, zone=settings.timezone.key))
 
 
 def _existing_lake(settings: Settings) -> Lake:

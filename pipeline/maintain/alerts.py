@@ -1,6 +1,6 @@
-"""Alerts: whether something bad is told now, and posting it to a webhook.
+"""Alerts: when one is posted, and posting it to a webhook.
 
-What belongs here: rate and transport. What does not: what is bad, and in which words (`assets/sensors.py`).
+Belongs here: limits per subject, HTTP. Does not: what is bad, and the text (`assets/sensors.py`).
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from pydantic import SecretStr
 from pipeline.model.errors import AlertFailed
 
 GAP: Final = timedelta(hours=1)
-"""Shortest time between two messages about the same subject."""
+"""Shortest time between two alerts about one subject."""
 LASTING_GAP: Final = timedelta(days=1)
-"""The same for a subject that has been bad all the time since."""
+"""The same for a subject that has been bad since the last alert."""
 TRIES: Final = 2
 TIMEOUT_SECONDS: Final = 10.0
 
 
 @dataclass
 class Memory:
-    """What was said, so that an outage is a message an hour and not one a run; kept as text between two looks.
+    """What was posted, so that an outage brings one alert an hour, not one per run; stored as text between ticks.
 
     Attributes:
-        since: how far history was looked at, Unix seconds.
-        said: when each subject was last told, Unix seconds.
-        lasting: subjects that were not good since.
-        held: times that a subject was bad and nothing was said, since it was last told.
+        since: end of the history that was looked at, Unix seconds.
+        said: when each subject was last posted, Unix seconds.
+        lasting: subjects that have been bad since their last alert.
+        held: alerts held back per subject since its last alert.
     """
 
     since: float
@@ -42,20 +42,20 @@ class Memory:
 
     @classmethod
     def read(cls, text: str | None, *, now: float) -> Self:
-        """Return what was kept; without it history begins now: nobody wants alerts of last week."""
+        """Return what was stored. If nothing was, history begins now: older runs raise no alert."""
         return cls(**json.loads(text)) if text else cls(now)
 
     def text(self) -> str:
-        """Return all as text to keep."""
+        """Return everything as text to store."""
         return json.dumps(vars(self))
 
     def may_say(self, subject: str, *, now: float, lasts: bool) -> bool:
-        """Say whether a bad subject is told now; if not, count that it was not.
+        """Say whether an alert about a bad subject may be posted now; if not, count it as held back.
 
         Args:
             subject: what is bad.
             now: Unix seconds.
-            lasts: being bad is a state, told once a day while it lasts, not an event.
+            lasts: being bad is a state, posted once a day while it lasts, not an event.
         """
         gap = LASTING_GAP if lasts and subject in self.lasting else GAP
         if now - self.said.get(subject, 0.0) >= gap.total_seconds():
@@ -64,21 +64,21 @@ class Memory:
         return False
 
     def note_said(self, subject: str, *, now: float) -> int:
-        """Note that a subject was told; return how often it was not told before."""
+        """Note that an alert was posted; return how many were held back before it."""
         self.said[subject] = now
         self.lasting = sorted({*self.lasting, subject})
         return self.held.pop(subject, 0)
 
     def note_good(self, subject: str) -> None:
-        """Note that a subject is good again, so that its next failure is news."""
+        """Note that a subject is good again, so that its next failure is posted at once."""
         self.lasting = [each for each in self.lasting if each != subject]
 
 
 def post(webhook: SecretStr, message: Mapping[str, Any]) -> None:
-    """Post a message as JSON; certificates are verified, redirects not followed.
+    """Post an alert as JSON. Certificates are verified, redirects are not followed.
 
     Raises:
-        AlertFailed: it was not taken; the text holds nothing of the URL, which is a secret.
+        AlertFailed: the webhook did not accept it. The text leaves out the URL, which is a secret.
     """
     transport = httpx.HTTPTransport(retries=TRIES - 1)
     try:

@@ -1,46 +1,43 @@
-"""Use case: delete the lake's files that no reader can need, and shorten the transaction logs.
+"""Use case: delete the lake's files that no reader can need, and shorten the Delta logs.
 
-A Parquet file goes once all of this holds:
+A Parquet file is deleted once all of this holds:
 - neither the newest version of its table nor the published DuckDB file names it;
-- it was replaced `SMS_SNAPSHOT_HOURS` ago, or, where no log knows it (a run died before its commit), it was last
-  written as long ago, and `IN_FLIGHT` ago at least;
-- nobody who is at work in the lake began before that moment. This holds with `SMS_SNAPSHOT_HOURS=0`, too.
+- it was replaced `SMS_SNAPSHOT_HOURS` ago; a file that no log names (its run died before the commit) was last written
+  as long ago, and at least `IN_FLIGHT` ago;
+- every run at work in the lake began after that moment, with `SMS_SNAPSHOT_HOURS=0`, too.
 
-No publication can come between looking and deleting: the lock of publishing is held.
+The lock of publishing is held meanwhile, so no publication can name a file that is about to be deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import duckdb
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline.lake.lake import Lake
-from pipeline.lake.queries import literal
 from pipeline.lake.snapshots import replaced_files
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
 from pipeline.publish.database import PUBLISHING
+from pipeline.publish.reading import lake_files_named
 
 IN_FLIGHT: Final = timedelta(hours=1)
-"""Shortest age at which a file that no log knows is taken for a dead run's; one at work commits within minutes."""
+"""Shortest age of a file that no log names before its run counts as dead; a live run commits within minutes."""
 LOG_DAYS: Final = 7
-"""Days for which entries of the transaction logs are kept; nothing looks back further than `SMS_SNAPSHOT_HOURS`."""
-_NAMED: Final = re.compile(r"'((?:[^']|'')+\.parquet)'")
+"""Days for which entries of the Delta logs are kept; readers look back `SMS_SNAPSHOT_HOURS` at most."""
 
 
 @dataclass
 class CleanTally:
-    """What cleaning did: files deleted and their bytes, and files that no table names but that are kept for now."""
+    """What cleaning did: files deleted, their size in bytes, and unnamed files that are kept for now."""
 
     files: int = 0
     size: int = 0
@@ -61,7 +58,7 @@ def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
     tally = CleanTally()
     with lake.lock(PUBLISHING):
         began = lake.working_since() or now
-        published = _published_files(settings.duckdb)
+        published = lake_files_named(settings.duckdb) if settings.duckdb.exists() else set()
         for table in LAKE_TABLES:
             for path, since in _unnamed(lake, table, published):
                 if since + timedelta(hours=settings.snapshot_hours) <= now and since < began:
@@ -74,8 +71,8 @@ def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
 
 
 def _unnamed(lake: Lake, table: Table, published: set[str]) -> Iterator[tuple[Path, datetime]]:
-    """Yield the files that neither table nor publication names, and since when a reader may be without them."""
-    there = lake.files_there(table)  # first: what is committed meanwhile is named by the version that is read then
+    """Yield the files that neither table nor publication names, and since when that is so."""
+    there = lake.files_there(table)  # first: the version read next names what is committed meanwhile
     named = {file.path.name for file in lake.snapshot(table).files} | published
     replaced = replaced_files(lake.folder_of(table))
     for file in there:
@@ -98,23 +95,8 @@ def _delete(path: Path, tally: CleanTally) -> None:
         tally.size += size
 
 
-def _published_files(path: Path) -> set[str]:
-    """Return the names of the files that the published views read; a name is there once in all folders."""
-    if not path.exists():
-        return set()
-    try:
-        # Attached, not opened: of a path that this process has open already, opening gives the file of that time.
-        with duckdb.connect() as connection:
-            connection.execute(f"ATTACH {literal(str(path))} AS published (READ_ONLY)")
-            views = connection.execute("SELECT sql FROM duckdb_views() WHERE database_name = 'published'").fetchall()
-    except duckdb.Error as error:
-        raise LakeError(f"SMS_DUCKDB: {path} can't be read, so no old file was deleted: {error}") from error
-    texts = [text for (sql,) in views for text in _NAMED.findall(sql)]  # of many names a line each, or of one
-    return {Path(name.replace("''", "'")).name for text in texts for name in text.split("\n")}
-
-
 def _shorten_log(lake: Lake, table: Table, settings: Settings) -> None:
-    """Write a checkpoint and delete entries of the log that nobody needs; what meets a commit waits for another day."""
+    """Write a checkpoint and delete old entries of the log; if that meets a commit, leave it for another day."""
     remembered = max(LOG_DAYS, settings.snapshot_hours / 24 + 1)
     properties = {
         "delta.logRetentionDuration": f"interval {LOG_DAYS} days",
@@ -130,4 +112,4 @@ def _shorten_log(lake: Lake, table: Table, settings: Settings) -> None:
     except CommitFailedError:
         return
     except DeltaError as error:
-        raise LakeError(f"the log of {table.name} can't be shortened: {error}") from error
+        raise LakeError(f"the Delta log of {table.name} can't be shortened: {error}") from error

@@ -1,9 +1,9 @@
-"""Use case: make few large files of the many small ones that runs leave in partitions which are closed.
+"""Use case: merge the many small files of closed partitions to few large ones.
 
-A partition is closed once no message of it may change: each is final or was given up, and all is derived. Rows stay
-as they are and in their order, and nothing is derived again for it: the new file's name says for which ones it
-stands (`snapshots.py`), and it keeps the time from which their rows are known. Whoever reads the old files can go on;
-`clean.py` deletes them later. A commit that meets a change by somebody else is dropped, and tried again the next day.
+A partition is closed once no message of it may change: each is final or given up, and all are derived. Rows and their
+order stay. Nothing is derived again: the new file's name carries the mark of the old ones (`lake/snapshots.py`), and
+it keeps their time of arrival. Readers of the old files can go on; `clean.py` deletes them later. If another writer
+changed the partition, its compaction is dropped until the next day.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ import duckdb
 from pipeline.follow.polling import API_MEMORY
 from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.lake.queries import Scalar, connect, query, relation, rows_of, show_files, write_partition
+from pipeline.lake.snapshots import rows_in
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, Table
 
 SMALL_BYTES: Final = 32 * 2**20
-"""Files below this are made one."""
+"""Smaller files are merged."""
 LARGE_BYTES: Final = 128 * 2**20
-"""The sum of sizes up to which files are made one."""
+"""Largest size of a merged file."""
 REST: Final = timedelta(hours=1)
-"""Time without a new file after which a partition is looked at."""
+"""Time without a new file before a partition is compacted."""
 _AFTER_DAYS: Final = 2
-"""Today and yesterday are never closed: logs of them are still being written."""
+"""Today and yesterday are never closed: their logs are still being written."""
 
 
 @dataclass
@@ -39,9 +40,9 @@ class CompactTally:
 
     Attributes:
         partitions: partitions compacted, by table.
-        files_before: small files that were made few.
-        files_after: what they became.
-        left: partitions left for another day, since somebody else changed them meanwhile.
+        files_before: small files that were merged.
+        files_after: files that they were merged to.
+        left: partitions left for another day because another writer changed them.
     """
 
     partitions: dict[str, int] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class CompactTally:
 
 
 def compact(*, lake: Lake, settings: Settings, now: datetime) -> CompactTally:
-    """Compact the closed partitions of every table; memory does not grow with them.
+    """Compact the closed partitions of every table, streaming.
 
     Args:
         lake: the tables.
@@ -73,7 +74,7 @@ def compact(*, lake: Lake, settings: Settings, now: datetime) -> CompactTally:
 
 
 def _resting(present: Snapshot, now: datetime) -> set[date | None]:
-    """Return the partitions that nobody has added a file to for a while."""
+    """Return the partitions without a new file for the time `REST`."""
     newest: dict[date | None, int] = {}
     for file in present.files:
         newest[file.sent_date] = max(file.added_ms, newest.get(file.sent_date, 0))
@@ -81,7 +82,7 @@ def _resting(present: Snapshot, now: datetime) -> set[date | None]:
 
 
 def _bins(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
-    """Part the small files of a partition, oldest first, into groups of which each becomes one file."""
+    """Yield groups of small files of a partition, oldest first; each group becomes one file."""
     small = sorted((f for f in files if f.size < SMALL_BYTES), key=lambda f: (f.added_ms, f.path.name))
     total = 0
 
@@ -98,11 +99,11 @@ def _bins(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
 def _closed(
     connection: duckdb.DuckDBPyConnection, lake: Lake, days: Collection[date | None], settings: Settings, now: datetime
 ) -> set[date | None]:
-    """Return those of some partitions in which no message may change; rejects without a day concern none."""
+    """Return the closed ones of some partitions; rejects without a day concern no message."""
     ended = settings.today(now) - timedelta(days=_AFTER_DAYS)
     old = {day for day in days if day is None or day <= ended}
     sent, derived = lake.snapshot(SENT_MESSAGES), lake.snapshot(MESSAGES)
-    old -= {day for day in old if day and _rows(sent.of([day])) != _rows(derived.of([day]))}
+    old -= {day for day in old if day and rows_in(sent.of([day])) != rows_in(derived.of([day]))}
     show_files(connection, MESSAGES, derived.of(old))
     parameters: dict[str, Scalar] = {
         "now": now,
@@ -110,10 +111,6 @@ def _closed(
         "memory_seconds": API_MEMORY.total_seconds(),
     }
     return old - {day for (day,) in rows_of(connection, query("maintain/sql/unsettled_days"), parameters)}
-
-
-def _rows(files: Iterable[DataFile]) -> int:
-    return sum(file.rows for file in files)
 
 
 def _compact_partition(
@@ -137,10 +134,10 @@ def _compact_partition(
 
 
 def _rewritten(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, files: Sequence[DataFile]) -> DataFile:
-    """Write the rows of some files of a partition to one, in their order."""
+    """Write the rows of some files of a partition to one file, in their order."""
     select = relation(table, files)
     new = write_partition(connection, lake, table, select=select, day=files[0].sent_date, in_place_of=files)
-    if new is None or new.rows != _rows(files):
-        raise LakeError(f"{table.name} of {files[0].sent_date} could not be compacted: its files have other rows")
+    if new is None or new.rows != rows_in(files):
+        raise LakeError(f"{table.name} of {files[0].sent_date} can't be compacted: its files lack or add rows")
     latest = max((file.latest for file in files if file.latest), default=None)
     return replace(new, latest=latest, added_ms=max(file.added_ms for file in files))

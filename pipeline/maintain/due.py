@@ -1,4 +1,7 @@
-"""Use case: the days that a run has work for: a message is due, was never derived, or a sent log is new or changed."""
+"""Use case: find the days that a run has work for: a message is due or not derived, or a sent log is new or changed.
+
+Belongs here: which days. Does not: which messages of a day are due (`follow/due.py`).
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ _ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Due:
-    """What a run has to do.
+    """The work of a run.
 
     Attributes:
-        open: days with a message that is due, was never derived, or has turned unknown.
-        logged: days for which a log is new or has changed.
-        logs: how many such logs there are.
+        open: days with a message that is due, is not derived, or has become unknown.
+        logged: days with a log that is new or has changed.
+        logs: number of such logs.
     """
 
     open: frozenset[date]
@@ -34,17 +37,17 @@ class Due:
 
     @property
     def days(self) -> frozenset[date]:
-        """Every day with something to do."""
+        """All days with work."""
         return self.open | self.logged
 
     @property
     def range(self) -> tuple[date, date] | None:
-        """The smallest range of days that covers them, None where there is nothing to do."""
+        """Smallest range that covers these days, None where there is no work."""
         return (min(self.days), max(self.days)) if self.days else None
 
     @property
     def reason(self) -> str:
-        """What there is to do, or that there is nothing, for a person."""
+        """What the work is, for a person."""
         if not self.days:
             return "nothing to do: no message is due, and no sent log is new or has changed"
         parts = [f"{len(self.open)} days with messages that are due"] if self.open else []
@@ -53,7 +56,7 @@ class Due:
 
 
 def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
-    """Find the days that a run has something to do for; no log is opened.
+    """Find the work of a run; no log is opened.
 
     Raises:
         LakeError: the lake can't be read.
@@ -66,9 +69,9 @@ def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
 
 
 def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = date.max) -> set[date]:
-    """Return the days of the lake, earlier than `before`, that a run has something to do for.
+    """Return the days of the lake, earlier than `before`, that a run has work for.
 
-    The rate tables say which days have a message that is not final; only these are looked at closely.
+    Only days on which the rate tables count a message that is not final are read.
 
     Raises:
         LakeError: the lake can't be read.
@@ -85,7 +88,7 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = d
 
 
 def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[date]:
-    """Give, in order, those of some days of which every message that was due at `now` has an answer.
+    """Yield, in order, the days on which every message that was due at `now` has an answer.
 
     Raises:
         LakeError: the lake can't be read.
@@ -103,7 +106,7 @@ def _days_to_read(logs: Iterable[LogFile], settings: Settings, today: date) -> f
 
 
 def _day_to_read(file: LogFile, settings: Settings, today: date) -> date | None:
-    """Return the day whose run reads a log, None where none does: a run reads those of a day either side too."""
+    """Return the day whose run reads a log, None where no run does. A run reads logs dated a day either side, too."""
     if file.file_date is None:
         return today
     if not settings.start_date - _ONE_DAY <= file.file_date <= today + _ONE_DAY:

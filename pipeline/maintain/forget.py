@@ -1,7 +1,7 @@
 """Use case: erase a phone number from every table, old files included.
 
-Messages stay and are counted as before; what names the person goes. The ids of the messages concerned are kept
-(they name nobody by themselves), so that later answers for them are stored without a number.
+Messages stay and are counted as before. The ids of the messages concerned are recorded, so that later answers for them
+are stored without a number.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from pipeline.model.tables import (
 from pipeline.publish.cache import delete_cache
 
 SHORTEST: Final = 7
-"""Digits below which a text is no phone number, and erasing it would hit others."""
+"""Fewest digits of a phone number: erasing a shorter text would change other numbers."""
 _TABLES: Final = (SENT_MESSAGES, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, API_CALLS, RATE_PUBLICATIONS)
-"""Tables that are rewritten; rates are derived from `messages` again."""
+"""Tables that are rewritten. The caller derives rates from `messages` again."""
 _FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value")
 
 
 @dataclass
 class ForgetTally:
-    """What was erased: rows by table, and the rows that still hold the number afterwards (none)."""
+    """Rows from which the number was erased, by table, and rows that still hold it."""
 
     rows: dict[str, int] = field(default_factory=dict)
     left: int = 0
@@ -48,20 +48,20 @@ class ForgetTally:
 
 @dataclass(frozen=True)
 class _Number:
-    """A number as it may stand in a lake: stored form of the column, and a pattern for free text."""
+    """A number to erase: its stored form in the column `number`, and a pattern for free text."""
 
     stored: str | None
     pattern: str
 
     def condition(self, table: Table) -> str:
-        """Return the SQL that says whether a row holds the number."""
+        """Return the SQL condition for rows that hold the number."""
         parts = [f"regexp_matches({name}, {literal(self.pattern)})" for name in _free_text_of(table)]
         if "number" in table.column_names and self.stored is not None:
             parts.append(f"number = {literal(self.stored)}")
         return " OR ".join(f"coalesce({part}, false)" for part in parts) or "false"
 
     def erased(self, table: Table) -> str:
-        """Return the SELECT of all a table's rows without the number; a bucket that is named by it goes."""
+        """Return the SELECT of a table's rows without the number; a recorded bucket named by it is dropped."""
         if table is RATE_PUBLICATIONS:
             return f"SELECT * FROM {table.name} WHERE NOT ({self.condition(table)})"
         parts = [f"regexp_replace({name}, {literal(self.pattern)}, '', 'g') AS {name}" for name in _free_text_of(table)]
@@ -71,11 +71,10 @@ class _Number:
 
 
 def forget(number: str, *, lake: Lake, settings: Settings) -> ForgetTally:
-    """Rewrite every file that holds the number; the old ones go with `remove_old_files`, after a publication.
+    """Rewrite every file that holds the number.
 
-    A number may have been logged as sender: rates are to be derived again before that publication.
-
-    With `SMS_NUMBERS=mask` every number that is masked to the same text is erased: they can't be told apart.
+    The caller then derives the rates again (a number may be logged as sender), publishes, and calls `remove_old_files`.
+    With `SMS_NUMBERS=mask` every number that is masked to the same text is erased.
 
     Raises:
         SettingsError: the text is no phone number.
@@ -92,10 +91,9 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> ForgetTally:
 
 
 def remove_old_files(number: str, *, lake: Lake, settings: Settings, tally: ForgetTally) -> None:
-    """Delete every file that no table names, and count the rows of all that are left for the number.
+    """Delete every file that no table names; count in `tally.left` the rows of the other files that hold the number.
 
-    Files that a run at work has written and not committed yet stay: it would commit what is not there any more. If
-    such a file holds the number, it is counted, and forgetting is to be repeated.
+    Files that a running run has not committed yet stay. If one holds the number, `forget` must be repeated.
     """
     wanted = _number(number, settings)
     at_work_since = lake.working_since() or datetime.now(UTC)
@@ -111,7 +109,7 @@ def remove_old_files(number: str, *, lake: Lake, settings: Settings, tally: Forg
 def _number(text: str, settings: Settings) -> _Number:
     digits = digits_of(text) or ""
     if len(digits) < SHORTEST:
-        raise SettingsError(f"NUMBER: has fewer than {SHORTEST} digits, and is no phone number")
+        raise SettingsError(f"NUMBER: has fewer than {SHORTEST} digits, so it is no phone number")
     return _Number(treat_number(digits, number_policy(settings)), r"\+?" + r"[\s().-]*".join(digits))
 
 
@@ -120,7 +118,7 @@ def _free_text_of(table: Table) -> list[str]:
 
 
 def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _Number) -> None:
-    """Keep the ids of the messages concerned: answers that come later are stored without a number."""
+    """Record the ids of the messages concerned: later answers for them are stored without a number."""
     found: set[tuple[str, str]] = set()
     for table in (SENT_MESSAGES, DELIVERY_REPORTS):
         show_files(connection, table, lake.snapshot(table).files)
@@ -161,6 +159,6 @@ def _files_with(
 
 
 def _marks(present: Snapshot, remove: Sequence[DataFile]) -> dict[str, int]:
-    """Bump what deriving a partition records, so that one under way works it out again from what is there now."""
+    """Change the transactions that a derivation records, so that one under way starts again from the new files."""
     names = {f"{present.table.name}/{file.sent_date}" for file in remove}
     return {name: (present.transaction(name) or 0) ^ 1 for name in sorted(names)}

@@ -1,25 +1,22 @@
-"""Use case: where things stand: partitions, what is outstanding and since when, what is due, the last publication."""
+"""Use case: report the state of the project: partitions, outstanding messages, what is due, the last publication."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
-
-import duckdb
 
 from pipeline.derive.days import days_not_closed
 from pipeline.lake.lake import Lake
-from pipeline.lake.queries import connect, literal, query, rows_of, show_files
+from pipeline.lake.queries import connect, query, rows_of, show_files
 from pipeline.maintain.due import Due, what_is_due
-from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
-from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES
+from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
+from pipeline.publish.reading import PUBLISHED, opened_published
 
 
 @dataclass(frozen=True)
 class Outstanding:
-    """Messages of one state that is not final; unknown ones are asked for no more, the others are."""
+    """Messages of one state that is not final; all but `unknown` ones are still asked for."""
 
     delivery_status: str
     messages: int
@@ -33,7 +30,7 @@ class LastPublication:
     Attributes:
         published_at: when it was made, UTC.
         data_as_of: when its latest answer arrived, UTC; None before the first.
-        tables_behind: tables that have changed in the lake since.
+        tables_behind: tables that changed in the lake since then.
     """
 
     published_at: datetime
@@ -43,13 +40,13 @@ class LastPublication:
 
 @dataclass(frozen=True)
 class Status:
-    """Where things stand.
+    """State of the project.
 
     Attributes:
         days: partitions that have messages, in order.
         messages: sent messages.
         outstanding: messages that are not final, by state, the one with the oldest first.
-        due: what a run has to do now.
+        due: the work of a run started now.
         published: the last publication, None where there is none.
     """
 
@@ -61,7 +58,7 @@ class Status:
 
 
 def status_of(*, lake: Lake, settings: Settings, now: datetime) -> Status:
-    """Find out where things stand; no log is opened, no call made.
+    """Return the state of the project; no log is opened, no call is made.
 
     Raises:
         LakeError: lake or published file can't be read.
@@ -84,38 +81,27 @@ def _outstanding(lake: Lake, settings: Settings) -> tuple[Outstanding, ...]:
 
 
 def last_publication(*, lake: Lake, settings: Settings) -> LastPublication | None:
-    """Return what the published file says of itself, None where there is none.
+    """Return when and from what the published file was made, None where there is none.
 
     Raises:
-        LakeError: it can't be read.
+        LakeError: the file can't be read.
     """
     if not settings.duckdb.exists():
         return None
+    with opened_published(settings.duckdb) as connection:
+        select = f"SELECT table_name, lake_version, published_at, data_as_of FROM {PUBLISHED}.{SNAPSHOT_INFO.name}"
+        rows = rows_of(connection, select)
     versions = {table.name: lake.snapshot(table).version for table in LAKE_TABLES}
-    rows = _snapshot_info(settings.duckdb)
     behind = tuple(name for name, version, *_ in rows if versions.get(name, version) != version)
     return LastPublication(rows[0][2], rows[0][3], behind)
 
 
-def _snapshot_info(path: Path) -> list[tuple[str, int, datetime, datetime | None]]:
-    try:
-        with duckdb.connect() as connection:  # attached, so that a file which this process has open is read anew
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"ATTACH {literal(str(path))} AS published (READ_ONLY)")
-            return rows_of(
-                connection,
-                "SELECT table_name, lake_version, published_at, data_as_of FROM published.snapshot_info",
-            )
-    except duckdb.Error as error:
-        raise LakeError(f"SMS_DUCKDB: {path} can't be read: {error}") from error
-
-
-def shown(status: Status, *, zone: str) -> str:
-    """Return the lines that a person reads."""
+def status_text(status: Status, *, zone: str) -> str:
+    """Return the state as lines of text."""
     days = f"{len(status.days):,} days, {status.days[0]} to {status.days[-1]} ({zone})" if status.days else "none yet"
     lines = [f"partitions   {days}", f"messages     {status.messages:,}"]
     lines += [
-        f"outstanding  {row.messages:,} {row.delivery_status}, the oldest sent {_moment(row.oldest_sent_at)}"
+        f"outstanding  {row.messages:,} {row.delivery_status}, the oldest sent {_utc(row.oldest_sent_at)}"
         for row in status.outstanding
     ]
     if not status.outstanding:
@@ -128,12 +114,10 @@ def shown(status: Status, *, zone: str) -> str:
 def _published(publication: LastPublication | None) -> str:
     if publication is None:
         return "never; `sms-delivery publish` or the next run does"
-    as_of = _moment(publication.data_as_of) if publication.data_as_of else "none yet"
+    as_of = _utc(publication.data_as_of) if publication.data_as_of else "none yet"
     behind = ", ".join(publication.tables_behind)
-    return f"{_moment(publication.published_at)}, answers up to {as_of}" + (
-        f"; changed since: {behind}" if behind else ""
-    )
+    return f"{_utc(publication.published_at)}, answers up to {as_of}" + (f"; changed since: {behind}" if behind else "")
 
 
-def _moment(moment: datetime) -> str:
+def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -34,7 +34,7 @@ def refresh_views(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str,
     connection.execute(f"USE {CACHE}")
     for table in DETAIL_TABLES:
         select = _detail_select(table, snapshots[table.name].files)
-        sources = {None: hashlib.blake2b(select.encode(), digest_size=16).hexdigest()}
+        sources: Sources = {None: hashlib.blake2b(select.encode(), digest_size=16).hexdigest()}
         if sources_of(connection, table.name) != sources:
             add_detail_view(connection, table, select)
             record_sources(connection, table.name, sources, rows=_rows_if_distinct(connection, table))

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from assets.jobs import REFRESH
-from pipeline.maintain.audits import AUDITS
+from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.tables import DELIVERY_RATES_DAILY
 from tests.support.browser import running_browser
 from tests.support.dagster_ui import DagsterUi, running_ui

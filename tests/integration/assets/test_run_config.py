@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from assets.partitions import RANGE_END, RANGE_START
 from assets.resources import Workspace
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running
-from pipeline.maintain.audits import AUDITS, Finding, opened_scene
-from pipeline.maintain.audits.scene import Scene
+from pipeline.maintain.audits.context import AuditContext, opened_context
+from pipeline.maintain.audits.finding import Finding
+from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import given_settings
 
@@ -78,14 +80,14 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """Return what Dagster is told of checks: the name, and whether an audit's tables were open at that moment."""
     found: list[tuple[str, bool]] = []
     is_open: list[bool] = []
-    opened, handle = opened_scene, dg.DagsterInstance.handle_new_event
+    opened, handle = opened_context, dg.DagsterInstance.handle_new_event
 
     @contextmanager
-    def watched(*args: Any, **more: Any) -> Iterator[Scene]:
+    def watched(*args: Any, **more: Any) -> Iterator[AuditContext]:
         is_open.append(True)
         try:
-            with opened(*args, **more) as scene:
-                yield scene
+            with opened(*args, **more) as context:
+                yield context
         finally:
             is_open.pop()
 
@@ -95,7 +97,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
             found.append((told.asset_check_evaluation_data.check_name, bool(is_open)))
         handle(instance, event, **more)
 
-    monkeypatch.setattr(checks, "opened_scene", watched)
+    monkeypatch.setattr(checks, "opened_context", watched)
     monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", noting)
     return found
 
@@ -114,7 +116,9 @@ def test_results_of_earlier_audits_survive_an_audit_that_fails(
     def fail(_: object) -> Finding:
         raise LakeError("the lake has gone")
 
-    monkeypatch.setattr(checks, "AUDITS", dict(AUDITS) | {"each_message_once": fail})
+    monkeypatch.setattr(
+        checks, "AUDITS", dict(AUDITS) | {"each_message_once": replace(AUDITS["each_message_once"], run=fail)}
+    )
     with pytest.raises(dg.Failure, match="the lake has gone"):
         run(TODAY)
     assert [name for name, _ in evaluated] == ["rejected_share", "answers_reconcile", "nothing_overdue"]

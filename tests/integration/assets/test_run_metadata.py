@@ -13,7 +13,7 @@ import pytest
 from assets.events import MAX_LINES, failure_reasons
 from assets.resources import Workspace
 from pipeline.api.simulator.faults import Faults
-from pipeline.maintain.audits import AUDITS
+from pipeline.maintain.audits.registry import AUDITS
 from tests.support.places import Place, opened_place, write_logs
 from tests.support.runs import Recorded, recorded
 

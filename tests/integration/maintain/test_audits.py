@@ -14,8 +14,10 @@ import pytest
 
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake, arrow_schema
-from pipeline.maintain.audits import AUDITS, Finding, opened_scene
-from pipeline.maintain.audits.contents import OVERDUE
+from pipeline.maintain.audits.context import opened_context
+from pipeline.maintain.audits.delivery_reports import OVERDUE
+from pipeline.maintain.audits.finding import Finding
+from pipeline.maintain.audits.registry import AUDITS
 from pipeline.maintain.forget import forget
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
@@ -78,14 +80,14 @@ def sound(lake: Lake, chosen: Settings) -> Lake:
 
 
 def look(lake: Lake, settings: Settings, name: str, *, now: datetime = NOW) -> Finding:
-    with opened_scene(DAYS, lake=lake, settings=settings, now=now) as scene:
-        return AUDITS[name](scene)
+    with opened_context(DAYS, lake=lake, settings=settings, now=now) as context:
+        return AUDITS[name].run(context)
 
 
 def red(lake: Lake, settings: Settings) -> dict[str, Finding]:
     """Return what is not green, by audit."""
-    with opened_scene(DAYS, lake=lake, settings=settings, now=NOW) as scene:
-        return {name: finding for name, audit in AUDITS.items() if not (finding := audit(scene)).passed}
+    with opened_context(DAYS, lake=lake, settings=settings, now=NOW) as context:
+        return {name: finding for name, audit in AUDITS.items() if not (finding := audit.run(context)).passed}
 
 
 def test_an_empty_lake_passes(lake: Lake, chosen: Settings) -> None:
@@ -221,8 +223,8 @@ def test_messages_due_for_too_long_are_found_on_any_day_however_few_the_run_is_f
     soon = look(sound, chosen, "nothing_overdue", now=NOW + OVERDUE)
     assert soon.passed
     late = NOW + timedelta(days=1)
-    with opened_scene([], lake=sound, settings=chosen, now=late) as scene:
-        finding = AUDITS["nothing_overdue"](scene)
+    with opened_context([], lake=sound, settings=chosen, now=late) as context:
+        finding = AUDITS["nothing_overdue"].run(context)
     assert (finding.passed, finding.is_severe, finding.figures["overdue"]) == (False, False, 4)
     much_later = look(sound, chosen, "nothing_overdue", now=NOW + timedelta(days=3))
     assert much_later.is_severe

@@ -1,4 +1,4 @@
-"""`doctor` and `status`: each thing that can be wrong is one line that says what to mend, and an exit status."""
+"""`doctor` and `status`: each thing that can be wrong is one line that says what to fix, and an exit status."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_where_all_is_well_every_line_is_ok_and_nothing_is_made(look: Examine, t
     assert not (tmp_path / "data").exists()
 
 
-def test_a_wrong_secret_names_the_settings_to_mend(look: Examine) -> None:
+def test_a_wrong_secret_names_the_settings_to_fix(look: Examine) -> None:
     findings = wrong(look(api_secret="another-secret-2718281"))
     assert list(findings) == ["credentials"]
     assert "SMS_API_KEY and SMS_API_SECRET" in findings["credentials"]
@@ -80,7 +80,7 @@ def test_a_clock_that_is_off_is_told_and_the_credentials_are_found_good_all_the_
 ) -> None:
     findings = wrong(look(ahead=seconds))
     assert list(findings) == ["clock"]
-    told = re.search(r" ([+-]\d+) s from this machine's: mend", findings["clock"])
+    told = re.search(r" ([+-]\d+) s from this machine's; fix", findings["clock"])
     assert told
     assert abs(int(told[1]) - seconds) < 3
 
@@ -142,7 +142,7 @@ def test_the_command_ends_with_0_1_or_2(place: Place, monkeypatch: pytest.Monkey
     assert {line.split()[0] for line in good.output.splitlines()} == {"ok"}
     bad = command(place, monkeypatch, "doctor", SMS_API_SECRET="another-one-entirely")
     assert bad.exit_code == 1
-    assert "mend  credentials" in bad.output
+    assert "fix   credentials" in bad.output
     assert command(place, monkeypatch, "doctor", SMS_API_SECRET="").exit_code == 2
     assert command(place, monkeypatch, "doctor", SMS_BATCH_SIZE="0").exit_code == 2
     assert command(place, monkeypatch, "status").exit_code == 2

@@ -19,7 +19,9 @@ from pipeline.follow.due import Polled, asking_rule
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake, StaleSnapshotError
 from pipeline.lake.queries import connect, query, rows_of
-from pipeline.maintain.audits import AUDITS, Finding, opened_scene
+from pipeline.maintain.audits.context import opened_context
+from pipeline.maintain.audits.finding import Finding
+from pipeline.maintain.audits.registry import AUDITS
 from pipeline.maintain.due import open_days
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import Settings
@@ -56,8 +58,8 @@ def due(lake: Lake, settings: Settings, day: date, now: datetime) -> list[str]:
 
 
 def once(lake: Lake, settings: Settings) -> Finding:
-    with opened_scene([DAY, NEXT_DAY], lake=lake, settings=settings, now=NOW) as scene:
-        return AUDITS["each_message_once"](scene)
+    with opened_context([DAY, NEXT_DAY], lake=lake, settings=settings, now=NOW) as context:
+        return AUDITS["each_message_once"].run(context)
 
 
 def test_a_tables_files_are_listed_again_only_after_a_commit_of_anybody(derived: Lake) -> None:

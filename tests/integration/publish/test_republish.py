@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.derive.messages import derive_messages, derive_rates
 from pipeline.lake.lake import Lake, arrow_schema
-from pipeline.maintain.audits import AUDITS, opened_scene
+from pipeline.maintain.audits.context import opened_context
+from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
@@ -79,9 +80,9 @@ def assert_documented(lake: Lake, chosen: Settings) -> None:
     names, *without_comment = ask(chosen, NAMES, bare.format("table"), bare.format("view"))
     assert {name for (name,) in names} == TABLES
     assert without_comment == [[], []]
-    with opened_scene([EARLY.date(), LATE.date()], lake=lake, settings=chosen, now=NOW) as scene:
+    with opened_context([EARLY.date(), LATE.date()], lake=lake, settings=chosen, now=NOW) as context:
         for name in ("schema_as_documented", "published_file_agrees"):
-            finding = AUDITS[name](scene)
+            finding = AUDITS[name].run(context)
             assert finding.passed, finding.examples
 
 

@@ -1,0 +1,80 @@
+"""Audits of `delivery_reports`: answers agree with the platform's tallies, and no message is overdue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from pipeline.derive.days import counted_days
+from pipeline.follow.due import asking_rule
+from pipeline.follow.polling import API_MEMORY
+from pipeline.lake.queries import literal, query, relation, rows_of
+from pipeline.maintain.audits.context import AuditContext
+from pipeline.maintain.audits.finding import Finding, finding_of
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
+
+OVERDUE: Final = timedelta(hours=2)
+"""Time that a message may be due before it counts as overdue: eight ticks of the schedule."""
+OVERDUE_SEVERE: Final = timedelta(hours=24)
+
+
+def answers_reconcile(context: AuditContext) -> Finding:
+    """The platform's own tallies agree with the answers stored for each call."""
+    calls = context.show(API_CALLS, context.days)  # read before the answers: a call is stored after its answers
+    answers = context.show(DELIVERY_REPORTS, context.days)
+    bad = context.bad_rows("answers_reconcile")
+    lost = sum(not row["is_known"] for row in bad)
+    figures = {"calls": calls, "answers": answers, "calls_that_disagree": len(bad), "calls_lost_or_doubled": lost}
+    return finding_of(bad, figures, is_severe=lost > 0)
+
+
+def nothing_overdue(context: AuditContext) -> Finding:
+    """No message of any day has been due for too long."""
+    days = _days_with_open_messages(context)
+    context.show(MESSAGES, days)
+    _show_stored(
+        context, [day for (day,) in rows_of(context.connection, query("maintain/sql/checks/never_asked_days"))]
+    )
+    bad = context.bad_rows(
+        "nothing_overdue", bound_seconds=OVERDUE.total_seconds(), **asking_rule(context.settings, context.now)
+    )
+    hours = max((float(row["overdue_hours"]) for row in bad), default=0.0)
+    figures = {
+        "days_open": len(days),
+        "overdue": sum(int(row["messages"]) for row in bad),
+        "overdue_hours": hours,
+        "bound_hours": OVERDUE / timedelta(hours=1),
+    }
+    return finding_of(bad, figures, is_severe=hours > OVERDUE_SEVERE / timedelta(hours=1))
+
+
+def _days_with_open_messages(context: AuditContext) -> list[date]:
+    """Return the days with a message that may still be asked for, from the counts of the daily roll-up."""
+    oldest = (context.now - API_MEMORY).date() - timedelta(days=1)
+    counted = counted_days(context.connection, context.lake)
+    young = [day for day, of_day in sorted(counted.items()) if day >= oldest and not of_day.is_closed]
+    context.show(DELIVERY_ROLLUPS_DAILY, young)
+    give_up = (context.now - context.settings.give_up_after).date() - timedelta(days=1)
+    pending = {
+        day
+        for (day,) in rows_of(
+            context.connection,
+            f"SELECT sent_date FROM {DELIVERY_ROLLUPS_DAILY.name} WHERE dimension = 'all' AND pending > 0",
+        )
+    }
+    return [day for day in young if day >= give_up or day in pending]
+
+
+def _show_stored(context: AuditContext, days: Collection[date]) -> None:
+    """Show as `stored` when each message of some days was stored: when its file was added to the lake."""
+    connection, files = context.connection, context.snapshot(SENT_MESSAGES).of(days)
+    connection.execute("CREATE OR REPLACE TEMP TABLE arrivals (path VARCHAR, stored_at TIMESTAMPTZ)")
+    for file in files:
+        arrived = datetime.fromtimestamp(file.added_ms / 1000, UTC)
+        connection.execute("INSERT INTO arrivals VALUES (?, ?)", [str(file.path), arrived])
+    names = ", ".join(literal(str(file.path)) for file in files)
+    source = f"read_parquet([{names}], filename = 'path')" if files else f"({relation(SENT_MESSAGES, [])})"
+    columns = "app_id, msg_id, stored_at" if files else "app_id, msg_id, sent_at AS stored_at"
+    joined = "JOIN arrivals USING (path)" if files else ""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW stored AS SELECT {columns} FROM {source} {joined}")
