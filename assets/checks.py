@@ -48,7 +48,7 @@ def audit(
                 for spec in AUDIT_SPECS:
                     if spec.key in context.selected_asset_check_keys:
                         finding = AUDITS[spec.name].run(audited)
-                        results.append(_result(spec, finding))  # noqa: PERF401 - kept if a later one fails
+                        results.append(_result(spec, finding))
     except Exception:
         yield from results
         raise

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import duckdb
 
 from pipeline.lake.queries import STORAGE_VERSION, create_table, identifier, literal, query
-from pipeline.model.tables import SNAPSHOT_INFO, Table
+from pipeline.model.tables import Table
 from pipeline.model.views import VIEWS
 
 WRITE_BITS: Final = 0o222
@@ -55,11 +55,6 @@ def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
     for view in VIEWS:
         connection.execute(f"CREATE VIEW {view.name} AS {query(f'publish/sql/views/{view.name}')}")
         _comment(connection, "VIEW", view.name, view.row, view.columns)
-
-
-def fill_snapshot_info(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Fill `snapshot_info`; each tuple has its columns, in their order."""
-    insert_rows(connection, SNAPSHOT_INFO.name, rows)
 
 
 def insert_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -27,10 +27,11 @@ from pipeline.model.tables import (
     LAKE_TABLES,
     RATE_PUBLICATIONS,
     REJECTED_RECORDS,
+    SNAPSHOT_INFO,
 )
 from pipeline.publish.atomic import remove_leftovers, written_whole
 from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, opened_cache
-from pipeline.publish.contents import WRITE_BITS, fill_snapshot_info, opened_file
+from pipeline.publish.contents import WRITE_BITS, insert_rows, opened_file
 from pipeline.publish.history import record_publication
 from pipeline.publish.refresh import refresh_rates, refresh_views
 
@@ -98,5 +99,6 @@ def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Set
         same = (now, snapshots[DELIVERY_REPORTS.name].latest, settings.timezone.key, __version__)
         with opened_file(connection, path):
             connection.execute(f"DROP TABLE {BUILT_FROM}")
-            fill_snapshot_info(connection, [(name, rows[name], s.version, *same) for name, s in snapshots.items()])
+            info = [(name, rows[name], snapshot.version, *same) for name, snapshot in snapshots.items()]
+            insert_rows(connection, SNAPSHOT_INFO.name, info)
     return rows

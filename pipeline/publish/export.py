@@ -1,6 +1,6 @@
 """Use case: export a range of days as a DuckDB file with the data inside.
 
-The source is the published file, not the lake: all tables are of one snapshot, whatever runs meanwhile. Numbers are
+The source is the published file, not the lake: all tables are of one snapshot, even while a run goes on. Numbers are
 as `SMS_NUMBERS` left them in the lake. An existing file is never overwritten.
 """
 
@@ -20,7 +20,7 @@ from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
 from pipeline.publish.atomic import remove_leftovers, written_whole
-from pipeline.publish.contents import add_ready_made_views, add_table, fill_snapshot_info, opened_file
+from pipeline.publish.contents import add_ready_made_views, add_table, insert_rows, opened_file
 from pipeline.publish.reading import PUBLISHED, attached
 
 _EXPORTING: Final = "export"
@@ -99,6 +99,6 @@ def _fill(connection: duckdb.DuckDBPyConnection, days: Days) -> dict[str, int]:
         ((rows[table.name],),) = rows_of(connection, f"INSERT INTO {table.name} {source}")
     add_table(connection, SNAPSHOT_INFO)
     info = rows_of(connection, f"SELECT table_name, * EXCLUDE (table_name, rows) FROM {PUBLISHED}.{SNAPSHOT_INFO.name}")
-    fill_snapshot_info(connection, [(name, rows[name], *others) for name, *others in info])
+    insert_rows(connection, SNAPSHOT_INFO.name, [(name, rows[name], *others) for name, *others in info])
     add_ready_made_views(connection)
     return rows

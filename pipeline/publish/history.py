@@ -1,7 +1,7 @@
-"""What was published as mature, recorded, so that a later change of it stays visible (view `revisions`).
+"""What was published as mature, recorded in `rate_publications`, so that later changes stay visible (view `revisions`).
 
-A bucket is recorded when a publication first shows it as mature, and again at each publication in which it differs
-from what was recorded last. A publication that is repeated after a kill finds its rows recorded and adds none.
+A bucket is recorded in the first publication that shows it as mature, and in each later one in which it differs from
+its last record. A publication that is repeated after a kill finds its rows recorded and adds none.
 """
 
 from __future__ import annotations
@@ -17,45 +17,43 @@ from pipeline.lake.queries import literal, query, relation, write_partition
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, RATE_PUBLICATIONS
 
 SMALL_ROWS: Final = 50_000
-"""Rows below which a file is one of those that are put together."""
+"""Files with fewer rows are small."""
 SMALL_FILES: Final = 32
-"""Small files from which they are put together: a year of publications stays a handful of files."""
+"""Number of small files from which they are merged: a year of publications stays a handful of files."""
 _PUBLICATIONS: Final = "publications"
 
 
 def record_publication(
     connection: duckdb.DuckDBPyConnection, lake: Lake, days: Collection[date], *, rollups: str, now: datetime
 ) -> None:
-    """Record the buckets of some days that are published as mature for the first time, or that have changed since.
+    """Record the buckets of some days that are mature for the first time, or that changed since their last record.
 
     Args:
         connection: where `rollups` is.
-        lake: where it is recorded.
+        lake: where they are recorded.
         days: days whose rates may have changed since the last publication.
-        rollups: the table of that connection that holds `delivery_rollups_daily` as it is published now.
-        now: when that is.
+        rollups: the table of that connection that holds `delivery_rollups_daily` as published now.
+        now: when it is published.
 
     Raises:
         LakeError: the lake can't be read or written.
     """
     if days:
         try:
-            retry(lambda: _record(connection, lake, _shown(connection, lake, days, rollups), now))
-        finally:  # names of the file that is published next
+            retry(lambda: _record(connection, lake, _show_days(connection, lake, days, rollups), now))
+        finally:  # they would hide the tables of that name in the cache
             connection.execute(f"DROP VIEW IF EXISTS temp.{DELIVERY_ROLLUPS_DAILY.name}")
             connection.execute(f"DROP VIEW IF EXISTS temp.{RATE_PUBLICATIONS.name}")
 
 
-def _shown(connection: duckdb.DuckDBPyConnection, lake: Lake, days: Collection[date], rollups: str) -> Snapshot:
-    """Make the days' roll-ups and what is recorded of them readable; return the snapshot that tells the latter."""
+def _show_days(connection: duckdb.DuckDBPyConnection, lake: Lake, days: Collection[date], rollups: str) -> Snapshot:
+    """Show the days' roll-ups and their records as tables; return the snapshot that the records are from."""
     target = lake.snapshot(RATE_PUBLICATIONS)
     listed = ", ".join(f"DATE {literal(day.isoformat())}" for day in sorted(days))
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE days_looked_at AS SELECT unnest([{listed}]) AS sent_date")
-    recorded = relation(RATE_PUBLICATIONS, target.files)
-    for name, source in ((DELIVERY_ROLLUPS_DAILY.name, f"FROM {rollups}"), (RATE_PUBLICATIONS.name, recorded)):
-        connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM ({source}) SEMI JOIN days_looked_at USING (sent_date)"
-        )
+    recorded = f"({relation(RATE_PUBLICATIONS, target.files)})"
+    for name, source in ((DELIVERY_ROLLUPS_DAILY.name, rollups), (RATE_PUBLICATIONS.name, recorded)):
+        select = f"SELECT * FROM {source} SEMI JOIN (SELECT unnest([{listed}]) AS sent_date) USING (sent_date)"
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
     return target
 
 
@@ -69,20 +67,19 @@ def _record(connection: duckdb.DuckDBPyConnection, lake: Lake, target: Snapshot,
         day=None,
         parameters={"publication": number, "now": now},
     )
-    if new is None:
-        return
-    add, remove = _put_together(connection, lake, target, new)
-    lake.commit(target, add=[add], remove=remove, transactions={_PUBLICATIONS: number})
+    if new is not None:
+        add, remove = _merge_small_files(connection, lake, target, new)
+        lake.commit(target, add=[add], remove=remove, transactions={_PUBLICATIONS: number})
 
 
-def _put_together(
+def _merge_small_files(
     connection: duckdb.DuckDBPyConnection, lake: Lake, target: Snapshot, new: DataFile
 ) -> tuple[DataFile, list[DataFile]]:
-    """Return the file to add and those that go: all small ones in one, once there are many."""
+    """Return the file to add and those to remove: once there are many small files, one file with the rows of all."""
     small = [file for file in target.files if file.rows < SMALL_ROWS]
     if len(small) < SMALL_FILES:
         return new, []
     select = f"{relation(RATE_PUBLICATIONS, [*small, new])} ORDER BY {', '.join(RATE_PUBLICATIONS.key)}"
-    whole = write_partition(connection, lake, RATE_PUBLICATIONS, select=select, day=None)
+    merged = write_partition(connection, lake, RATE_PUBLICATIONS, select=select, day=None)
     new.path.unlink()
-    return whole or new, small
+    return merged or new, small

@@ -1,4 +1,4 @@
--- Grain: one row a day with a message whose state may still change: it may be asked for again, or is not unknown yet.
+-- Grain: one row per day with a message whose state may still change: it may be asked for again, or is not unknown yet.
 -- Parameters: now, give_up_seconds, memory_seconds.
 SELECT DISTINCT sent_date
 FROM messages

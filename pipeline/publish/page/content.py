@@ -5,7 +5,7 @@ Belongs here: queries of `sql/page/`, labels, sums of the rest. Does not: HTML (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,10 +24,7 @@ NAMES_AT_MOST: Final = 250
 BARS_AT_MOST: Final = 15
 CHANGES: Final = {"days": 7, "messages_at_least": 250, "at_most": 12}
 """Which changes are shown; the view worst_movers compares buckets of at least 250 messages."""
-NOT_KNOWN: Final = "not known"
 _COUNTS: Final = ("sent", "delivered", "failed", "outstanding", "unknown", "invalid_id")
-_DIMENSIONS: Final = {"app_id": "app", "country": "country", "sender_id": "sender"}
-_ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
 
 
 @dataclass(frozen=True)
@@ -65,11 +62,11 @@ def read_content(connection: duckdb.DuckDBPyConnection) -> PageContent:
         as_of=as_of,
         headline=headline | outstanding(backlog),
         days=rows("days", days_at_most=DAYS_AT_MOST),
-        countries=labelled(rows("countries", days=SPAN_DAYS)),
-        senders=labelled(rows("senders", days=SPAN_DAYS)),
+        countries=distinct(rows("countries", days=SPAN_DAYS)),
+        senders=distinct(rows("senders", days=SPAN_DAYS)),
         backlog=backlog,
-        failures=_named_failures(rows("failures", days=SPAN_DAYS, at_most=NAMES_AT_MOST)),
-        changes=_named_changes(rows("changes", days=CHANGES["days"], at_most=CHANGES["at_most"])),
+        failures=distinct(rows("failures", days=SPAN_DAYS, at_most=NAMES_AT_MOST)),
+        changes=distinct(rows("changes", days=CHANGES["days"], at_most=CHANGES["at_most"])),
     )
 
 
@@ -80,11 +77,6 @@ def outstanding(backlog: Iterable[Row]) -> Row:
         "outstanding": sum(row["messages"] for row in waiting),
         "oldest_outstanding": min((row["oldest_sent_at"] for row in waiting), default=None),
     }
-
-
-def labelled(rows: Iterable[Row]) -> list[Row]:
-    """Give each row a label of its own; a null label becomes `not known`."""
-    return distinct({**row, "label": row["label"] or NOT_KNOWN} for row in rows)
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
@@ -120,26 +112,3 @@ def with_others(rows: Sequence[Row], at_most: int) -> list[Row]:
             },
         ]
     )
-
-
-def _named_failures(rows: Iterable[Row]) -> list[Row]:
-    named = []
-    for row in rows:
-        country, sender = row.pop("country") or NOT_KNOWN, row.pop("sender_id") or NOT_KNOWN
-        named.append({**row, "label": f"{country} · {_isolated(sender)}", "country": country, "sender": sender})
-    return distinct(named)
-
-
-def _named_changes(rows: Iterable[Row]) -> list[Row]:
-    return distinct({**row, "label": _bucket(row)} for row in rows)
-
-
-def _bucket(row: Mapping[str, Any]) -> str:
-    if row["dimension"] == "all":
-        return "all messages"
-    return f"{_DIMENSIONS[row['dimension']]} {_isolated(row['value'] or NOT_KNOWN)}"
-
-
-def _isolated(name: str) -> str:
-    """Isolate a name, so that one written from right to left does not reorder its neighbours."""
-    return f"{_ISOLATE}{name}{_END_ISOLATE}"

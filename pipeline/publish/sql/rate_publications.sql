@@ -1,5 +1,5 @@
--- Grain: one row a bucket of the days looked at that is recorded now: it is mature and was never recorded, or it differs
--- from what was recorded last. A bucket that has gone (its messages are in another now) is recorded with no message.
+-- Grain: one row per bucket to record now: it is mature and was never recorded, or it differs from its last record.
+-- A bucket that no longer exists (its messages are in another now) is recorded without messages.
 -- Parameters: publication, now.
 WITH recorded AS (
   SELECT *

@@ -1,4 +1,4 @@
-"""Each audit is green on a sound lake, red on one that was spoiled on purpose, and not fooled by a run under way."""
+"""Each audit passes on a sound lake, fails on one that was damaged on purpose, and is not misled by a run under way."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def look(lake: Lake, settings: Settings, name: str, *, now: datetime = NOW) -> F
 
 
 def red(lake: Lake, settings: Settings) -> dict[str, Finding]:
-    """Return what is not green, by audit."""
+    """Return the findings of audits that fail."""
     with opened_context(DAYS, lake=lake, settings=settings, now=NOW) as context:
         return {name: finding for name, audit in AUDITS.items() if not (finding := audit.run(context)).passed}
 
@@ -101,7 +101,7 @@ def test_a_sound_lake_passes_with_plain_numbers(sound: Lake, chosen: Settings) -
         assert all(type(value) in {int, float} for value in look(sound, chosen, name).figures.values())
 
 
-def test_no_audit_is_fooled_by_a_run_that_is_under_way(sound: Lake, chosen: Settings) -> None:
+def test_no_audit_fails_for_a_run_that_is_under_way(sound: Lake, chosen: Settings) -> None:
     store_sent(sound, [Sent(msg_id(place), NOW - timedelta(hours=30)) for place in range(50, 60)])
     assert red(sound, chosen) == {}, "stored, not asked"
     tell(sound, range(50, 60), "dddddddddd", day=DAYS[0])
@@ -112,7 +112,7 @@ def test_no_audit_is_fooled_by_a_run_that_is_under_way(sound: Lake, chosen: Sett
     assert red(sound, chosen) == {}, "counted, not published"
 
 
-def test_no_audit_is_fooled_by_a_number_that_was_forgotten_or_by_a_rebuild(sound: Lake, chosen: Settings) -> None:
+def test_no_audit_fails_after_a_number_was_forgotten_or_after_a_rebuild(sound: Lake, chosen: Settings) -> None:
     forget(NUMBER, lake=sound, settings=chosen)
     assert red(sound, chosen) == {}
     derive_messages(DAYS, lake=sound, settings=chosen, now=NOW, anew=True)
@@ -200,7 +200,7 @@ def reject(lake: Lake, count: int, reason: str = "no_id: there is no msg_id") ->
 
 
 @pytest.mark.parametrize(("rejects", "passed"), [(4, True), (5, False)])
-def test_more_than_a_few_records_set_aside_are_found(
+def test_more_than_a_few_rejected_records_are_found(
     sound: Lake, chosen: Settings, rejects: int, *, passed: bool
 ) -> None:
     reject(sound, rejects)
@@ -234,9 +234,7 @@ def test_messages_given_up_are_not_overdue(sound: Lake, chosen: Settings) -> Non
     assert look(sound, chosen, "nothing_overdue", now=NOW + timedelta(days=30)).passed
 
 
-def test_messages_that_nobody_ever_asked_for_are_overdue_from_when_they_were_stored(
-    lake: Lake, chosen: Settings
-) -> None:
+def test_messages_never_asked_for_are_overdue_from_when_they_were_stored(lake: Lake, chosen: Settings) -> None:
     now = datetime.now(UTC)
     store_sent(lake, [Sent(msg_id(1), now - timedelta(days=2))])
     derive_messages([], lake=lake, settings=chosen, now=now)
@@ -290,7 +288,7 @@ def test_a_drop_of_a_mature_day_that_worst_movers_shows_is_found(
     assert finding.passed == (not movers)
 
 
-def test_a_lake_that_was_put_back_is_found(sound: Lake, chosen: Settings) -> None:
+def test_an_older_lake_that_was_restored_is_found(sound: Lake, chosen: Settings) -> None:
     with duckdb.connect(chosen.duckdb, read_only=True) as connection:
         rows = connection.execute("FROM snapshot_info").fetchall()
     ahead = chosen.duckdb.with_name("ahead.duckdb")

@@ -1,4 +1,4 @@
-"""`doctor` and `status`: each thing that can be wrong is one line that says what to fix, and an exit status."""
+"""`doctor` and `status`: each problem is one line that says what to fix, and an exit status."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Examine = Callable[..., dict[str, Finding]]
 
 @pytest.fixture
 def look(tmp_path: Path) -> Iterator[Examine]:
-    """Examine settings that are right but for the values given, against a simulator with the options given."""
+    """Examine settings that are right except for the values given, against a simulator with the options given."""
     now = datetime.now(UTC)
     write_sent_logs(tmp_path / "logs", messages=50, days=[now.date()], now=now, app_id="app")
     before = os.umask(0o077)
@@ -61,7 +61,7 @@ def wrong(findings: dict[str, Finding]) -> dict[str, str]:
     return {subject: finding.text for subject, finding in findings.items() if not finding.ok}
 
 
-def test_where_all_is_well_every_line_is_ok_and_nothing_is_made(look: Examine, tmp_path: Path) -> None:
+def test_doctor_finds_nothing_wrong_and_creates_nothing_where_all_is_well(look: Examine, tmp_path: Path) -> None:
     findings = look()
     assert list(findings) == ["settings", "sent logs", "lake", "credentials", "clock"]
     assert wrong(findings) == {}
@@ -75,17 +75,15 @@ def test_a_wrong_secret_names_the_settings_to_fix(look: Examine) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-900, 900])
-def test_a_clock_that_is_off_is_told_and_the_credentials_are_found_good_all_the_same(
-    look: Examine, seconds: int
-) -> None:
+def test_a_clock_that_is_off_is_reported_and_the_credentials_still_pass(look: Examine, seconds: int) -> None:
     findings = wrong(look(ahead=seconds))
     assert list(findings) == ["clock"]
-    told = re.search(r" ([+-]\d+) s from this machine's; fix", findings["clock"])
-    assert told
-    assert abs(int(told[1]) - seconds) < 3
+    offset = re.search(r" ([+-]\d+) s from this machine's; fix", findings["clock"])
+    assert offset
+    assert abs(int(offset[1]) - seconds) < 3
 
 
-def test_a_platform_that_can_not_be_reached_is_told(look: Examine) -> None:
+def test_a_platform_that_can_not_be_reached_is_reported(look: Examine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     findings = wrong(look(api_base_url=f"http://127.0.0.1:{port}/sms"))
@@ -93,12 +91,12 @@ def test_a_platform_that_can_not_be_reached_is_told(look: Examine) -> None:
     assert f"127.0.0.1:{port}" in findings["credentials"]
 
 
-def test_an_html_answer_is_told(look: Examine) -> None:
+def test_an_html_response_is_reported(look: Examine) -> None:
     findings = wrong(look(faults="html=1"))
     assert "HTTP 200" in findings["credentials"]
 
 
-def test_no_logs_are_told_and_the_app_of_the_settings_is_asked_for(look: Examine) -> None:
+def test_missing_logs_are_reported_and_the_app_of_the_settings_is_asked_for(look: Examine) -> None:
     findings = look(sent_logs="elsewhere/{date}.jsonl", app_id="app")
     assert list(wrong(findings)) == ["sent logs"]
     assert "SMS_SENT_LOGS" in findings["sent logs"].text
@@ -106,7 +104,7 @@ def test_no_logs_are_told_and_the_app_of_the_settings_is_asked_for(look: Examine
     assert wrong(look(sent_logs="elsewhere/{date}.jsonl"))["credentials"].startswith("SMS_APP_ID: ")
 
 
-def test_an_id_that_the_platform_finds_abnormal_shows_that_the_credentials_are_good(look: Examine) -> None:
+def test_an_id_refused_with_minus_14_shows_that_the_credentials_are_good(look: Examine) -> None:
     assert wrong(look(faults="-14=1")) == {}
 
 
@@ -117,7 +115,7 @@ def test_each_account_is_asked_for(look: Examine, tmp_path: Path) -> None:
     assert not findings["credentials"].ok
 
 
-def test_a_lake_of_other_settings_is_told(look: Examine, tmp_path: Path) -> None:
+def test_a_lake_made_with_other_settings_is_reported(look: Examine, tmp_path: Path) -> None:
     lake = tmp_path / "data" / "lake"
     lake.mkdir(parents=True)
     (lake / "settings.json").write_text('{"SMS_TIMEZONE": "Asia/Tokyo"}')

@@ -1,4 +1,4 @@
-"""Forgetting a number while somebody else is at work in the lake: nothing of theirs is lost."""
+"""Forgetting a number while another run is at work in the lake loses none of its files."""
 
 from __future__ import annotations
 

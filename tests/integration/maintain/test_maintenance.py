@@ -1,4 +1,4 @@
-"""Compacting and cleaning: rows stay, readers stay, what nobody needs goes; whatever dies or writes meanwhile."""
+"""Compacting and cleaning keep rows and readers and delete unneeded files, through kills and concurrent writers."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_message_never_asked_for_keeps_its_partition_open_while_the_platform_r
     assert compact(lake=lake, settings=settings, now=NOW + timedelta(days=80)).partitions == {"sent_messages": 1}
 
 
-def test_a_partition_is_left_alone_while_somebody_adds_to_it(world: World) -> None:
+def test_a_partition_is_not_compacted_while_files_are_added_to_it(world: World) -> None:
     assert world.compact(NOW).partitions == {}
 
 
@@ -162,7 +162,7 @@ def test_replaced_files_are_kept_for_open_connections_and_then_go(world: World) 
     assert all(path.exists() for path in named)
 
 
-def test_what_is_written_and_not_committed_is_not_touched_even_without_any_hour_to_keep(world: World) -> None:
+def test_files_written_and_not_committed_are_not_deleted_even_with_zero_snapshot_hours(world: World) -> None:
     written = world.lake.new_file(SENT_MESSAGES, DAY)
     written.write_bytes(b"not committed yet")
     assert world.clean(hours=0, now=NOW + LATER).files == 0
@@ -174,7 +174,7 @@ def test_what_is_written_and_not_committed_is_not_touched_even_without_any_hour_
     assert not written.exists()
 
 
-def test_what_was_replaced_while_somebody_is_at_work_stays_until_that_ends(world: World) -> None:
+def test_files_replaced_while_a_run_is_at_work_stay_until_it_ends(world: World) -> None:
     with world.lake.scratch():
         world.compact()
         assert world.clean(hours=0).files == 0
@@ -182,7 +182,7 @@ def test_what_was_replaced_while_somebody_is_at_work_stays_until_that_ends(world
     assert world.clean(hours=0).files == 12
 
 
-def test_a_published_file_that_can_not_be_read_lets_no_file_be_deleted(world: World) -> None:
+def test_no_file_is_deleted_while_the_published_file_can_not_be_read(world: World) -> None:
     world.settings.duckdb.write_bytes(b"this is no database at all" * 1000)
     world.compact()
     with pytest.raises(LakeError, match="SMS_DUCKDB"):

@@ -1,4 +1,4 @@
-"""`export`: a file to take away, with everything of a range of days inside and nothing of the lake needed."""
+"""`export`: a file with all data of a range of days, which needs no lake."""
 
 from __future__ import annotations
 
@@ -111,14 +111,14 @@ def test_an_export_is_of_the_published_snapshot_while_a_run_goes_on(lake: Lake, 
     assert rows(taken, "(SELECT sum(sent) FROM delivery_by_day)") == rows(taken, "(SELECT count(*) FROM messages)")
 
 
-def test_a_file_that_is_there_is_left_alone(lake: Lake, chosen: Settings, taken: Path) -> None:
+def test_an_existing_file_is_never_overwritten(lake: Lake, chosen: Settings, taken: Path) -> None:
     taken.write_text("mine")
     with pytest.raises(SettingsError, match=r"FILE: .*exists already"):
         export(taken, days=ALL, lake=lake, settings=chosen)
     assert taken.read_text() == "mine"
 
 
-def test_half_a_file_of_an_export_that_died_is_no_hindrance(lake: Lake, chosen: Settings, taken: Path) -> None:
+def test_half_a_file_left_by_a_killed_export_does_not_stop_the_next(lake: Lake, chosen: Settings, taken: Path) -> None:
     for leftover in (f".{taken.name}.tmp", f".{taken.name}.tmp.wal"):
         taken.with_name(leftover).write_bytes(b"half")
     export(taken, days=ALL, lake=lake, settings=chosen)
@@ -141,7 +141,7 @@ def test_days_without_a_message_are_an_error_that_names_those_there_are(
     assert not taken.exists()
 
 
-def test_other_hindrances_are_one_line_each(lake: Lake, chosen: Settings, taken: Path) -> None:
+def test_other_errors_are_one_line_each(lake: Lake, chosen: Settings, taken: Path) -> None:
     with pytest.raises(SettingsError, match="FILE: there is no folder"):
         export(taken / "none" / "a.duckdb", days=ALL, lake=lake, settings=chosen)
     for file in lake.folder.glob("messages/*/*.parquet"):
@@ -154,7 +154,7 @@ def test_other_hindrances_are_one_line_each(lake: Lake, chosen: Settings, taken:
         export(taken, days=ALL, lake=lake, settings=chosen)
 
 
-def test_an_empty_lake_has_nothing_to_take_away(lake: Lake, settings: Callable[..., Settings], taken: Path) -> None:
+def test_an_empty_lake_can_not_be_exported(lake: Lake, settings: Callable[..., Settings], taken: Path) -> None:
     empty = settings(lake=lake.folder)
     publish(lake=lake, settings=empty, now=NOW)
     with pytest.raises(SettingsError, match="no message is published yet"):

@@ -1,4 +1,4 @@
-"""Publications after the first: what is kept between them hides no change, and shows in no published file."""
+"""Publications after the first: the cache hides no change, and nothing of it is left in a published file."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_what_is_published_again_is_the_same(published: Lake, chosen: Settings) 
         assert_documented(published, chosen)
 
 
-def test_a_change_in_any_table_shows_as_if_all_were_made_anew(published: Lake, chosen: Settings) -> None:
+def test_a_change_in_any_table_is_published_as_if_there_were_no_cache(published: Lake, chosen: Settings) -> None:
     def changes() -> None:
         store_sent(published, [Sent("4", LATE)])
         store_answers(published, [(Said("2", "delivered", NOW, LATE + timedelta(seconds=5)), LATE.date())])
@@ -125,7 +125,7 @@ def test_a_table_that_is_emptied_is_typed_and_documented_as_before(published: La
     assert_documented(published, chosen)
 
 
-def test_what_another_version_kept_is_not_used_and_goes(published: Lake, chosen: Settings) -> None:
+def test_the_cache_of_another_version_is_not_used_and_is_deleted(published: Lake, chosen: Settings) -> None:
     other = cache_path(published).rename(cache_path(published).with_name("0123456789abcdef.duckdb"))
     first = everything(chosen)
     publish(lake=published, settings=chosen, now=NOW)
@@ -133,7 +133,7 @@ def test_what_another_version_kept_is_not_used_and_goes(published: Lake, chosen:
     assert (cache_path(published).exists(), other.exists()) == (True, False)
 
 
-def test_what_died_before_its_log_was_put_in_the_file_is_not_lost(published: Lake, chosen: Settings) -> None:
+def test_a_cache_with_a_log_left_by_a_kill_is_brought_up_to_date(published: Lake, chosen: Settings) -> None:
     first = everything(chosen)
     code = """
 import duckdb, os, sys
@@ -152,7 +152,7 @@ os._exit(0)
     assert not wal.exists()
 
 
-def test_a_log_that_changes_nothing_ends_in_the_file_too(published: Lake, chosen: Settings) -> None:
+def test_a_log_left_by_a_kill_is_part_of_the_next_published_file(published: Lake, chosen: Settings) -> None:
     code = """
 import duckdb, os, sys
 duckdb.connect(sys.argv[1]).execute("UPDATE delivery_rates_hourly SET sent = 77")

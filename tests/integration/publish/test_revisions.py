@@ -1,4 +1,4 @@
-"""What was published as mature and has changed since stays visible: when, what, from, to."""
+"""Changes of rates that were published as mature stay visible: when, what, from, to."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_publication_that_is_repeated_adds_nothing(lake: Lake, chosen: Setting
     two_messages_of_which_one_is_silent(lake)
     refresh(lake, chosen, NOW + timedelta(days=2))
     version = lake.snapshot(RATE_PUBLICATIONS).version
-    cache_path(lake).unlink()  # as after a kill before the copy was committed: every day is looked at again
+    cache_path(lake).unlink()  # as after a kill before the cache was committed: every day is compared again
     publish(lake=lake, settings=chosen, now=NOW + timedelta(days=3))
     cache_path(lake).write_bytes(b"damaged")
     publish(lake=lake, settings=chosen, now=NOW + timedelta(days=3))

@@ -1,5 +1,6 @@
--- Bad rows: a call with an answer whose tallies, where the platform gave them, differ from the rows stored for it.
--- is_known: the difference was seen when the answer came (outcome mismatch); else rows were lost or doubled since.
+-- Bad rows: a call with an answer whose tallies, where the platform gave them, differ from the stored answers.
+-- is_known: the difference was recorded when the answer arrived (outcome mismatch); else rows were lost or doubled
+-- since.
 WITH stored AS (
   SELECT
     call_id,
@@ -22,9 +23,9 @@ SELECT
   coalesce(stored.delivered, 0) AS delivered,
   calls.fail,
   coalesce(stored.failed, 0) AS failed,
-  calls.sending AS sending_told,
+  calls.sending AS sending_tally,
   coalesce(stored.sending, 0) AS sending,
-  calls.not_found AS not_found_told,
+  calls.not_found AS not_found_tally,
   coalesce(stored.not_found, 0) AS not_found
 FROM api_calls AS calls
 LEFT JOIN stored USING (call_id)

@@ -1,7 +1,7 @@
--- Bad rows: an app, country or sender, or all together, whose share of delivered among final messages on the latest
--- days ($days) is lower than before by more than $bound and by more than $deviations standard errors of both.
--- Rates of final messages: young days read low by delivered / sent, but not by delivered / (delivered + failed).
--- Before: the $baseline_days days that precede. Fewer than $fewest final messages on either side tell nothing.
+-- Bad rows: an app, country or sender, or all messages, whose rate of final messages on the latest $days days is lower
+-- than in the $baseline_days days before, by more than $bound and by more than $deviations standard errors of both.
+-- Rate = delivered / (delivered + failed), which does not read low on young days.
+-- A side with fewer than $fewest final messages is not compared.
 -- Parameters: days, baseline_days, bound, deviations, fewest.
 WITH latest AS (
   SELECT

@@ -1,4 +1,4 @@
--- Grain: one row a day of messages with one that was never asked for.
+-- Grain: one row per day with a message that was never asked for.
 SELECT DISTINCT
   sent_date
 FROM messages

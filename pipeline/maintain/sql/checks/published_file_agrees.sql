@@ -1,8 +1,8 @@
--- Bad rows: a table of which the published file and the lake differ: the file's version is beyond the lake's (an older
--- lake was put back), or the versions are one and the rows are not; or a day whose messages the file can't count as the
--- lake does. A lake that another run has taken further since the publication is no difference.
--- What is counted is the smallest column without nulls: its pages are read, whole ids would take ten times as long.
--- rows of lake_tables is null where a table is made unique on its way into the file.
+-- Bad rows: a table whose published version is newer than the lake's (an older lake was restored), or whose rows differ
+-- at the same version; a day for which the file counts other messages than the lake. If another run has changed the
+-- lake since the publication, that is no difference.
+-- Days are counted by the smallest column without nulls: counting ids would read ten times as many bytes.
+-- lake_tables.rows is null where the published view drops duplicates.
 WITH both_sides AS (
   SELECT
     table_name,

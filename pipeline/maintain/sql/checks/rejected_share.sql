@@ -1,6 +1,7 @@
--- Bad rows: a day of which more records of the logs were set aside than $bound allows, out of all its records.
--- not_sent is left out: sendSms refused the message, which is the sender's matter and no fault of the log.
--- Fewer than $fewest are no pattern, unless nothing at all was read.
+-- Bad rows: a day of which a larger share of log records than $bound was rejected. share = rejected / (rejected +
+-- stored).
+-- not_sent is left out: there sendSms refused the message, and the log is right.
+-- Fewer than $fewest rejects count only where nothing was stored.
 -- Parameters: bound, fewest.
 WITH rejects AS (
   SELECT

@@ -1,5 +1,5 @@
--- Bad rows: a column of the published file that is not as documented: missing, unknown, of another type, place or
--- meaning. Types of views follow from tables and are not compared.
+-- Bad rows: a column of the published file that is missing, not documented, or of another type, place or meaning than
+-- documented. Types of views follow from the tables and are not compared.
 WITH there AS (
   SELECT
     table_name,

@@ -1,5 +1,5 @@
--- Bad rows: an app, country or sender, or all together, that the view worst_movers shows as a drop (25 % and more below
--- the same weekday's average of the four weeks before) on its newest day among the $days that end with the latest.
+-- Bad rows: an app, country or sender, or all messages, whose newest row of worst_movers within the latest $days is a
+-- drop: at least 25 % below the average of the same weekday in the four weeks before.
 -- Parameters: days.
 WITH newest AS (
   SELECT *

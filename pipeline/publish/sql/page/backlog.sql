@@ -1,4 +1,4 @@
--- Grain: one row a class of age and state of messages that are not final, youngest first.
+-- Grain: one row per age class and state of messages that are not final, youngest first.
 SELECT
   age,
   delivery_status AS status,

@@ -1,5 +1,7 @@
--- Grain: one row an app, country or sender (or all messages) of the view worst_movers, which says what is compared: its
--- newest day among the $days that end with the latest of all messages. Largest changes first, at most $at_most.
+-- Grain: one row per app, country or sender, and one for all messages: its newest row of worst_movers within the latest
+-- $days. Largest changes first, at most $at_most.
+-- change = (delivery_rate - usual_rate) / usual_rate.
+-- The characters 8296 and 8297 isolate a name, so that one written from right to left does not reorder its neighbours.
 WITH newest AS (
   SELECT *
   FROM worst_movers
@@ -7,8 +9,12 @@ WITH newest AS (
   QUALIFY row_number() OVER (PARTITION BY dimension, value ORDER BY sent_date DESC) = 1
 )
 SELECT
-  dimension,
-  value,
+  CASE dimension
+    WHEN 'all' THEN 'all messages'
+    ELSE
+      CASE dimension WHEN 'app_id' THEN 'app' WHEN 'sender_id' THEN 'sender' ELSE dimension END
+      || ' ' || chr(8296) || coalesce(value, 'not known') || chr(8297)
+  END AS label,
   sent_date::VARCHAR AS sent_date,
   sent,
   delivery_rate,

@@ -1,6 +1,6 @@
--- Grain: one row a country over the span of $days that ends with the latest day (null: all days), most messages first.
+-- Grain: one row per country over the latest $days (null: all days), most messages first.
 SELECT
-  country AS label,
+  coalesce(country, 'not known') AS label,
   sent,
   delivered,
   failed,

@@ -1,5 +1,5 @@
--- Grain: one row a day of sending, in order, at most the latest $days_at_most; ago counts from the latest day.
--- The day is there twice: a chart makes a time of one.
+-- Grain: one row per day of sending, oldest first, of the latest $days_at_most; ago counts back from the latest day.
+-- label and day are the same: the chart turns one of them into a time.
 SELECT
   sent_date::VARCHAR AS label,
   sent_date::VARCHAR AS day,

@@ -1,5 +1,6 @@
--- One row: the $days that end with the latest day, their mature days, the mature ones of as many days before,
--- and latency on the newest mature day. Nulls and zeros where there is no message.
+-- Grain: one row over the latest $days: all of them, their mature days, the mature days of the $days before those, and
+-- latency on the newest mature day. Without messages, counts are 0 and the rest is null.
+-- failed_share = failed / sent; rates = delivered / sent.
 WITH days AS (
   SELECT
     *,

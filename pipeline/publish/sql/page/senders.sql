@@ -1,6 +1,6 @@
--- Grain: one row a sender over the span of $days that ends with the latest day (null: all days), most messages first.
+-- Grain: one row per sender over the latest $days (null: all days), most messages first.
 SELECT
-  sender_id AS label,
+  coalesce(sender_id, 'not known') AS label,
   sent,
   delivered,
   failed,

@@ -1,4 +1,4 @@
--- Grain: one row an app and hour of asking.
+-- Grain: one row per app and hour (UTC) of asking. requests_per_batch = requests / batches.
 SELECT
   to_timestamp(epoch_us(requested_at) // 3600000000 * 3600) AS hour,
   app_id,

@@ -1,4 +1,4 @@
--- Grain: one row a class of age and state of messages that are not final.
+-- Grain: one row per age class and state of messages that are not final. Age = published_at - sent_at.
 WITH aged AS (
   SELECT
     messages.*,

@@ -1,4 +1,4 @@
--- Grain: one row a day of sending.
+-- Grain: one row per day of sending, of all messages. Rates and percentiles are those of the roll-up.
 SELECT
   sent_date,
   sent,

@@ -1,4 +1,6 @@
--- Grain: one row a local hour of the day, over 28 days; rates are of summed counts.
+-- Grain: one row per local hour of the day, over the latest 28 days.
+-- delivery_rate = delivered / sent; delivery_rate_final = delivered / (delivered + failed); dlr_coverage = (delivered +
+-- failed) / sent; of summed counts, null where the denominator is 0.
 WITH zone AS (
   SELECT any_value(time_zone) AS name
   FROM snapshot_info

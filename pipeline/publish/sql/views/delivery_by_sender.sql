@@ -1,4 +1,6 @@
--- Grain: one row a sender and span of days; rates are of summed counts.
+-- Grain: one row per sender and span of days, which ends with the latest day of sending.
+-- delivery_rate = delivered / sent; delivery_rate_final = delivered / (delivered + failed); dlr_coverage = (delivered +
+-- failed) / sent; of summed counts, null where the denominator is 0.
 WITH spans AS (
   SELECT
     unnest([1, 7, 28, NULL])::INTEGER AS days

@@ -1,4 +1,4 @@
--- Grain: one row an answer for a message.
+-- Grain: one row per answer for a message. seconds_since_sent = observed_at - sent_at.
 SELECT
   reports.app_id,
   reports.msg_id,

@@ -1,5 +1,5 @@
--- Grain: one row a message for which an answer brought pricedetail; of several answers the latest counts.
--- What is not as documented (decimal as text or number, currency as text, count as whole number) is null.
+-- Grain: one row per message with an answer that has pricedetail; the latest such answer counts.
+-- Null where a value is not as documented: decimals as text or number, currency as text, count as whole number.
 WITH priced AS (
   SELECT
     app_id,
@@ -17,7 +17,7 @@ latest AS (
   WHERE json_type(detail) <> 'NULL'
   QUALIFY row_number() OVER (PARTITION BY sent_date, app_id, msg_id ORDER BY observed_at DESC, call_id DESC) = 1
 ),
-told AS (
+parsed AS (
   SELECT
     *,
     regexp_extract(trim(detail ->> 'price'), '^[+-]?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]{1,2})?$') AS price_text,
@@ -26,22 +26,22 @@ told AS (
   FROM latest
 )
 SELECT
-  told.app_id,
-  told.msg_id,
-  told.sent_date,
+  parsed.app_id,
+  parsed.msg_id,
+  parsed.sent_date,
   messages.country,
   messages.sender_id,
   messages.delivery_status,
-  TRY_CAST(told.price_text AS DECIMAL(24, 12)) AS price,
-  TRY_CAST(told.pay_text AS DECIMAL(24, 12)) AS pay,
+  TRY_CAST(parsed.price_text AS DECIMAL(24, 12)) AS price,
+  TRY_CAST(parsed.pay_text AS DECIMAL(24, 12)) AS pay,
   CASE
-    WHEN json_type(told.detail, '$.currency') = 'VARCHAR' THEN nullif(trim(told.detail ->> 'currency'), '')
+    WHEN json_type(parsed.detail, '$.currency') = 'VARCHAR' THEN nullif(trim(parsed.detail ->> 'currency'), '')
   END AS currency,
-  TRY_CAST(told.charge_text AS BIGINT) AS charge_count,
-  told.observed_at
-FROM told
+  TRY_CAST(parsed.charge_text AS BIGINT) AS charge_count,
+  parsed.observed_at
+FROM parsed
 LEFT JOIN messages
   ON
-    told.sent_date = messages.sent_date
-    AND told.app_id = messages.app_id
-    AND told.msg_id = messages.msg_id;
+    parsed.sent_date = messages.sent_date
+    AND parsed.app_id = messages.app_id
+    AND parsed.msg_id = messages.msg_id;

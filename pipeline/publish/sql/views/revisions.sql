@@ -1,5 +1,5 @@
--- Grain: one row a measure of a bucket that changed between two of its recorded publications. Both are compared as
--- DOUBLE; is_mature is 1 or 0.
+-- Grain: one row per measure of a bucket that changed between two of its recorded publications.
+-- Values are compared as DOUBLE; is_mature is 1 or 0.
 WITH recorded AS (
   SELECT
     publication,
@@ -23,25 +23,25 @@ WITH recorded AS (
       {'measure': 'latency_p95_seconds', 'value': latency_p95_seconds},
       {'measure': 'latency_p99_seconds', 'value': latency_p99_seconds},
       {'measure': 'is_mature', 'value': is_mature::INTEGER::DOUBLE}
-    ]) AS figure
+    ]) AS measured
   FROM rate_publications
 ),
-followed AS (
+compared AS (
   SELECT
     *,
-    lag(figure.value) OVER earlier AS from_value,
+    lag(measured.value) OVER earlier AS from_value,
     row_number() OVER earlier AS record
   FROM recorded
-  WINDOW earlier AS (PARTITION BY sent_date, dimension, value, figure.measure ORDER BY publication)
+  WINDOW earlier AS (PARTITION BY sent_date, dimension, value, measured.measure ORDER BY publication)
 )
 SELECT
   published_at AS revised_at,
   sent_date,
   dimension,
   value,
-  figure.measure AS measure,
+  measured.measure AS measure,
   from_value,
-  figure.value AS to_value
-FROM followed
-WHERE record > 1 AND from_value IS DISTINCT FROM figure.value
+  measured.value AS to_value
+FROM compared
+WHERE record > 1 AND from_value IS DISTINCT FROM measured.value
 ORDER BY publication DESC, sent_date DESC, dimension, value, measure;

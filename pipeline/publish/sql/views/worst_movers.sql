@@ -1,5 +1,7 @@
--- Grain: one row a mature bucket of delivery_rollups_daily with at least 250 messages, for which one of the same
--- weekday in the four weeks before is such a bucket too. The average is of their rates, each week alike.
+-- Grain: one row per mature bucket of delivery_rollups_daily with at least 250 messages, if a bucket of the same
+-- weekday in the four weeks before is mature and as large.
+-- usual_rate = average of the rates of these weeks, each week alike; relative_change = (delivery_rate - usual_rate) /
+-- usual_rate.
 WITH large AS (
   SELECT
     sent_date,
