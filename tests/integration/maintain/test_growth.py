@@ -150,18 +150,6 @@ def test_the_log_tells_of_a_day_what_its_rollups_say(derived: Lake, chosen: Sett
         assert counted_days(connection, derived) == expected
 
 
-def test_a_message_doubled_after_an_audit_passed_is_found(derived: Lake, chosen: Settings) -> None:
-    assert once(derived, chosen).passed
-    present = derived.snapshot(MESSAGES)
-    (file,) = present.of([DAY])
-    again = derived.new_file(MESSAGES, DAY)
-    again.write_bytes(file.path.read_bytes())
-    derived.append(MESSAGES, [replace(file, path=again)])
-    for _ in range(2):
-        finding = once(derived, chosen)
-        assert (finding.passed, finding.figures["bad_messages"]) == (False, 6), "a day that is bad stays so"
-
-
 def test_a_message_in_place_of_another_is_found(derived: Lake, chosen: Settings) -> None:
     """The numbers of rows agree; the ids don't."""
     present = derived.snapshot(MESSAGES)
