@@ -20,7 +20,9 @@ from assets.resources import Workspace, utc_now
 from assets.specs import asset_spec
 from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive.days import figures_of, figures_of_latest, rejected_of, rows_by_day
-from pipeline.derive.messages import DeriveTally, derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.partitions import DeriveTally
+from pipeline.derive.rates import derive_rates
 from pipeline.follow.polling import API_MEMORY
 from pipeline.follow.workers import FollowTally, follow
 from pipeline.maintain.due import days_asked

@@ -30,10 +30,12 @@ from benchmarks.made_lake import OPEN_DAYS, environment_of, make_lake, settings_
 from benchmarks.measuring import cost_of
 from benchmarks.report import table_of, write_section
 from pipeline.collect.sent_messages import collect
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.follow.workers import follow
+from pipeline.lake.delta_log import add_action, now_ms
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.snapshots import add_action, arrow_schema, now_ms
+from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.maintain.clean import clean

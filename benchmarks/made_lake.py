@@ -14,10 +14,10 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.derive.messages import derive_rates, selects_of
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.queries import Scalar, connect, show_files, write_partition
-from pipeline.lake.snapshots import mark_of
+from pipeline.lake.queries import Scalar, connect, query, show_files, write_partition
+from pipeline.lake.snapshots import fingerprint_of, inputs_key
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, Table
 from pipeline.publish.database import publish
@@ -136,21 +136,22 @@ def make_lake(settings: Settings, *, days: int, closed_rows: int, open_rows: int
 def _make_tables(lake: Lake, settings: Settings, days: Sequence[MadeDay], now: datetime) -> None:
     files: dict[str, list[DataFile]] = {table.name: [] for table in (SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS)}
     messages: list[DataFile] = []
-    marks: dict[str, int] = {}
+    transactions: dict[str, int] = {}
     with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
         for number, made in enumerate(days):
             inputs = dict(_files_of(connection, lake, made, first=number * 10_000_000, now=now))
             for table, file in inputs.items():
                 files[table.name].append(file)
             values: dict[str, Scalar] = {"now": now, "unknown_after_seconds": settings.unknown_after.total_seconds()}
-            (select,) = selects_of(MESSAGES)
+            select = query("derive/sql/messages")
             derived = write_partition(connection, lake, MESSAGES, select=select, day=made.day, parameters=values)
             messages += [derived] if derived else []
-            marks[f"{MESSAGES.name}/{made.day}"] = mark_of([inputs[SENT_MESSAGES], inputs[DELIVERY_REPORTS]])
+            read = [inputs[SENT_MESSAGES], inputs[DELIVERY_REPORTS]]
+            transactions[inputs_key(MESSAGES, made.day)] = fingerprint_of(read)
             _write_log(settings, made, first=number * 10_000_000)
     for table in (SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS):
         lake.append(table, _aged(files[table.name], now))
-    lake.commit(lake.snapshot(MESSAGES), add=_aged(messages, now), transactions=marks)
+    lake.commit(lake.snapshot(MESSAGES), add=_aged(messages, now), transactions=transactions)
 
 
 def _aged(files: Sequence[DataFile], now: datetime) -> list[DataFile]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.derive.messages import derive_rates
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import Scalar, connect, write_partition
 from pipeline.model.settings import Settings, given_settings

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from assets.resources import Workspace, utc_now
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.maintain.status import status_of, status_text

@@ -24,7 +24,6 @@ from assets.metadata import SUMMARY
 from assets.partitions import range_tags
 from assets.resources import Workspace, utc_now
 from pipeline.lake.lake import Lake
-from pipeline.lake.queries import database_kept
 from pipeline.maintain.due import open_days
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
@@ -43,10 +42,9 @@ def refresh(settings: Settings, *, first: date | None = None, last: date | None 
     with _progress() as on_progress:
         workspace = Workspace(lambda: settings, on_progress=on_progress)
         lake = workspace.lake()
-        with lake.scratch() as scratch, database_kept(scratch):
-            first, last = _range(settings, lake, first, last)
-            click.echo(f"days {first} to {last} ({settings.timezone.key})")
-            result = _execute(settings, workspace, first, last, force=force)
+        first, last = _range(settings, lake, first, last)
+        click.echo(f"days {first} to {last} ({settings.timezone.key})")
+        result = _execute(settings, workspace, first, last, force=force)
     _print_outcome(result)
 
 

@@ -1,5 +1,5 @@
-"""Derives `messages` and the rate tables from sent messages and answers.
+"""Derives `messages` from sent messages and answers, and the rate tables from `messages`.
 
-What comes in: the lake's tables. What goes out: partitions of `messages` and of the four rate tables.
-This room makes no request and reads no log.
+What comes in: tables of the lake. What goes out: partitions of `messages` and of the four rate tables, and figures of
+whole days. This room may not make a request, read a log or touch the published file.
 """

@@ -1,10 +1,10 @@
-"""The daily roll-up read back: messages and rates of whole days, for steps, audits and monitoring.
+"""The daily roll-up read back: figures of whole days, for steps, audits and monitoring.
 
 What belongs here: figures of days from the lake, without a request and without personal data. What does not: how they
 are shown (`assets/metadata.py`), tables for analysts (`publish`).
 
-The Delta log keeps the counts of each file. So a look at all days costs the same for a thousand days as for ten; only
-files without such counts are opened.
+The Delta log keeps the counts of each roll-up file, so that looking at all days costs the same for a thousand days as
+for ten. Files whose counts are not in the log are opened.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import date
 import duckdb
 
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.queries import connect, query, rows_of, show_files
+from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
 
@@ -37,20 +37,17 @@ def counted_days(connection: duckdb.DuckDBPyConnection, lake: Lake) -> dict[date
         LakeError: the lake can't be read.
     """
     files = lake.snapshot(DELIVERY_ROLLUPS_DAILY).files
-    told = dict(_told(files))
-    silent = [file for file in files if file.sent_date not in told]
-    if not silent:
-        return told
-    show_files(connection, DELIVERY_ROLLUPS_DAILY, silent)
-    read = {
-        day: CountedDay(sent, is_closed)
-        for day, sent, is_closed in rows_of(connection, query("derive/sql/counted_days"))
-    }
-    return told | read
+    logged = dict(_from_log(files))
+    rest = [file for file in files if file.sent_date not in logged]
+    if not rest:
+        return logged
+    show_files(connection, DELIVERY_ROLLUPS_DAILY, rest)
+    rows = rows_of(connection, query("derive/sql/counted_days"))
+    return logged | {day: CountedDay(sent, is_closed) for day, sent, is_closed in rows}
 
 
-def _told(files: Sequence[DataFile]) -> Iterator[tuple[date, CountedDay]]:
-    """Give the days of which the log tells; the day as a whole has the greatest count of each kind in its file."""
+def _from_log(files: Sequence[DataFile]) -> Iterator[tuple[date, CountedDay]]:
+    """Give the days whose counts are in the Delta log: a file's greatest counts are those of the whole day."""
     files_of_day = Counter(file.sent_date for file in files)
     for file in files:
         if file.sent_date and file.maxima and files_of_day[file.sent_date] == 1:
@@ -59,14 +56,14 @@ def _told(files: Sequence[DataFile]) -> Iterator[tuple[date, CountedDay]]:
 
 
 def days_not_closed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[date]:
-    """Return the days that have a message which is not final, or rates that don't tell."""
-    counted = counted_days(connection, lake)
-    return [day for day in lake.snapshot(MESSAGES).days() if not (day in counted and counted[day].is_closed)]
+    """Return the days with a message that is not final, and those without rates."""
+    closed = {day for day, of_day in counted_days(connection, lake).items() if of_day.is_closed}
+    return [day for day in lake.snapshot(MESSAGES).days() if day not in closed]
 
 
 @dataclass(frozen=True)
 class DayFigures:
-    """A day of sending: messages by state, rate in 0 to 1, latency in seconds; null where nothing was delivered."""
+    """A day of sending: messages by state, rate in 0 to 1, latency in seconds; null if nothing was delivered."""
 
     sent_date: date
     sent: int
@@ -81,7 +78,7 @@ class DayFigures:
 
 
 def figures_of_latest(count: int, *, lake: Lake, settings: Settings) -> list[DayFigures]:
-    """Return the figures of the latest days that have messages, at most so many, in order.
+    """Return the figures of the latest days that have messages, at most `count`, in order.
 
     Raises:
         LakeError: the lake can't be read.
@@ -95,14 +92,14 @@ def figures_of(days: Collection[date], *, lake: Lake, settings: Settings) -> lis
     Raises:
         LakeError: the lake can't be read.
     """
-    snapshot = lake.snapshot(DELIVERY_ROLLUPS_DAILY)
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
-        show_files(connection, DELIVERY_ROLLUPS_DAILY, snapshot.of(days))
+    files = lake.snapshot(DELIVERY_ROLLUPS_DAILY).of(days)
+    with database(lake, settings) as connection:
+        show_files(connection, DELIVERY_ROLLUPS_DAILY, files)
         return [DayFigures(*row) for row in rows_of(connection, query("derive/sql/figures_of_days"))]
 
 
 def rejected_of(days: Collection[date], *, lake: Lake, settings: Settings) -> Counter[date]:
-    """Return how many records of the sent logs of some days are set aside.
+    """Return the number of rejected records in the sent logs of some days.
 
     Raises:
         LakeError: the lake can't be read.
@@ -110,13 +107,13 @@ def rejected_of(days: Collection[date], *, lake: Lake, settings: Settings) -> Co
     files = lake.snapshot(REJECTED_RECORDS).of(days)
     if not files:
         return Counter()
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         show_files(connection, REJECTED_RECORDS, files)
         return Counter(dict(rows_of(connection, query("derive/sql/rejected_of_days"))))
 
 
 def rows_by_day(table: Table, *, lake: Lake) -> Counter[date]:
-    """Return the rows of a table by partition, from its transaction log alone.
+    """Return the rows of a table by partition, from the Delta log alone.
 
     Raises:
         LakeError: the lake can't be read.
@@ -126,3 +123,8 @@ def rows_by_day(table: Table, *, lake: Lake) -> Counter[date]:
         if file.sent_date is not None:
             rows[file.sent_date] += file.rows
     return rows
+
+
+def days_that_differ(one: Counter[date], other: Counter[date]) -> set[date]:
+    """Return the days with another number of rows: late logs of a neighbouring day, or a run that died."""
+    return {day for day in one.keys() | other.keys() if one[day] != other[day]}

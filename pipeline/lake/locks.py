@@ -1,6 +1,6 @@
-"""Locks and scratch space in the lake's folder, which die with the process that holds them.
+"""Locks and scratch folders in the lake's folder; the operating system frees them when a process dies.
 
-What belongs here: who may do what now, and folders of one process alone. What does not: what is guarded.
+What belongs here: exclusion between processes. What does not: what a lock protects.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SCRATCH: Final = "_scratch"
 
 
 @dataclass(frozen=True)
-class Guarded:
-    """A folder with locks and scratch space.
+class Locks:
+    """The locks and scratch folders of a lake.
 
     Attributes:
-        folder: absolute path.
+        folder: absolute path of the lake.
         mode: mode of its files.
     """
 
@@ -36,14 +36,14 @@ class Guarded:
 
     @contextmanager
     def lock(self, name: str, *, seconds: float = -1) -> Iterator[None]:
-        """Hold a lock that other processes on this machine see; a dead process holds none.
+        """Hold a lock that other processes on this machine see.
 
         Args:
             name: what is locked.
-            seconds: how long to wait for it, negative for ever.
+            seconds: how long to wait for it; negative: without limit.
 
         Raises:
-            LakeError: it was not to be had in that time.
+            LakeError: another process held it all that time.
         """
         folder = self.folder / "_locks"
         folder.mkdir(exist_ok=True)
@@ -55,22 +55,22 @@ class Guarded:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a folder of this process alone (0700), gone afterwards; a dead one's goes at the next run."""
+        """Give a folder (mode 0700) for this process alone; `clear_scratch` deletes it if the process dies."""
         parent = self.folder / _SCRATCH
         parent.mkdir(exist_ok=True)
-        with self.lock(_SCRATCH):  # whoever clears sees no folder whose guard is not held yet
+        with self.lock(_SCRATCH):  # so that `clear_scratch` sees no folder without its lock
             folder = Path(tempfile.mkdtemp(prefix=f"{time.time_ns() // 1_000_000}-", dir=parent))
-            guard = FileLock(f"{folder}.lock", mode=0o600)
-            guard.acquire()
+            lock = FileLock(f"{folder}.lock", mode=0o600)
+            lock.acquire()
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            guard.release()
-            Path(guard.lock_file).unlink(missing_ok=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
 
     def clear_scratch(self) -> None:
-        """Remove the scratch space of dead processes."""
+        """Delete the scratch folders of dead processes."""
         with self.lock(_SCRATCH):
             for folder in {entry.with_suffix("") for entry in (self.folder / _SCRATCH).glob("*")}:
                 try:
@@ -81,15 +81,14 @@ class Guarded:
                 Path(f"{folder}.lock").unlink(missing_ok=True)
 
     def working_since(self) -> datetime | None:
-        """Return when the oldest scratch space that is in use was taken; None where none is.
+        """Return when the oldest scratch folder in use was created; None if there is none.
 
-        Whoever reads or writes the lake's files has scratch space meanwhile: a file that was old before is in
-        nobody's hands.
+        Every reader and writer of the lake's files holds a scratch folder: nobody reads a file replaced before that.
         """
         with self.lock(_SCRATCH):
             folders = [entry for entry in (self.folder / _SCRATCH).glob("*") if entry.is_dir()]
-            taken = [_taken_at(folder.name) for folder in folders if _in_use(folder)]
-        return min(taken, default=None)
+            created = [_created_at(folder.name) for folder in folders if _in_use(folder)]
+        return min(created, default=None)
 
 
 def _in_use(folder: Path) -> bool:
@@ -100,6 +99,6 @@ def _in_use(folder: Path) -> bool:
         return True
 
 
-def _taken_at(name: str) -> datetime:
+def _created_at(name: str) -> datetime:
     milliseconds = name.partition("-")[0]
     return datetime.fromtimestamp(int(milliseconds) / 1000 if milliseconds.isdigit() else 0, UTC)

@@ -1,38 +1,62 @@
-"""The ids of messages whose number was erased: later answers for them are stored without a number.
+"""What the lake remembers beside its tables: ids whose number was erased, and how far each step has read.
 
-A file of the lake. The ids name nobody by themselves; numbers and hashes of numbers are not kept.
+What belongs here: small files of the lake. What does not: rows (`lake.py`), recorded settings (`opening.py`).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Final
 
+from pipeline.lake.delta_log import now_ms
 from pipeline.lake.lake import Lake
+from pipeline.lake.text_files import replace_text
+from pipeline.model.tables import Table
 
-FILE: Final = "forgotten.json"
 MessageKey = tuple[str, str]
 """app_id and msg_id."""
+_FORGOTTEN: Final = "forgotten.json"
+_WATERMARKS: Final = "_marks"
+_COMMIT_MS: Final = 60_000
+"""Longest time between stamping a file and committing it that a watermark allows for."""
 
 
 def forgotten_messages(lake: Lake) -> AbstractSet[MessageKey]:
-    """Return the messages whose number was erased."""
-    path = _path(lake)
+    """Return the messages whose number was erased: later answers for them are stored without a number."""
+    path = lake.folder / _FORGOTTEN
     return {(app_id, msg_id) for app_id, msg_id in json.loads(path.read_text("utf-8"))} if path.is_file() else set()
 
 
 def note_forgotten(lake: Lake, messages: AbstractSet[MessageKey]) -> None:
-    """Add messages to those whose number was erased."""
+    """Add messages to those whose number was erased; only ids are kept, neither numbers nor their hashes."""
     with lake.lock("forget"):
         everything = sorted(forgotten_messages(lake) | messages)
-        path = _path(lake)
-        beside = path.with_suffix(".tmp")
-        beside.write_text(json.dumps(everything), "utf-8")
-        beside.chmod(lake.mode)
-        beside.replace(path)
+        replace_text(lake.folder / _FORGOTTEN, json.dumps(everything), mode=lake.mode)
 
 
-def _path(lake: Lake) -> Path:
-    return lake.folder / FILE
+@contextmanager
+def days_changed(lake: Lake, tables: Sequence[Table], *, reader: str) -> Iterator[set[date]]:
+    """Give the days that got new files since this reader last completed the block.
+
+    A block that fails leaves the watermark as it was, so that the next run gets the same days again.
+
+    Args:
+        lake: where to look.
+        tables: tables to look at.
+        reader: the step that reads; each has a watermark of its own.
+    """
+    began, watermark = now_ms(), lake.folder / _WATERMARKS / reader
+    since = _read(watermark) - _COMMIT_MS
+    files = [file for table in tables for file in lake.snapshot(table).files]
+    yield {file.sent_date for file in files if file.sent_date and file.added_ms >= since}
+    with lake.lock(_WATERMARKS):
+        replace_text(watermark, str(began), mode=lake.mode)
+
+
+def _read(watermark: Path) -> int:
+    return int(watermark.read_text("ascii")) if watermark.is_file() else 0

@@ -1,70 +1,83 @@
-"""How Parquet files of the lake's tables are written: columns, compression, size of the row groups.
+"""Parquet files of the lake's tables: schema, compression, size of the row groups.
 
-What belongs here: one file. What does not: where it lies and when it becomes part of a table (`lake.py`).
+What belongs here: one file. What does not: its folder and its commit (`lake.py`).
 
-pyarrow writes them, also what DuckDB worked out: for the `messages` of a million DuckDB's `COPY` took 1.0 s of CPU,
-its stream of Arrow batches into pyarrow's writer 0.6 s.
+pyarrow writes the results of DuckDB's queries, too: for the `messages` of a million DuckDB's `COPY` took 1.0 s of CPU,
+a stream of Arrow batches into pyarrow's writer 0.6 s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.lake.snapshots import arrow_schema
-from pipeline.model.tables import Table
+from pipeline.model.tables import SqlType, Table
 
 COMPRESSION: Final = "zstd"
 ROWS_AT_ONCE: Final = 61_440
-"""Rows of a row group, half of what DuckDB makes them: two of them are held in memory while a file is written."""
+"""Rows of a row group, half of DuckDB's default: two row groups are in memory while a file is written."""
+_ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
+    "VARCHAR": pa.string(),
+    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+    "DATE": pa.date32(),
+    "BOOLEAN": pa.bool_(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+}
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Return the Arrow schema of a table's columns, the partition key included."""
+    return pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in table.columns])
 
 
 class PartitionFile:
-    """A new file of a table that is written part by part; a context manager that ends it."""
+    """A new Parquet file of a partition, written in parts; `close` completes it."""
 
     def __init__(self, path: Path, table: Table) -> None:
-        """Make the file; of what comes it keeps the columns that the table's files hold, in their order."""
+        """Create the file with the table's stored columns."""
         self.path = path
         self.rows = 0
         schema = arrow_schema(table)
         self._schema = pa.schema([schema.field(column.name) for column in table.stored_columns])
-        # A dictionary of values that hardly repeat takes a third of the time, and is thrown away.
-        repeated: Any = [column.name for column in table.stored_columns if column.repeats]  # the stubs know no names
+        # A dictionary of values that hardly repeat takes a third of the time and is discarded at the end.
+        repeated: Any = [column.name for column in table.stored_columns if column.repeats]  # the stubs lack names
         self._writer = pq.ParquetWriter(path, self._schema, compression=COMPRESSION, use_dictionary=repeated)
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the file; after an error it is no whole one, and the caller's to remove."""
-        self.close()
-
     def write(self, rows: pa.Table) -> None:
-        """Write some rows as a row group of their own."""
+        """Write rows as a row group of their own; columns that the file lacks are dropped."""
         if rows.num_rows:
             self._writer.write_table(rows.select(self._schema.names).cast(self._schema))
             self.rows += rows.num_rows
 
     def close(self) -> None:
-        """Write what makes the file a whole one."""
+        """Write the footer."""
         self._writer.close()
 
 
 def write_parquet(path: Path, table: Table, parts: Iterable[pa.Table]) -> int:
-    """Write a new file of a table, a row group for each part; return its rows.
+    """Write a new file, one row group per part; return its rows.
 
     Raises:
-        OSError: it could not be written; what there is of it is the caller's to remove.
+        OSError: the file could not be written; the caller removes what is there.
     """
-    with PartitionFile(path, table) as file:
+    with closing(PartitionFile(path, table)) as file:
         for part in parts:
             file.write(part)
     return file.rows
+
+
+def maxima_in(path: Path, table: Table) -> tuple[int, ...] | None:
+    """Return the maxima of a table's `told_maxima` in a file; None if a column has no value."""
+    if not table.told_maxima:
+        return None
+    columns = pq.read_table(path, columns=list(table.told_maxima), partitioning=None).columns
+    maxima = [pc.max(column).as_py() for column in columns]
+    return None if None in maxima else tuple(maxima)

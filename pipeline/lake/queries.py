@@ -1,19 +1,21 @@
-"""DuckDB: connections with bounds, the queries of `sql/`, and the lake's tables as relations.
+"""DuckDB over the lake: bounded connections, the queries of the rooms' `sql/`, views of a table's files.
 
-What belongs here: how a query is run. What does not: what it says (`sql/`), which tables there are
-(`tables.py`), when it is run (the use cases).
+What belongs here: how a query is run. What does not: what it says (`sql/`), which tables there are (`tables.py`),
+when it is run (the use cases).
+
+A query may name a list of `tables.py` as a comment: `/* final_statuses */` for `status IN (...)`, `/* final_sum */`
+and `/* status_sum */` for sums of counts, `/* status_counts */` for one count per state, `/* open_statuses */`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from importlib.resources import files
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,123 +23,46 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.parquet import ROWS_AT_ONCE, write_parquet
-from pipeline.lake.snapshots import greatest_values, rows_in
-from pipeline.model.tables import PARTITION_KEY, Table
+from pipeline.lake.parquet import ROWS_AT_ONCE, maxima_in, write_parquet
+from pipeline.lake.snapshots import rows_in
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_STATUSES, FINAL_STATUSES, OPEN_STATUSES, PARTITION_KEY, Table
 
 STORAGE_VERSION: Final = "v1.0.0"
-"""DuckDB's storage format, the oldest that has all we need: older tools open the files too."""
+"""DuckDB's oldest storage format with all features in use, so that older tools open the files."""
 _COUNTED_SHARE: Final = 0.7
-_WORK: Final = "work"
-"""Name of the database that a connection is to."""
+"""Share of the memory limit given to DuckDB: the batches that a file is written from are not counted by it."""
 Scalar = str | int | float | bool | datetime | None
-
-
-class _Kept:
-    """A database that outlives its connections: to open one takes 15 ms, and a run needs fifteen."""
-
-    def __init__(self, scratch: Path) -> None:
-        """Keep none yet; `scratch` is a folder of this process alone."""
-        self._folders = (scratch / str(number) for number in count())
-        self._limit = ""
-        self._users = 0
-        self._database: duckdb.DuckDBPyConnection | None = None
-
-    @contextmanager
-    def connected(self, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a new connection to it; the last one to go takes all tables with it."""
-        if self._database is None or self._limit != memory_limit:
-            self.close()
-            folder = next(self._folders)
-            folder.mkdir()
-            self._database, self._limit = _opened(memory_limit, folder), memory_limit
-        connection = self._database.cursor()
-        self._users += 1
-        try:
-            yield connection
-            if self._users == 1:
-                _drop_tables(connection)
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            self._users -= 1
-            connection.close()
-
-    def close(self) -> None:
-        """Give it up; the next connection is to another one."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-
-
-_kept: _Kept | None = None
-
-
-@contextmanager
-def database_kept(scratch: Path) -> Iterator[None]:
-    """Let all that `connect` in the block share one database, in a folder of this process alone.
-
-    Temporary tables and views are a connection's own; other tables go when no connection is left. After an error the
-    database is given up, with whatever was attached to it.
-    """
-    global _kept  # noqa: PLW0603 - the use cases that connect know nothing of each other
-    before, _kept = _kept, _Kept(scratch)
-    try:
-        yield
-    finally:
-        _kept.close()
-        _kept = before
 
 
 @contextmanager
 def connect(*, memory_limit: str, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Connect to a database of this process alone, in a file of `scratch` or the one that is kept; its zone is UTC.
+    """Open a database in a file of `scratch`; its time zone is UTC.
 
     Args:
-        memory_limit: what DuckDB may take; beyond it tables and joins go to its folder.
+        memory_limit: memory for DuckDB and the batches read from it; larger tables and joins spill to `scratch`.
         scratch: folder of this process alone.
     """
-    database = _kept.connected(memory_limit) if _kept else _opened(memory_limit, scratch)
-    with database as connection:  # DuckDB's own, too, closes when it is left
+    number = memory_limit.rstrip(string.ascii_letters + " ")
+    limit = f"{float(number) * _COUNTED_SHARE:.3f}{memory_limit.removeprefix(number).strip()}"
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": limit,
+        "temp_directory": str(scratch / "spill"),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "python_enable_replacements": "false",
+        "enable_external_file_cache": "false",  # the system has one, and frees it when memory is needed
+    }
+    with duckdb.connect(scratch / "work.duckdb", config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
 
 
-def _opened(memory_limit: str, folder: Path) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(
-        folder / f"{_WORK}.duckdb",
-        config={
-            "memory_limit": _counted_part(memory_limit),
-            "temp_directory": str(folder / "spill"),
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "python_enable_replacements": "false",
-            "enable_external_file_cache": "false",  # the system has one, which yields to whoever needs memory
-        },
-    )
-
-
-def _drop_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    tables = f"SELECT table_name FROM duckdb_tables() WHERE database_name = '{_WORK}' AND NOT temporary"
-    for (name,) in rows_of(connection, tables):
-        connection.execute(f"DROP TABLE {_WORK}.{identifier(name)}")
-
-
-def _counted_part(memory_limit: str) -> str:
-    """Return the limit for what DuckDB counts; what it does not is mostly the batches that a file is written from."""
-    number = memory_limit.rstrip(string.ascii_letters + " ")
-    return f"{float(number) * _COUNTED_SHARE:.3f}{memory_limit.removeprefix(number).strip()}"
-
-
-def query(path: str) -> str:
-    """Return the text of a query without its semicolon; `path` is its file's inside `pipeline`, without the ending."""
-    return files("pipeline").joinpath(f"{path}.sql").read_text("utf-8").strip().removesuffix(";")
-
-
-def digest(*paths: str) -> str:
-    """Return a short text that changes when one of these queries does."""
-    return hashlib.blake2b("\n".join(map(query, paths)).encode(), digest_size=6).hexdigest()
+@contextmanager
+def database(lake: Lake, settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database in scratch space of the lake, within `SMS_MEMORY_LIMIT`."""
+    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+        yield connection
 
 
 def literal(text: str) -> str:
@@ -150,8 +75,40 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _literals(names: Collection[str]) -> str:
+    return ", ".join(map(literal, names))
+
+
+_LISTS: Final = {
+    "final_statuses": _literals(FINAL_STATUSES),
+    "open_statuses": _literals(OPEN_STATUSES),
+    "final_sum": " + ".join(FINAL_STATUSES),
+    "status_sum": " + ".join(DELIVERY_STATUSES),
+    "status_counts": ",\n".join(
+        f"count(*) FILTER (WHERE delivery_status = {literal(status)}) AS {status}" for status in DELIVERY_STATUSES
+    ),
+}
+
+
+def query(path: str) -> str:
+    """Return the text of a query, with lists of states filled in and without its semicolon.
+
+    Args:
+        path: its file inside `pipeline`, without the ending.
+    """
+    text = files("pipeline").joinpath(f"{path}.sql").read_text("utf-8").strip().removesuffix(";")
+    for name, words in _LISTS.items():
+        text = text.replace(f"/* {name} */", words)
+    return text
+
+
+def digest(*paths: str) -> str:
+    """Return a short text that changes when one of these queries does."""
+    return hashlib.blake2b("\n".join(map(query, paths)).encode(), digest_size=6).hexdigest()
+
+
 def relation(table: Table, data_files: Sequence[DataFile]) -> str:
-    """Return a SELECT of all a table's columns from files named one by one; without files it is typed and empty."""
+    """Return a SELECT of all columns of a table from the given files; typed and empty if there is none."""
     if not data_files:
         columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
         return f"SELECT {columns} WHERE false"
@@ -159,23 +116,23 @@ def relation(table: Table, data_files: Sequence[DataFile]) -> str:
 
 
 def _parquet(table: Table, paths: Iterable[Path], options: str = "") -> str:
-    """Return what reads files named one by one.
+    """Return the table function that reads the given files.
 
-    The names are lines of one text (Delta takes no folder whose name spans lines): a list of thousands of texts takes
-    twice as long to read, in each query.
+    Their paths are the lines of one text (Delta accepts no folder with a line break in its name): DuckDB takes twice as
+    long to parse a list of thousands of texts.
     """
-    names = literal("\n".join(map(str, paths)))
+    paths_text = literal("\n".join(map(str, paths)))
     partitions = f"true, hive_types = {{'{PARTITION_KEY}': DATE}}" if table.is_partitioned else "false"
-    return f"read_parquet(string_split({names}, chr(10)), hive_partitioning = {partitions}{options})"
+    return f"read_parquet(string_split({paths_text}, chr(10)), hive_partitioning = {partitions}{options})"
 
 
 def show_files(connection: duckdb.DuckDBPyConnection, table: Table, data_files: Sequence[DataFile]) -> None:
-    """Make files of a table readable under the table's name, for this connection."""
+    """Create a view of files under the table's name, for this connection."""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {table.name} AS {relation(table, data_files)}")
 
 
 def show_staged(connection: duckdb.DuckDBPyConnection, name: str, table: Table, paths: Sequence[Path]) -> None:
-    """Make files that are like a table's, but not part of it, readable under a name; `place` is a row's in its file."""
+    """Create a view of files with a table's columns that are not part of it; `place` is the row number in the file."""
     columns = ", ".join((*table.column_names, "file_row_number AS place"))
     select = f"SELECT {columns} FROM {_parquet(table, paths, ', file_row_number = true')}"
     if not paths:
@@ -184,18 +141,22 @@ def show_staged(connection: duckdb.DuckDBPyConnection, name: str, table: Table, 
 
 
 def create_table(connection: duckdb.DuckDBPyConnection, table: Table, *, catalog: str | None = None) -> None:
-    """Make an empty table of a file that is attached, or of the one in use, unless it is there."""
+    """Create an empty table, in an attached database or in the main one, unless it exists."""
     columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
-    place = f"{catalog}." if catalog else ""
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {place}{table.name} ({columns})")
+    prefix = f"{catalog}." if catalog else ""
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {prefix}{table.name} ({columns})")
+
+
+def used_in(select: str, parameters: Mapping[str, Scalar] | None) -> dict[str, Scalar]:
+    """Return the parameters that a query names: DuckDB refuses others."""
+    return {name: value for name, value in (parameters or {}).items() if f"${name}" in select}
 
 
 def rows_of(
     connection: duckdb.DuckDBPyConnection, select: str, parameters: Mapping[str, Scalar] | None = None
 ) -> list[tuple[Any, ...]]:
-    """Return all rows of a query; for small answers only. Parameters that the query does not name are left out."""
-    used = {name: value for name, value in (parameters or {}).items() if f"${name}" in select}
-    return connection.execute(select, used).fetchall()
+    """Return all rows of a query, for small results; parameters that it does not name are left out."""
+    return connection.execute(select, used_in(select, parameters)).fetchall()
 
 
 def write_partition(
@@ -208,37 +169,34 @@ def write_partition(
     parameters: Mapping[str, Scalar] | None = None,
     in_place_of: Sequence[DataFile] = (),
 ) -> DataFile | None:
-    """Write the result of a query as a new file of a partition, streaming; None where it has no row.
+    """Stream the result of a query to a new file of a partition; None if it has no row.
 
-    The query may give the columns in any order; the partition key is not written. Where it gives the rows of
-    other files, these are named in `in_place_of`.
+    Args:
+        connection: where the query is run.
+        lake: where the file is written.
+        table: the table; the query gives its columns in any order, the partition key is not written.
+        select: the query.
+        day: the partition.
+        parameters: of the query; those that it does not name are left out.
+        in_place_of: files whose rows the query gives.
     """
     path = lake.new_file(table, day, in_place_of=in_place_of)
     columns = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in table.stored_columns)
-    made = connection.sql(f"SELECT {columns} FROM ({select})", params=dict(parameters or {}))
+    result = connection.sql(f"SELECT {columns} FROM ({select})", params=used_in(select, parameters))
     with lake.removed_unless_written(path):
-        batches = made.to_arrow_reader(ROWS_AT_ONCE)
+        batches = result.to_arrow_reader(ROWS_AT_ONCE)
         rows = write_parquet(path, table, (pa.Table.from_batches([batch]) for batch in batches))
     if not rows:
         path.unlink()
         return None
-    return replace(lake.finished(path, day, rows=rows), maxima=greatest_values(table, path))
+    return replace(lake.finished(path, day, rows=rows), maxima=maxima_in(path, table))
 
 
 def same_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, one: Sequence[DataFile], two: Sequence[DataFile]
+    connection: duckdb.DuckDBPyConnection, table: Table, one: Sequence[DataFile], other: Sequence[DataFile]
 ) -> bool:
-    """Say whether two sets of files hold the same rows, in whatever order."""
-    if rows_in(one) != rows_in(two):
+    """Say whether two sets of files hold the same rows, in any order."""
+    if rows_in(one) != rows_in(other):
         return False
-    return _fingerprint(connection, table, one) == _fingerprint(connection, table, two)
-
-
-def _fingerprint(
-    connection: duckdb.DuckDBPyConnection, table: Table, data_files: Sequence[DataFile]
-) -> tuple[object, ...]:
-    columns = ", ".join(table.column_names)
-    row: tuple[object, ...] = connection.execute(
-        f"SELECT count(*), sum(hash({columns})::HUGEINT) FROM ({relation(table, data_files)})"
-    ).fetchall()[0]
-    return row
+    select = f"SELECT count(*), sum(hash({', '.join(table.column_names)})::HUGEINT) FROM "
+    return len({rows_of(connection, f"{select} ({relation(table, of)})")[0] for of in (one, other)}) == 1

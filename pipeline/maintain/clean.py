@@ -21,8 +21,8 @@ from typing import Final
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from pipeline.lake.delta_log import replaced_files
 from pipeline.lake.lake import Lake
-from pipeline.lake.snapshots import replaced_files
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table

@@ -14,6 +14,9 @@ SqlType = Literal["VARCHAR", "TIMESTAMPTZ", "DATE", "BOOLEAN", "INTEGER", "BIGIN
 
 PARTITION_KEY: Final = "sent_date"
 
+OPEN_STATUSES: Final = ("sending", "not_found")
+"""States of an answer that is not final; silence turns them into unknown."""
+
 DELIVERY_STATUSES: Final = ("delivered", "failed", "sending", "not_found", "pending", "unknown", "invalid_id")
 """The states of a message; their counts sum to `sent` in every row of a rate table."""
 FINAL_STATUSES: Final = ("delivered", "failed", "invalid_id")
@@ -278,7 +281,7 @@ DELIVERY_ROLLUPS_DAILY: Final = Table(
     "One row per day of sending, and one per app, country and sender of that day.",
     (_SENT_DATE, *_DIMENSION, *MEASURES),
     ("sent_date", "dimension", "value"),
-    told_maxima=("sent", "delivered", "failed", "invalid_id"),  # the row of the whole day has the maximum
+    told_maxima=("sent", *FINAL_STATUSES),  # the row of the whole day has the maximum
 )
 DELIVERY_ROLLUPS_HOURLY: Final = Table(
     "delivery_rollups_hourly",

@@ -23,7 +23,8 @@ from pipeline.api.simulator.server import SimulatorOptions, running
 from pipeline.collect.fields import SPELLINGS
 from pipeline.collect.rejects import REASONS
 from pipeline.collect.sent_messages import collect
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import load_accounts

@@ -1,4 +1,4 @@
--- Grain: one row an app, country and sender of one day of sending (the partition in messages).
+-- Grain: one row per app, country and sender of one day of sending (the partition in messages).
 -- Parameters: now, unknown_after_seconds.
 SELECT
   app_id,

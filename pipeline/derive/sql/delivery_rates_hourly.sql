@@ -1,4 +1,4 @@
--- Grain: one row an hour of sending, app, country and sender of one day. Hours: see messages_by_hour.sql.
+-- Grain: one row per hour of sending, app, country and sender of one day. Hours: see messages_by_hour.sql.
 -- Parameters: now, unknown_after_seconds, zone.
 WITH by_hour AS (
   /* messages_by_hour */

@@ -1,6 +1,6 @@
--- Grain: one row a value of one dimension of one hour of sending: the hour as a whole, an app, a country or a sender.
--- Percentiles don't add up, so these can't be had from the rates.
--- One dimension at a time, since the latencies of a bucket are in memory until their percentiles are known.
+-- Grain: one row per value of one dimension of one hour of sending: the whole hour, an app, a country or a sender.
+-- Percentiles don't add up, so the roll-ups can't be computed from the rates.
+-- One query per dimension: the latencies of a bucket are in memory until their percentiles are computed.
 -- Parameters: now, unknown_after_seconds, zone.
 WITH by_hour AS (
   /* messages_by_hour */

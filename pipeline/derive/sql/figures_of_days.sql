@@ -1,4 +1,4 @@
--- Grain: one row a day of sending, in order: what a person wants to see of it, from the daily rollup of everything.
+-- Grain: one row per day of sending, in order: the figures shown to people, from the daily roll-up of all messages.
 -- delivery_rate: delivered / sent. latency_p95_seconds: of delivered messages, exact.
 SELECT
   sent_date,

@@ -1,7 +1,7 @@
--- Grain: one row a message of the partition, with the start of the local hour of sent_at as an instant.
--- date_trunc on TIMESTAMPTZ would merge the two hours that an hour becomes when clocks go back; taking off what has
--- gone of the local hour does not. Clocks are set at whole quarters of an hour (in every zone, since 1972), so a zone
--- is asked once for each quarter: asking for each message takes as long as all the rest of an hourly rate.
+-- Grain: one row per message of the partition, with the start of the local hour of sent_at as an instant.
+-- date_trunc on TIMESTAMPTZ would merge the two hours that an hour becomes when clocks go back; subtracting the minutes
+-- since the local hour began does not. Since 1972 every zone changes its clocks at whole quarters of an hour, so the
+-- local time is computed once per quarter: computing it per message costs as much as the rest of an hourly rate.
 -- Parameter: zone.
 SELECT
   messages.*,

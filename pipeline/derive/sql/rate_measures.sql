@@ -1,14 +1,8 @@
--- Measures of a bucket of messages; the same for every rate table.
--- The three percentiles are asked for at once, so that their latencies are held once.
+-- Measures of a bucket of messages, the same for every rate table.
+-- The three percentiles are one aggregate, so that the latencies are in memory once.
 -- Numerators and denominators: see each line. Percentiles are exact (quantile_cont), of delivered messages.
 count(*) AS sent,
-count(*) FILTER (WHERE delivery_status = 'delivered') AS delivered,
-count(*) FILTER (WHERE delivery_status = 'failed') AS failed,
-count(*) FILTER (WHERE delivery_status = 'sending') AS sending,
-count(*) FILTER (WHERE delivery_status = 'not_found') AS not_found,
-count(*) FILTER (WHERE delivery_status = 'pending') AS pending,
-count(*) FILTER (WHERE delivery_status = 'unknown') AS unknown,
-count(*) FILTER (WHERE delivery_status = 'invalid_id') AS invalid_id,
+/* status_counts */,
 delivered / nullif(sent, 0) AS delivery_rate,
 delivered / nullif(delivered + failed, 0) AS delivery_rate_final,
 (delivered + failed) / nullif(sent, 0) AS dlr_coverage,

@@ -1,4 +1,4 @@
--- Grain: one row a day of sent logs with records set aside: their number, each counted once however often it was read.
+-- Grain: one row per day of sent logs with rejects: their number, each counted once however often it was read.
 SELECT
   sent_date,
   count(DISTINCT (file, line, item)) AS rejected

@@ -5,7 +5,7 @@ FROM messages
 WHERE
   NOT is_final
   AND (
-    delivery_status IN ('sending', 'not_found')
+    delivery_status IN (/* open_statuses */)
     OR (epoch_us($now::TIMESTAMPTZ) - epoch_us(sent_at)) / 1e6
     <= CASE WHEN last_polled_at IS NULL THEN $memory_seconds ELSE $give_up_seconds END
   );

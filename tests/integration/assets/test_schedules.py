@@ -19,7 +19,8 @@ from assets.resources import Workspace
 from assets.run_history import prune_runs
 from assets.schedules import DEAD_AFTER, build_schedules
 from pipeline.collect.sent_messages import collect
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.maintain.due import what_is_due
 from pipeline.model.errors import SettingsError

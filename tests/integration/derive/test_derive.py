@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES, RATE_TABLES

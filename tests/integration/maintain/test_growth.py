@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from pipeline.derive.days import CountedDay, counted_days
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.follow.due import Polled, asking_rule
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake, StaleSnapshotError

@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO

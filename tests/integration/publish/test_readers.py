@@ -19,7 +19,8 @@ from typing import Any, Final
 import duckdb
 import pytest
 
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
 from pipeline.publish.database import publish

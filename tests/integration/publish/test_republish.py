@@ -12,7 +12,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipeline.derive.messages import derive_messages, derive_rates
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.registry import AUDITS

@@ -19,7 +19,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipeline.derive.messages import derive_messages, derive_rates, selects_of
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates, selects_of
 from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.lake.queries import create_table, query
 from pipeline.model.settings import given_settings

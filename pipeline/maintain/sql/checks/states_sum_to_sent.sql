@@ -20,7 +20,7 @@ counted AS (
     sent_date,
     sum(sent)::BIGINT AS sent,
     count(*) FILTER (
-      WHERE sent <> delivered + failed + sending + not_found + pending + unknown + invalid_id
+      WHERE sent <> /* status_sum */
     ) AS buckets_that_do_not_sum
   FROM buckets
   GROUP BY ALL

@@ -1,0 +1,137 @@
+"""Replaces partitions of a derived table whose inputs changed, and only where a row changed.
+
+What belongs here: when a partition is derived again, and its commit. What does not: which queries derive it
+(`messages.py`, `rates.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
+from pipeline.lake.queries import Scalar, rows_of, same_rows, show_files, used_in, write_partition
+from pipeline.lake.snapshots import fingerprint_of, inputs_key, is_derived
+from pipeline.model.tables import Table
+
+
+@dataclass(frozen=True)
+class DeriveTally:
+    """What deriving did.
+
+    Attributes:
+        days: partitions looked at.
+        replaced: partitions whose rows changed.
+    """
+
+    days: tuple[date, ...]
+    replaced: tuple[date, ...]
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How a table's partition is derived.
+
+    Attributes:
+        table: the derived table.
+        inputs: tables whose files of the same day it is derived from.
+        selects: queries whose rows together are the partition.
+        outdated: query of the derived table with a row if time alone may have changed the partition.
+    """
+
+    table: Table
+    inputs: tuple[Table, ...]
+    selects: tuple[str, ...]
+    outdated: str
+
+
+@dataclass(frozen=True)
+class _Replacement:
+    """The new file of a partition (none if no row changed), the files it replaces, the inputs it was made from."""
+
+    key: str
+    inputs: int
+    add: tuple[DataFile, ...] = ()
+    remove: tuple[DataFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Deriver:
+    """Replaces partitions of derived tables.
+
+    Attributes:
+        connection: where queries are run.
+        lake: where inputs and results are.
+        parameters: parameters of the queries.
+        anew: derive even if no input changed.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    lake: Lake
+    parameters: Mapping[str, Scalar]
+    anew: bool
+
+    def replace_days(self, derivation: Derivation, days: Collection[date]) -> set[date]:
+        """Replace some partitions in one commit; return the days of which a row changed.
+
+        The derived table's snapshot is taken before those of its inputs. An answer that arrives later changes the
+        inputs, and a commit of the same partition by another run makes this one stale: it is worked out again.
+        """
+        return retry(lambda: self._replace(derivation, days))
+
+    def _replace(self, derivation: Derivation, days: Collection[date]) -> set[date]:
+        target = self.lake.snapshot(derivation.table)
+        inputs = [self.lake.snapshot(table) for table in derivation.inputs]
+        found = [self._replacement(derivation, day, target, inputs) for day in days]
+        changes = [one for one in found if one and (one.add or one.remove or target.transaction(one.key) != one.inputs)]
+        if changes:
+            self.lake.commit(
+                target,
+                add=[file for one in changes for file in one.add],
+                remove=[file for one in changes for file in one.remove],
+                transactions={one.key: one.inputs for one in changes},
+            )
+        return {file.sent_date for one in changes for file in (*one.add, *one.remove) if file.sent_date}
+
+    def _replacement(
+        self, derivation: Derivation, day: date, target: Snapshot, inputs: Sequence[Snapshot]
+    ) -> _Replacement | None:
+        """Derive a partition, if it may have changed; its file is written but not committed."""
+        files, present = [file for snapshot in inputs for file in snapshot.of([day])], tuple(target.of([day]))
+        if not files and not present:
+            return None
+        if not self.anew and is_derived(target, files, day) and not self._is_outdated(derivation, present):
+            return None
+        for snapshot in inputs:
+            show_files(self.connection, snapshot.table, snapshot.of([day]))
+        new = self._written(derivation, day)
+        add, key = (new,) if new else (), inputs_key(derivation.table, day)
+        if same_rows(self.connection, derivation.table, add, present):
+            if new:
+                new.path.unlink()
+            return _Replacement(key, fingerprint_of(files))
+        return _Replacement(key, fingerprint_of(files), add, present)
+
+    def _is_outdated(self, derivation: Derivation, present: Sequence[DataFile]) -> bool:
+        show_files(self.connection, derivation.table, present)
+        return bool(rows_of(self.connection, derivation.outdated, self.parameters))
+
+    def _written(self, derivation: Derivation, day: date) -> DataFile | None:
+        """Write the rows of the queries to a new file; None if there is no row."""
+        select, *others = derivation.selects
+        if others:
+            select = self._gathered(derivation.selects)
+        return write_partition(
+            self.connection, self.lake, derivation.table, select=select, day=day, parameters=self.parameters
+        )
+
+    def _gathered(self, selects: Sequence[str]) -> str:
+        """Run queries one after the other, to bound memory; return a query of all their rows."""
+        statement = "CREATE OR REPLACE TEMP TABLE gathered AS"
+        for select in selects:
+            self.connection.execute(f"{statement} {select}", used_in(select, self.parameters))
+            statement = "INSERT INTO gathered"
+        return "SELECT * FROM gathered"

@@ -1,0 +1,80 @@
+"""Use case: derive the four rate tables from `messages`.
+
+What belongs here: which days are derived, and by which queries. What does not: replacing partitions
+(`partitions.py`), what is counted (`sql/rate_measures.sql`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import date, datetime
+from typing import Final
+
+from pipeline.derive.days import counted_days, days_that_differ, rows_by_day
+from pipeline.derive.partitions import Derivation, Deriver, DeriveTally
+from pipeline.lake.lake import Lake
+from pipeline.lake.notes import days_changed
+from pipeline.lake.queries import Scalar, database, literal, query
+from pipeline.model.settings import Settings
+from pipeline.model.tables import MESSAGES, RATE_TABLES, Table
+
+RATES: Final = "delivery_rates"
+"""Name of the step that derives the rate tables."""
+_DIMENSIONS: Final = {
+    "all": "CAST(NULL AS VARCHAR)",
+    "app_id": "app_id",
+    "country": "country",
+    "sender_id": "sender_id",
+}
+"""Dimensions of the roll-ups, each with the expression of its value."""
+
+
+def derive_rates(
+    days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, anew: bool = False
+) -> DeriveTally:
+    """Derive the rate tables of some partitions, and of every other one whose messages changed since.
+
+    Args:
+        days: partitions to derive.
+        lake: where messages and rates are.
+        settings: `SMS_UNKNOWN_AFTER_HOURS`, memory, and `SMS_TIMEZONE`, whose hours are counted.
+        now: the instant at which silence is judged: the run's start.
+        anew: derive even if no message changed.
+
+    Raises:
+        LakeError: the lake can't be read or written.
+    """
+    parameters: dict[str, Scalar] = {
+        "now": now,
+        "unknown_after_seconds": settings.unknown_after.total_seconds(),
+        "zone": settings.timezone.key,
+    }
+    replaced: set[date] = set()
+    with days_changed(lake, [MESSAGES], reader=RATES) as changed, database(lake, settings) as connection:
+        counted = Counter({day: of_day.sent for day, of_day in counted_days(connection, lake).items()})
+        missing = days_that_differ(rows_by_day(MESSAGES, lake=lake), counted)
+        wanted = sorted({*days, *changed, *missing})
+        deriver = Deriver(connection, lake, parameters, anew=anew)
+        for table in RATE_TABLES:
+            replaced |= deriver.replace_days(_derivation(table), wanted)
+    return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
+
+
+def _derivation(table: Table) -> Derivation:
+    # Time alone changes `is_mature` of a bucket with pending messages only: any other becomes `unknown` first.
+    outdated = f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1"
+    return Derivation(table, (MESSAGES,), tuple(selects_of(table)), outdated)
+
+
+def selects_of(table: Table) -> list[str]:
+    """Return the queries that make a rate table's partition together: one per dimension of a roll-up."""
+    select = query(f"derive/sql/{table.name}")
+    for part in ("messages_by_hour", "rate_measures"):
+        select = select.replace(f"/* {part} */", query(f"derive/sql/{part}"))
+    if "/* dimension */" not in select:
+        return [select]
+    return [
+        select.replace("/* dimension */", literal(dimension)).replace("/* value */", value)
+        for dimension, value in _DIMENSIONS.items()
+    ]

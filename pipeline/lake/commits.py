@@ -1,0 +1,135 @@
+"""One commit to a table's Delta log, repeated while another writer gets in first.
+
+What belongs here: conflicts between writers. What does not: the files (`lake.py`), the entries (`delta_log.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from pipeline.lake.delta_log import add_action, remove_action
+from pipeline.lake.parquet import arrow_schema
+from pipeline.lake.snapshots import DataFile, Snapshot
+from pipeline.model.errors import LakeError
+from pipeline.model.tables import Table
+
+_COMMIT_TRIES: Final = 50
+_TRIES: Final = 20
+_T = TypeVar("_T")
+
+
+class StaleSnapshotError(LakeError):
+    """Another commit did the same work in the meantime; take a new snapshot and repeat the work."""
+
+
+def retry(work: Callable[[], _T]) -> _T:
+    """Return what `work` returns; call it again while another writer's commit makes its snapshot stale.
+
+    `work` takes its snapshots anew in each call. A commit that fails has deleted the files that it was to add.
+
+    Raises:
+        StaleSnapshotError: another writer was faster each time.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(StaleSnapshotError):
+            return work()
+    return work()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit changes.
+
+    Attributes:
+        table: the table.
+        add: files that were written and are not part of the table.
+        remove: files that are.
+        transactions: application transactions to record: name to version.
+        expected: versions that these transactions must still have.
+        data_change: False if the rows stay the same, in other files.
+    """
+
+    table: Table
+    add: tuple[DataFile, ...] = ()
+    remove: tuple[DataFile, ...] = ()
+    transactions: Mapping[str, int] = field(default_factory=dict)
+    expected: Mapping[str, int | None] = field(default_factory=dict)
+    data_change: bool = True
+
+
+def commit_change(change: Change, handle: DeltaTable, *, folder: Path, newest: Callable[[], Snapshot]) -> None:
+    """Commit a change to the table in a folder; delete its new files if it certainly was not committed.
+
+    Args:
+        change: what to commit.
+        handle: the table at the version that the change was worked out from.
+        folder: where the table is.
+        newest: takes a new snapshot of the table.
+
+    Raises:
+        StaleSnapshotError: a transaction was recorded, or a file to remove was removed, in the meantime.
+        LakeError: it could not be committed.
+    """
+    for attempt in range(_COMMIT_TRIES):
+        try:
+            _write_entry(change, handle, folder)
+        except CommitFailedError:
+            time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - to separate two writers
+            present = newest()
+            if _is_committed(change, present):
+                return
+            if _is_stale(change, present):
+                raise _deleted(change, StaleSnapshotError(f"{change.table.name} was changed by another run")) from None
+            handle = present.handle
+        except (DeltaError, OSError) as error:
+            if _is_committed(change, newest()):  # Delta may fail after the commit, at a checkpoint
+                return
+            text = f"{change.table.name} could not be committed to {folder.parent}: {error}"
+            raise _deleted(change, LakeError(text)) from error
+        else:
+            return
+    raise _deleted(change, LakeError(f"{change.table.name} met another writer at each of {_COMMIT_TRIES} tries"))
+
+
+def _write_entry(change: Change, handle: DeltaTable, folder: Path) -> None:
+    if not folder.is_dir():  # Delta would start a log in its middle
+        raise FileNotFoundError(errno.ENOENT, "the table's folder has gone", str(folder))
+    table = change.table
+    handle.create_write_transaction(  # leaves the handle at its version, for others with the same snapshot
+        [add_action(table, file, folder, data_change=change.data_change) for file in change.add]
+        + [remove_action(table, file, folder, data_change=change.data_change) for file in change.remove],
+        "append",
+        arrow_schema(table),
+        table.partition_keys,
+        commit_properties=CommitProperties(
+            max_commit_retries=0,
+            app_transactions=[Transaction(name, version) for name, version in change.transactions.items()],
+        ),
+    )
+
+
+def _is_committed(change: Change, present: Snapshot) -> bool:
+    """Say whether the new files are part of the table; without new files nobody can tell."""
+    return bool(change.add) and {file.path for file in change.add} <= {file.path for file in present.files}
+
+
+def _is_stale(change: Change, present: Snapshot) -> bool:
+    moved = any(present.transaction(name) != version for name, version in change.expected.items())
+    return moved or not {file.path for file in change.remove} <= {file.path for file in present.files}
+
+
+def _deleted(change: Change, error: LakeError) -> LakeError:
+    """Delete the new files of a change that failed; return the error to raise."""
+    for file in change.add:
+        file.path.unlink(missing_ok=True)
+    return error

@@ -1,0 +1,141 @@
+"""Entries of a table's Delta log: read as lists of files, written as add and remove actions.
+
+What belongs here: the format of the log. What does not: when something is committed (`commits.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.transaction import AddAction, RemoveAction
+
+from pipeline.lake.snapshots import DataFile, Snapshot
+from pipeline.model.tables import PARTITION_KEY, Table
+
+_REUSE_SECONDS: Final = 3600.0
+"""How long a listing may be reused: far shorter than entries of the log are kept."""
+_NO_ENTRY: Final = (0, 0)
+_FILE_FIELDS: Final = (
+    "path",
+    f"partition.{PARTITION_KEY}",
+    "num_records",
+    "size_bytes",
+    "max.observed_at",
+    "modification_time",
+)
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """An entry of the log, and whether what was read up to it may be reused.
+
+    Opening a table takes milliseconds, more for a longer log, and a run opens each table about ten times.
+    """
+
+    log: Path
+    version: int
+    stamp: tuple[int, int]
+    read_at: float
+
+    @classmethod
+    def now(cls, folder: Path, version: int) -> LogEntry:
+        """Remember the entry of a version that was just read in a table's folder."""
+        log = folder / "_delta_log"
+        return cls(log, version, _stamp(_entry(log, version)), time.monotonic())
+
+    def is_unchanged(self) -> bool:
+        """Say whether the entry is still the same file: no backup of the lake was restored over it."""
+        is_recent = time.monotonic() - self.read_at < _REUSE_SECONDS
+        return is_recent and self.stamp != _NO_ENTRY and self.stamp == _stamp(_entry(self.log, self.version))
+
+    def is_newest(self) -> bool:
+        """Say whether it is unchanged and the last one; cleaning the log removes only entries that are days old."""
+        return self.is_unchanged() and not _entry(self.log, self.version + 1).exists()
+
+
+def _entry(log: Path, version: int) -> Path:
+    return log / f"{version:020}.json"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _NO_ENTRY
+    return status.st_ino, status.st_mtime_ns
+
+
+def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
+    """List a table's files at the version of a handle."""
+    actions = pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()  # pa.table needs pandas
+    maxima = [of if of and None not in of else None for of in _rows(actions, [f"max.{m}" for m in table.told_maxima])]
+    files = tuple(
+        DataFile(folder / unquote(path), day, rows, size, latest, added_ms, of_file)
+        for (path, day, rows, size, latest, added_ms), of_file in zip(_rows(actions, _FILE_FIELDS), maxima, strict=True)
+    )
+    return Snapshot(table, handle.version(), files, handle)
+
+
+def _rows(actions: pa.Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return some columns as rows; a column that no file has a value for is missing, and null here."""
+    if not columns:
+        return [()] * actions.num_rows
+    known, nulls = set(actions.column_names), [None] * actions.num_rows
+    return list(zip(*(actions[name].to_pylist() if name in known else nulls for name in columns), strict=True))
+
+
+def add_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> AddAction:
+    """Return the entry that adds a file to the table in a folder."""
+    maxima: dict[str, object] = dict(zip(table.told_maxima, file.maxima or (), strict=False))
+    if file.latest is not None:
+        maxima["observed_at"] = file.latest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return AddAction(
+        str(file.path.relative_to(root)),
+        file.size,
+        _partition_values(table, file),
+        file.added_ms or now_ms(),
+        data_change=data_change,
+        stats=json.dumps({"numRecords": file.rows} | ({"maxValues": maxima} if maxima else {})),
+    )
+
+
+def remove_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> RemoveAction:
+    """Return the entry that removes a file from the table in a folder."""
+    values = _partition_values(table, file)
+    return RemoveAction(str(file.path.relative_to(root)), data_change, now_ms(), file.size, values)
+
+
+def _partition_values(table: Table, file: DataFile) -> dict[str, str | None]:
+    return dict.fromkeys(table.partition_keys, file.sent_date.isoformat() if file.sent_date else None)
+
+
+def replaced_files(folder: Path) -> dict[Path, datetime]:
+    """Return when files were removed from a table, by the newest checkpoint and the entries since."""
+    log = folder / "_delta_log"
+    checkpoints = sorted(log.glob("*.checkpoint*.parquet"))
+    start = checkpoints[-1].name.partition(".")[0] if checkpoints else ""
+    removals: list[dict[str, Any] | None] = []
+    for checkpoint in (path for path in checkpoints if path.name.startswith(start)):
+        removals += pq.read_table(checkpoint, columns=["remove"])["remove"].to_pylist()
+    for path in (path for path in sorted(log.glob("*.json")) if path.name >= start):
+        removals += [json.loads(line).get("remove") for line in path.read_text("utf-8").splitlines()]
+    return {
+        folder / unquote(removal["path"]): datetime.fromtimestamp((removal.get("deletionTimestamp") or 0) / 1000, UTC)
+        for removal in removals
+        if removal
+    }
+
+
+def now_ms() -> int:
+    """Return the current time in Unix milliseconds, as the Delta log stores it."""
+    return int(time.time() * 1000)

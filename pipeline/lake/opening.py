@@ -1,0 +1,95 @@
+"""Opening a lake: its folder, its empty tables, the settings recorded in it, leftovers of dead processes.
+
+What belongs here: what happens once per process. What does not: reading and committing (`lake.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from pipeline.lake.locks import Locks
+from pipeline.lake.parquet import arrow_schema
+from pipeline.lake.text_files import replace_text
+from pipeline.model.errors import LakeError, SettingsError
+from pipeline.model.tables import LAKE_TABLES, Table
+
+RECORDED: Final = "settings.json"
+"""File of the settings that may not change for the life of a lake."""
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_STAGED_SECONDS: Final = 60.0
+"""Age at which a log entry that Delta wrote and did not rename belongs to a dead process: Delta renames it at once."""
+
+
+def folder_mode(mode: int) -> int:
+    """Return the mode of folders for a mode of files: whoever may read may enter."""
+    return mode | (mode & 0o444) >> 2
+
+
+def prepare(folder: Path, *, mode: int, recorded: Mapping[str, str]) -> None:
+    """Create what is missing of a lake, check its recorded settings, delete what dead processes left.
+
+    Raises:
+        SettingsError: `folder` can't be used, or a recorded setting has another value there.
+        LakeError: the disk is full, or the lake can't be read.
+    """
+    os.umask(0o777 & ~folder_mode(mode))
+    locks = Locks(folder, mode)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locks.lock("create"):
+            _check_recorded(folder, mode, recorded)
+            for table in LAKE_TABLES:
+                _create(folder / table.name, table)
+        locks.clear_scratch()
+        _clear_staged(folder)
+    except (DeltaError, OSError) as error:
+        # Delta's own errors have no number: they come after the folder was found usable.
+        number = getattr(error, "errno", None)
+        kind = LakeError if number is None or number in _DISK_FULL else SettingsError
+        raise kind(f"SMS_LAKE: {folder} can't be used: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _check_recorded(folder: Path, mode: int, recorded: Mapping[str, str]) -> None:
+    path = folder / RECORDED
+    if not path.is_file():
+        replace_text(path, json.dumps(dict(recorded), indent=2) + "\n", mode=mode)
+        return
+    former: dict[str, str] = json.loads(path.read_text("utf-8"))
+    for name, value in recorded.items():
+        if former.get(name, value) != value:
+            raise SettingsError(
+                f"{name}: is {value}, but the lake {folder} was made with {former[name]}; "
+                f"set it back, or start another lake"
+            )
+
+
+def _create(folder: Path, table: Table) -> None:
+    try:
+        DeltaTable(folder)
+    except (TableNotFoundError, FileNotFoundError):
+        DeltaTable.create(
+            folder,
+            schema=arrow_schema(table),
+            mode="ignore",
+            partition_by=table.partition_keys,
+            name=table.name,
+            description=table.row,
+        )
+
+
+def _clear_staged(folder: Path) -> None:
+    """Delete log entries that Delta wrote (`….json#1`) and a dead process did not rename."""
+    for path in folder.glob("*/_delta_log/*#*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _STAGED_SECONDS:
+                path.unlink()
