@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, SENT_MESSAGES, Table
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -124,3 +127,15 @@ def _append(lake: Lake, table: Table, rows: list[Row]) -> None:
         assert isinstance(day, date)
         of_day = [row for row in rows if row["sent_date"] == day]
         lake.append(table, [lake.write(table, pa.Table.from_pylist(of_day, schema=arrow_schema(table)), day)])
+
+
+def derive_two_days(lake: Lake, settings: Settings, *, now: datetime, closed: date, still_open: date) -> Lake:
+    """Store and derive two days of six messages: all of the first are final, five of the second are not."""
+    for start, day, status in ((0, closed, "delivered"), (100, still_open, "sending")):
+        sent_at = datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
+        store_sent(lake, [Sent(str(start + number), sent_at) for number in range(6)])
+        asked = [(Said(str(start + number), status, sent_at + timedelta(hours=number)), day) for number in range(5)]
+        store_answers(lake, [*asked, (Said(str(start + 5), "failed", sent_at + timedelta(hours=1)), day)])
+    derive_messages([], lake=lake, settings=settings, now=now)
+    derive_rates([], lake=lake, settings=settings, now=now)
+    return lake
