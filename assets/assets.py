@@ -23,7 +23,7 @@ from pipeline.derive.days import figures_of, figures_of_latest, rejected_of, row
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.partitions import DeriveTally
 from pipeline.derive.rates import derive_rates
-from pipeline.follow.polling import API_MEMORY
+from pipeline.follow.due import API_MEMORY
 from pipeline.follow.workers import FollowTally, follow
 from pipeline.maintain.due import days_asked
 from pipeline.model.accounts import check_inputs
@@ -37,10 +37,10 @@ class AskConfig(dg.Config):
     """How `delivery_reports` asks; set in the launchpad under ops, delivery_reports, config."""
 
     force: bool = Field(default=False, description="Ask for every message that is not final, due or not.")
-    max_calls: int | None = Field(
+    max_requests: int | None = Field(
         default=None,
         ge=1,
-        description="Most calls of this run, repeated ones included. The next run asks for the rest; the run reports "
+        description="Most requests of this run, repeated ones included. The next run asks for the rest; the run reports "
         "how much is left, and does not fail.",
     )
     apps: list[str] = Field(default=[], description="Apps (app_id) to ask for; none means all.")
@@ -90,7 +90,7 @@ def delivery_reports(
             settings=workspace.settings,
             now=now,
             force=config.force,
-            max_calls=config.max_calls,
+            max_requests=config.max_requests,
             apps=config.apps,
             on_progress=workspace.on_progress,
         )
@@ -211,7 +211,7 @@ def _log_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) ->
     """Log what the run left out on purpose; that is no failure."""
     if tally.left:
         context.log.info(
-            "%d messages that are due were left: the run has made all calls that max_calls allows; "
+            "%d messages that are due were left: the run has made all requests that max_requests allows; "
             "the next run asks for them",
             tally.left,
         )

@@ -6,7 +6,6 @@ and the events of a run that ended. What does not: figures (`metadata.py`), and 
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -17,14 +16,13 @@ import duckdb
 from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DBAPIError  # what Dagster's own storage raises
 
-from pipeline.api.responses import mask_digits
 from pipeline.model.errors import LakeError, RunFailed, SmsDeliveryError
+from pipeline.model.phone_numbers import mask_digits
 
 LIBRARY: Final = "pipeline"
 """Logger of the library. Its lines name the call (`call_id`) and hold no phone number and no secret."""
 MAX_LINES: Final = 20
 """Most log lines of the library per step: an outage would log one for each batch."""
-_NUMBER_LIKE = re.compile(r"(?<![0-9A-Za-z-])\d{7,}(?![0-9A-Za-z-])")
 
 
 @contextmanager
@@ -89,12 +87,7 @@ class _RunLogHandler(logging.Handler):
             self.left_out += 1
             return
         self._written += 1
-        self._log.log(record.levelno, without_numbers(record.getMessage()))
-
-
-def without_numbers(text: str) -> str:
-    """Mask what may be a phone number. Ids of calls stay: they hold letters."""
-    return _NUMBER_LIKE.sub(lambda run: "*" * len(run[0]), text)
+        self._log.log(record.levelno, mask_digits(record.getMessage(), in_words=False))
 
 
 @contextmanager

@@ -15,11 +15,12 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.checks import COMPLETE
-from assets.events import failure_reasons, run_events, without_numbers
+from assets.events import failure_reasons, run_events
 from assets.partitions import range_of
 from assets.resources import utc_now
 from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
+from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.settings import Settings
 
 TICK_SECONDS: Final = 60
@@ -170,4 +171,4 @@ def _message(run: dg.DagsterRun, sensor: str | None, news: list[Alert], memory: 
 
 
 def _line(text: str) -> str:
-    return without_numbers(" ".join(text.split()))[:_LINE_LENGTH]
+    return mask_digits(" ".join(text.split()), in_words=False)[:_LINE_LENGTH]

@@ -1,7 +1,7 @@
-"""The API client: one signed question a batch, repeated where that helps, errors translated in one place.
+"""One batch to its end: a signed request, repeated where that helps.
 
-What belongs here: HTTP, pace, retries, the platform's clock. What does not: which ids to ask for
-(`follow.py`), what an answer means for a message (`protocol/`), storage.
+What belongs here: HTTP, retries, the platform's clock. What does not: which ids to ask for (`follow/due.py`), what a
+response means (`responses.py`), storage.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import httpx
 
 from pipeline import __version__
 from pipeline.api.batches import Batch, query_of
+from pipeline.api.connections import Connections
 from pipeline.api.envelope import Envelope
 from pipeline.api.pace import Pace
 from pipeline.api.responses import clock_offset, judge_response
@@ -35,7 +36,7 @@ FAILURES_IN_A_ROW: Final = 40
 LONGEST_WAIT_SECONDS: Final = 600.0
 """A longer wait asked for by the platform gives the batch up instead."""
 MAX_BODY_BYTES: Final = 8 * 2**20
-"""An answer for 200 ids has about 30 kB; a longer body than this is not the protocol."""
+"""A response for 200 ids has about 30 kB; a longer body than this is not the protocol."""
 FIRST_BACK_OFF_SECONDS: Final = 0.5
 LONGEST_BACK_OFF_SECONDS: Final = 30.0
 JITTER_SECONDS: Final = 0.5
@@ -48,8 +49,8 @@ CONTENT_TYPE: Final = "application/json;charset=UTF-8"
 
 
 @dataclass(frozen=True)
-class Reply:
-    """A status-0 answer: its envelope, and what the exchange cost."""
+class GoodResponse:
+    """A response with status 0: its envelope, and when it arrived."""
 
     envelope: Envelope
     http_status: int
@@ -110,12 +111,6 @@ class _Base:
         self.failures_in_a_row = 0
 
 
-def _sockets(max_connections: int) -> httpx.AsyncBaseTransport:
-    from pipeline.api.transport import AiohttpTransport  # noqa: PLC0415 - 0.1 s that a run with nothing to ask does without
-
-    return AiohttpTransport(max_connections=max_connections)
-
-
 class Gateway:
     """Asks `getReport` for batches; an async context manager that owns the connections.
 
@@ -146,7 +141,7 @@ class Gateway:
         self._requests_left = max_requests
         self._clock = clock or Clock()
         self._bases: dict[str, _Base] = {}
-        self._http = transport or _sockets(max_concurrency)
+        self._http = transport or Connections(max_connections=max_concurrency)
 
     async def __aenter__(self) -> Self:
         """Open the connections."""
@@ -167,7 +162,7 @@ class Gateway:
         """Return what the platform's clock showed beyond ours in its latest answer, by base URL; None: no answer."""
         return {url: base.seen_offset_seconds for url, base in self._bases.items()}
 
-    async def ask(self, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+    async def ask(self, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
         """Ask for one batch until there is an answer or no use in asking on.
 
         Raises:
@@ -204,10 +199,10 @@ class Gateway:
         else:
             await self._clock.sleep(back_off)
 
-    async def _count(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+    async def _count(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
         """Ask once; count failures in a row, and stop where there are too many."""
         try:
-            reply = await self._ask_in_time(base, batch, account, ledger)
+            response = await self._ask_in_time(base, batch, account, ledger)
         except TransientError as error:
             self._note_failure(base, error)
             raise
@@ -216,7 +211,7 @@ class Gateway:
             raise
         base.failures_in_a_row = 0
         base.pace.good_answer()
-        return reply
+        return response
 
     def _note_failure(self, base: _Base, error: TransientError) -> None:
         base.failures_in_a_row += 1
@@ -232,7 +227,7 @@ class Gateway:
                 error.http_status, error.status, error.reason,
             ) from error  # fmt: skip
 
-    async def _ask_in_time(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+    async def _ask_in_time(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
         """Ask once, and once more with the platform's clock if it finds our timestamp expired."""
         try:
             return await self._exchange(base, batch, account, ledger)
@@ -249,7 +244,7 @@ class Gateway:
         if abs(skew.offset_seconds - base.offset_seconds) > 1:
             logger.warning(
                 "the clock of this machine is off: the platform's is %+.0f s from it; requests are signed "
-                "with the platform's, but mend this machine's clock",
+                "with the platform's, but correct this machine's clock",
                 skew.offset_seconds,
             )
         base.offset_seconds = skew.offset_seconds
@@ -258,11 +253,11 @@ class Gateway:
         offset = skew.offset_seconds
         told = "" if offset is None else f"; the platform's clock is {offset:+.0f} s from ours"
         raise ApiRefused(
-            f"{skew} at {base.url}{told}: mend the clock of this machine",
+            f"{skew} at {base.url}{told}: correct the clock of this machine",
             skew.http_status, skew.status, skew.reason,
         ) from skew  # fmt: skip
 
-    async def _exchange(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> Reply:
+    async def _exchange(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
         self._spend()
         await base.pace.turn()
         sent_at = self._clock.now()
@@ -285,13 +280,13 @@ class Gateway:
         except CallError as error:
             _hide(error, (request.headers["Sign"], request.headers["Api-Key"]))
             raise
-        return Reply(envelope, response.status_code, observed_at)
+        return GoodResponse(envelope, response.status_code, observed_at)
 
     def _spend(self) -> None:
         if self._requests_left is None:
             return
         if not self._requests_left:
-            raise CapReached("the run has made as many calls as it may")
+            raise CapReached("the run has made as many requests as it may")
         self._requests_left -= 1
 
     def _request(self, base: _Base, batch: Batch, account: Account, now: datetime) -> httpx.Request:
@@ -308,9 +303,7 @@ class Gateway:
                 (b"Timestamp", timestamp.encode("ascii")),
                 (b"Api-Key", key.encode("ascii")),
             ],
-            stream=_NO_BODY,  # told, as `Host` is: finding out is most of what a request costs httpx
-            # Already encoded: httpx spends most of its time on a query of 4 kB otherwise. A redirect is not followed:
-            # it would carry the signature to another host.
+            stream=_NO_BODY,  # given, as `Host` is: otherwise httpx works them out for each request
             extensions={"target": target.encode("ascii")},
         )
 

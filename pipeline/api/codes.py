@@ -1,4 +1,4 @@
-"""Every code of the protocol and what it means for the caller.
+"""Every code of the protocol and what it means for the caller: of envelopes, of rows, of rejected rows.
 
 Source: the vendor page, "Status Code description", and the vendor's list of global codes as
 recorded with the project's protocol facts.
@@ -13,18 +13,18 @@ from typing import Final
 class Remedy(Enum):
     """What a client does about an envelope code."""
 
-    NONE = "the answer is good"
-    STOP_APP = "stop this app, say which setting to mend; no retry"
+    NONE = "the response is good"
+    STOP_APP = "stop this app, say which setting to correct; no retry"
     STOP_API = "stop the run: the configuration or this client is wrong; no retry"
     RETRY = "retry with back-off, then give the batch up for this run"
     SPLIT = "split the batch in two until the bad ids stand alone"
     SLOW_DOWN = "slow every worker down, then retry"
     LEARN_CLOCK = "learn the clock offset, sign anew, retry once"
-    GIVE_UP = "give the batch up for this run, keep the answer's start for a person"
+    GIVE_UP = "give the batch up for this run, keep the start of the response for a person"
 
 
 class EnvelopeCode(Enum):
-    """Envelope `status`: code, meaning, remedy, and what to mend where that is known."""
+    """Envelope `status`: code, meaning, remedy, and what to correct where that is known."""
 
     SUCCESS = ("0", "success", Remedy.NONE, "")
     AUTHENTICATION = ("-1", "authentication error", Remedy.STOP_APP, "SMS_API_KEY and SMS_API_SECRET")
@@ -44,11 +44,11 @@ class EnvelopeCode(Enum):
     KEY_DISABLED = ("-31", "key not usable", Remedy.STOP_APP, "SMS_API_KEY")
     NO_PERMISSION = ("-32", "no permission", Remedy.STOP_APP, "the key's permissions with the platform")
 
-    def __init__(self, code: str, meaning: str, remedy: Remedy, mend: str) -> None:
+    def __init__(self, code: str, meaning: str, remedy: Remedy, setting: str) -> None:
         self.code = code
         self.meaning = meaning
         self.remedy = remedy
-        self.mend = mend
+        self.setting = setting
 
 
 _BY_CODE: Final = {member.code: member for member in EnvelopeCode}
@@ -75,3 +75,11 @@ ROW_STATUSES: Final = {
     "-1": ReportStatus.SENDING,
 }
 """Row `status` of the vendor page: 0 sent successfully, -1 sending, 1 failed."""
+
+ROW_REASONS: Final = {
+    "bad_row": "a row of array is not an object",
+    "bad_row_id": "a row of array has no msgId that is text of digits",
+    "undocumented_status": "a row status that nobody documented; the report counts as sending",
+    "bad_receive_time": "receiveTime can't be read or has no offset; the report is kept without it",
+}
+"""Codes with which the `reason` of a rejected row of the API begins, in the order of the rules."""

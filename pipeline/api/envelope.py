@@ -1,32 +1,27 @@
-"""From the bytes of an answer to its envelope and rows, taking every spelling that clients have met.
+"""From the bytes of a response to its envelope, in every spelling that clients have met.
 
-What belongs here: reading. What does not: judging the rows (`flattening.py`) or the code (`status.py`).
+What belongs here: decoding. What does not: the rules of a row (`reports.py`), the meaning of a code (`codes.py`).
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
 
-_OBJECTS: Final = re.compile(rb"\[\s*\{.*\}\s*\]", re.DOTALL)
-"""First and last element are objects."""
-_NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'{}[],"\\'))
-"""Taken away, two objects of a list have only `},{` between them; before any other object, or with a value between
-two, there is something else."""
 _MOST_DIGITS: Final = 18
-"""Of a tally: what fits into 64 bits whatever the digits."""
+"""Digits of a tally that always fit into 64 bits."""
 
 
 class NotTheProtocolError(ValueError):
-    """The body is not an answer of this protocol: HTML, cut JSON, no status."""
+    """The body is not a response of this protocol: HTML, cut JSON, no status."""
 
 
-class _Answer(msgspec.Struct, gc=False):
+class _Body(msgspec.Struct, gc=False):
     status: Any = None
     reason: Any = None
     success: Any = None
@@ -36,12 +31,12 @@ class _Answer(msgspec.Struct, gc=False):
     array: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_decode: Final = msgspec.json.Decoder(_Answer).decode
+_decode: Final = msgspec.json.Decoder(_Body).decode
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """The answer to one call.
+    """The response to one request.
 
     Attributes:
         status: envelope code as text, "0" for success.
@@ -50,9 +45,7 @@ class Envelope:
         fail: tally of failed messages, likewise.
         sending: tally of messages being sent, likewise.
         not_found: `nofound`, tally of ids not found, likewise.
-        flat: text of `array` where it is a list of objects that hold plain values alone, in ASCII: to be read many
-            answers at once. Empty where `array` is empty, null or missing; None where `decoded` holds its elements.
-        decoded: elements of any other `array`, as they came.
+        array: JSON text of `array`, a list or null; kept as text since it takes a quarter of the memory of its rows.
     """
 
     status: str
@@ -61,15 +54,24 @@ class Envelope:
     fail: int | None
     sending: int | None
     not_found: int | None
-    flat: bytes | None
-    decoded: Sequence[Any] = ()
+    array: bytes
 
     @property
-    def rows(self) -> Sequence[object]:
+    def rows(self) -> Sequence[Any]:
         """Elements of `array` as they came."""
-        if self.flat is None:
-            return self.decoded
-        return _elements(self.flat) if self.flat else ()
+        return _elements(self.array) or ()
+
+
+@dataclass(frozen=True)
+class AnsweredCall:
+    """A call that got a status-0 envelope: what was asked, when the answers arrived, and what they are."""
+
+    call_id: str
+    app_id: str
+    sent_date: date
+    observed_at: datetime
+    asked: Sequence[str]
+    envelope: Envelope
 
 
 def decode_envelope(body: bytes) -> Envelope:
@@ -79,55 +81,27 @@ def decode_envelope(body: bytes) -> Envelope:
         NotTheProtocolError: not JSON, not an object, no status, or an `array` that is not one.
     """
     try:
-        answer = _decode(body)
+        fields = _decode(body)
+        array = bytes(fields.array)
+        elements = _elements(array)
     except msgspec.ValidationError as error:
         raise NotTheProtocolError("the body is not a JSON object") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotTheProtocolError("the body is not JSON") from error
-    status = text_of(answer.status)
-    if status is None:
-        raise NotTheProtocolError("the body has no status")
-    array = bytes(answer.array)
-    flat = _flat(array)
-    return Envelope(
-        status=status,
-        reason=text_of(answer.reason) or "",
-        success=_count(answer.success),
-        fail=_count(answer.fail),
-        sending=_count(answer.sending),
-        not_found=_count(answer.nofound),
-        flat=flat,
-        decoded=_decoded(array) if flat is None else (),
-    )
-
-
-def _flat(array: bytes) -> bytes | None:
-    """Return the text of an array if its elements are flat objects beyond doubt, empty text where there are none."""
-    structure = array.translate(None, _NO_STRUCTURE)
-    objects = structure.count(b"{")
-    if not objects:
-        return b"" if array in {b"null", b"[]"} else None
-    if not _OBJECTS.fullmatch(array) or not array.isascii() or b"\\" in structure or structure.rfind(b"[") > 0:
-        return None
-    return array if structure.count(b"},{") == objects - 1 else None
-
-
-def _decoded(array: bytes) -> Sequence[Any]:
-    try:
-        elements = _elements(array)
     except (ValueError, RecursionError) as error:
         raise NotTheProtocolError("the body is not JSON") from error
-    if not isinstance(elements, list):
+    status = text_of(fields.status)
+    if status is None:
+        raise NotTheProtocolError("the body has no status")
+    if elements is not None and not isinstance(elements, list):
         raise NotTheProtocolError("array is neither a list nor null")
-    return elements
-
-
-def _elements(array: bytes) -> Any:
-    """Decode JSON that was found to be well-formed; numbers beyond what fits become infinite."""
-    try:
-        return msgspec.json.decode(array)
-    except msgspec.DecodeError:
-        return json.loads(array)
+    return Envelope(
+        status=status,
+        reason=text_of(fields.reason) or "",
+        success=_count(fields.success),
+        fail=_count(fields.fail),
+        sending=_count(fields.sending),
+        not_found=_count(fields.nofound),
+        array=array,
+    )
 
 
 def text_of(value: object) -> str | None:
@@ -137,6 +111,14 @@ def text_of(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return None
+
+
+def _elements(array: bytes) -> Any:
+    """Decode JSON whose syntax was checked; numbers beyond the range of floats become infinite."""
+    try:
+        return msgspec.json.decode(array)
+    except msgspec.DecodeError:
+        return json.loads(array)
 
 
 def _count(value: object) -> int | None:

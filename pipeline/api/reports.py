@@ -1,59 +1,235 @@
-"""Words of flattening: an answer with its place, the columns of what comes of it, why a row is set aside."""
+"""From the answers of many calls to one pandas frame: one row per id asked for, and the rejected rows.
+
+What belongs here: the rules of a row, as operations on columns. What does not: decoding (`envelope.py`), the treatment
+of phone numbers, storage (`follow/recorder.py`). Import it where it is used: pandas takes 0.3 s.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Final
+import functools
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any, Final
 
-from pipeline.api.envelope import Envelope
+import msgspec
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.api.codes import ROW_REASONS, ROW_STATUSES, ReportStatus
+from pipeline.api.envelope import AnsweredCall, text_of
+from pipeline.model.tables import DELIVERY_REPORTS, REJECTED_RECORDS, Table
+
+_DTYPES: Final = {
+    "VARCHAR": "str",
+    "BIGINT": "int64",
+    "DATE": "date32[day][pyarrow]",
+    "TIMESTAMPTZ": "datetime64[us, UTC]",
+}
+_FIELDS: Final = {"msgId": "msg_id", "number": "number", "receiveTime": "receive_time", "status": "status"}
+"""Fields of a row and the columns that they become."""
+_NAMES: Final = frozenset(_FIELDS)
+_REPORTED: Final = ["call", "row", "msg_id", "number", "status", "receive_time", "extra"]
+"""Columns of a row that go into a report, beside its place."""
+_TALLIES: Final = {
+    "success": ("success", ReportStatus.DELIVERED),
+    "fail": ("fail", ReportStatus.FAILED),
+    "sending": ("sending", ReportStatus.SENDING),
+    "not_found": ("nofound", ReportStatus.NOT_FOUND),
+}
+"""Tallies of an envelope: the platform's name, and the status that each counts."""
+_ID: Final = "[0-9]+"
+_CLOCK_TIME: Final = re.compile(r"\d[T ]\d")
+_USUAL_TIME: Final = (
+    "(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}([.][0-9]{1,6})?"
+    "(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
+)
+"""A time that pandas and `parse_receive_time` read alike."""
+
+
+def _dtypes_of(table: Table, *left_out: str) -> dict[str, str]:
+    return {column.name: _DTYPES[column.type] for column in table.columns if column.name not in left_out}
+
+
+REPORT_DTYPES: Final = _dtypes_of(DELIVERY_REPORTS, "country")
+"""Columns of a frame of reports; the country follows from the number when it is stored."""
+REJECT_DTYPES: Final = _dtypes_of(REJECTED_RECORDS, "source", "line", "raw") | dict.fromkeys(_FIELDS.values(), "str")
+"""Columns of a frame of rejects: `file` is the call, `item` the place in `array`, and the fields are as they came."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A status-0 answer with what is needed to place it: who was asked, when, by which call."""
+class Flattened:
+    """Answers as frames, and the calls whose counts or rows don't agree with what was asked or returned.
 
-    call_id: str
-    app_id: str
-    sent_date: date
-    observed_at: datetime
-    asked: Sequence[str]
-    envelope: Envelope
+    Attributes:
+        reports: one row per id asked for, REPORT_DTYPES.
+        rejects: one row per rejected row of the platform, REJECT_DTYPES.
+        mismatches: what does not agree, by call_id.
+    """
+
+    reports: pd.DataFrame
+    rejects: pd.DataFrame
+    mismatches: dict[str, str] = field(default_factory=dict)
 
 
-_TEXT: Final = "str"
-_TIME: Final = "datetime64[us, UTC]"
+def flatten_reports(calls: Iterable[AnsweredCall]) -> Flattened:
+    """Make one row per id asked for; reject malformed rows; name calls that don't add up.
 
-REPORT_DTYPES: Final = {
-    "app_id": _TEXT,
-    "msg_id": _TEXT,
-    "number": _TEXT,
-    "status": _TEXT,
-    "receive_time": _TIME,
-    "observed_at": _TIME,
-    "call_id": _TEXT,
-    "extra": _TEXT,
-    "sent_date": "object",
-}
-"""Columns of a frame of reports; `sent_date` holds `datetime.date`."""
-REJECT_DTYPES: Final = {
-    "call_id": _TEXT,
-    "item": "int64",
-    "reason": _TEXT,
-    "msg_id": _TEXT,
-    "number": _TEXT,
-    "receive_time": _TEXT,
-    "status": _TEXT,
-    "sent_date": "object",
-    "rejected_at": _TIME,
-}
-"""Columns of a frame of rows set aside: place, reason and the recognised fields as they came."""
+    An id absent from `array` becomes a `not_found` row. Of several rows for one id the first counts.
+    Rows for ids that were not asked for are left out.
 
-REASONS: Final = {
-    "bad_row": "a row of array is not an object",
-    "bad_row_id": "a row of array has no msgId that is text of digits",
-    "bad_receive_time": "receiveTime can't be read or has no offset; the report is kept without it",
-    "undocumented_status": "a row status that nobody documented; the report counts as sending",
-}
-"""Codes with which `reason` begins for rows of the API."""
+    Shape:  n ids asked for -> reports (n, 9) of REPORT_DTYPES; k odd rows -> rejects (k, 9) of REJECT_DTYPES.
+    Units:  receive_time arrives as ISO 8601 with any offset, leaves as UTC, microseconds.
+    Raises: nothing for bad data; it lands in rejects with a reason.
+    Source: vendor page, "Parameters".
+    """
+    given = list(calls)
+    rows = _rows_of(given)
+    asked = _asked_by(given)
+    firsts = rows.loc[rows["is_usable"], _REPORTED].drop_duplicates(["call", "msg_id"])
+    merged = asked.merge(firsts, on=["call", "msg_id"], how="left")
+    merged["status"] = merged["status"].fillna(ReportStatus.NOT_FOUND.value)
+    is_report = rows["row"].isin(merged["row"])
+    return Flattened(
+        _with_calls(merged, given, REPORT_DTYPES),
+        _rejects_of(rows, is_report, given),
+        _mismatches(given, merged, rows[rows["is_usable"] & ~is_report]),
+    )
+
+
+def parse_receive_time(value: str) -> datetime | None:
+    """Return `receiveTime` as UTC, None where it is not a full ISO 8601 time with an offset.
+
+    Source: vendor page, "Receive time ISO8601 standard time format (2021-02-12T09:30:03+08:00)".
+    """
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.astimezone(UTC) if moment.tzinfo is not None and _CLOCK_TIME.search(value) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _rows_of(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
+    """Return the rows of all calls: the columns of a report, and the rules that each breaks."""
+    arrays = [call.envelope.rows for call in calls]
+    elements = list(chain.from_iterable(arrays))
+    objects = [element if isinstance(element, dict) else {} for element in elements]
+    msg_id = _texts([row.get("msgId") for row in objects], text_of)
+    is_usable = msg_id.str.fullmatch(_ID).fillna(value=False).astype("bool")
+    is_object = pd.Series([isinstance(element, dict) for element in elements], dtype="bool")
+    status = _texts([row.get("status") for row in objects], text_of).map(ROW_STATUSES).astype("str")
+    written = _texts([row.get("receiveTime") for row in objects], _json_text)
+    receive_time = _times(written)
+    return pd.DataFrame(
+        {
+            "call": pd.Series([place for place, array in enumerate(arrays) for _ in array], dtype="int64"),
+            "item": pd.Series([item for array in arrays for item in range(len(array))], dtype="int64"),
+            "row": range(len(elements)),
+            "element": pd.Series(objects, dtype="object"),
+            "msg_id": msg_id,
+            "number": _texts([row.get("number") for row in objects], text_of),
+            "status": status.fillna(ReportStatus.SENDING.value),
+            "receive_time": receive_time,
+            "extra": _texts([None if _NAMES.issuperset(row) else _extra_of(row) for row in objects], str),
+            "is_usable": is_usable,
+            "bad_row": ~is_object,
+            "bad_row_id": is_object & ~is_usable,
+            "undocumented_status": is_usable & status.isna(),
+            "bad_receive_time": is_usable & written.notna() & receive_time.isna(),
+        }
+    )
+
+
+def _texts(values: Iterable[object], text_of_other: Callable[[object], str | None]) -> pd.Series[str]:
+    """Return a column of trimmed texts, null where empty; what is not text is given to a function, one by one."""
+    texts = [
+        (value.strip() or None) if isinstance(value, str) else None if value is None else text_of_other(value)
+        for value in values
+    ]
+    return pd.Series(pa.array(texts, pa.large_string()), dtype="str")
+
+
+def _times(written: pd.Series[str]) -> pd.Series[pd.Timestamp]:
+    """Read times: those in the usual form all at once, the others by `parse_receive_time`, one by one."""
+    is_usual = written.str.fullmatch(_USUAL_TIME).fillna(value=False).astype("bool")
+    times = pd.to_datetime(written.where(is_usual), format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
+    others = written[~is_usual & written.notna()].map(parse_receive_time)
+    return times.fillna(pd.to_datetime(others, utc=True).dt.as_unit("us")) if others.notna().any() else times
+
+
+def _extra_of(row: Mapping[str, Any]) -> str:
+    return _json_text({name: value for name, value in row.items() if name not in _FIELDS})
+
+
+def _json_text(value: object) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:  # nested some hundred levels deep: not real data
+        return "{}"
+
+
+def _asked_by(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
+    """Return one row per id asked for, with the place of its call."""
+    places = [place for place, call in enumerate(calls) for _ in call.asked]
+    msg_ids = list(chain.from_iterable(call.asked for call in calls))
+    return pd.DataFrame({"call": pd.Series(places, dtype="int64"), "msg_id": pd.Series(msg_ids, dtype="str")})
+
+
+def _with_calls(rows: pd.DataFrame, calls: Sequence[AnsweredCall], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Add to rows what is known of their calls, and return the columns asked for, with their types."""
+    known = {
+        "app_id": [call.app_id for call in calls],
+        "call_id": [call.call_id for call in calls],
+        "file": [call.call_id for call in calls],
+        "sent_date": [call.sent_date for call in calls],
+        "observed_at": [call.observed_at for call in calls],
+        "rejected_at": [call.observed_at for call in calls],
+    }
+    of_rows = {
+        name: pd.Series(values, dtype=dtypes[name]).iloc[rows["call"]].array
+        for name, values in known.items()
+        if name in dtypes
+    }
+    return rows.assign(**of_rows).reindex(columns=list(dtypes)).astype(dtypes).reset_index(drop=True)
+
+
+def _rejects_of(rows: pd.DataFrame, is_report: pd.Series[bool], calls: Sequence[AnsweredCall]) -> pd.DataFrame:
+    """Return the rows that break a rule; of usable ones only those that became a report, others are mismatches."""
+    is_odd = functools.reduce(operator.or_, (rows[code] for code in ROW_REASONS))
+    odd = rows[is_odd & (is_report | ~rows["is_usable"])]
+    reasons = [
+        "; ".join(f"{code}: {meaning}" for code, meaning in ROW_REASONS.items() if getattr(row, code))
+        for row in odd.itertuples()
+    ]
+    came = {
+        column: pd.Series([_as_written(row.get(name)) for row in odd["element"]], index=odd.index, dtype="str")
+        for name, column in _FIELDS.items()
+    }
+    rejects = odd.assign(reason=pd.Series(reasons, index=odd.index, dtype="str"), **came)
+    return _with_calls(rejects, calls, REJECT_DTYPES)
+
+
+def _as_written(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else _json_text(value)
+
+
+def _mismatches(calls: Sequence[AnsweredCall], reports: pd.DataFrame, left: pd.DataFrame) -> dict[str, str]:
+    """Say by call_id what does not agree: rows that became no report, and tallies that the platform gave."""
+    problems: dict[int, list[str]] = {}
+    given = reports.loc[reports["call"].isin(left["call"]), ["call", "msg_id", "status"]]
+    first = left.merge(given, on=["call", "msg_id"], how="left", suffixes=("", "_first"))
+    is_stranger = first["status_first"].isna()
+    for place in first["call"][is_stranger].unique():
+        problems.setdefault(place, []).append("rows for ids that were not asked")
+    for place in first["call"][~is_stranger & (first["status"] != first["status_first"])].unique():
+        problems.setdefault(place, []).append("rows that contradict each other")
+    found = reports.groupby(["call", "status"], sort=False).size().to_dict()
+    for place, call in enumerate(calls):
+        for attribute, (name, status) in _TALLIES.items():
+            told, counted = getattr(call.envelope, attribute), found.get((place, status.value), 0)
+            if told is not None and told != counted:
+                problems.setdefault(place, []).append(f"{name} says {told}, the rows say {counted}")
+    return {calls[place].call_id: "; ".join(texts) for place, texts in sorted(problems.items())}

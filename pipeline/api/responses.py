@@ -1,6 +1,7 @@
-"""What one HTTP response means for the caller: an envelope, or the project's error. The one place that judges.
+"""What one HTTP response means for the caller: an envelope, or the project's error.
 
-Pure: a response goes in, nothing is asked. What does not belong here: repeating (`client.py`).
+What belongs here: HTTP statuses and headers, envelope codes, the errors made of them; all pure. What does not:
+repeating a request (`client.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pipeline.model.errors import (
     Throttled,
     TransientError,
 )
+from pipeline.model.phone_numbers import mask_digits
 
 _OK: Final = 200
 _TOO_MANY_REQUESTS: Final = 429
@@ -48,18 +50,18 @@ class Response(Protocol):
 
 
 def judge_response(response: Response, body: bytes, *, offset_seconds: float | None, observed_at: datetime) -> Envelope:
-    """Return the envelope of a good answer.
+    """Return the envelope of a good response.
 
     Args:
         response: status and headers.
         body: the whole body, decoded.
         offset_seconds: what the platform's clock shows beyond ours, as `clock_offset` read it from this response.
-        observed_at: when the answer was there, by our clock.
+        observed_at: when the response was there, by our clock.
 
     Raises:
         CallError: of the kind that says what the caller does next.
     """
-    # A date in Retry-After is of the platform's clock, which may be hours from ours.
+    # A date in Retry-After is by the platform's clock, which may be hours from ours.
     platform_now = observed_at + timedelta(seconds=offset_seconds or 0)
     hint = retry_after_seconds(response.headers.get("Retry-After"), now=platform_now)
     try:
@@ -68,7 +70,7 @@ def judge_response(response: Response, body: bytes, *, offset_seconds: float | N
         raise _http_error(response.status_code, hint, what=str(error), body=body) from error
     if envelope.status == _SUCCESS and response.status_code == _OK:
         return envelope
-    if not _speaks_for_itself(response.status_code, envelope, hint):
+    if not _envelope_decides(response.status_code, envelope, hint):
         raise _http_error(response.status_code, hint, what="its body does not say why", body=body)
     verdict = _envelope_error(envelope, response, body, hint)
     if isinstance(verdict, ClockSkewed):
@@ -76,8 +78,8 @@ def judge_response(response: Response, body: bytes, *, offset_seconds: float | N
     raise verdict
 
 
-def _speaks_for_itself(http_status: int, envelope: Envelope, hint: float | None) -> bool:
-    """Say whether the envelope decides: with 200 always, else where its code is documented and no wait is asked."""
+def _envelope_decides(http_status: int, envelope: Envelope, hint: float | None) -> bool:
+    """Say whether the envelope decides: with 200 always, else where its code is documented and no wait is asked for."""
     if http_status == _OK:
         return True
     if envelope.status == _SUCCESS or envelope_code(envelope.status) is None:
@@ -99,9 +101,9 @@ def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
 
 
 def clock_offset(headers: Mapping[str, str], *, sent_at: datetime, observed_at: datetime) -> float | None:
-    """Return what the platform's clock shows beyond ours, in seconds; None where `Date` does not tell.
+    """Return what the platform's clock shows beyond ours, in seconds; None where `Date` is missing or implausible.
 
-    `Date` is cut to whole seconds, so half a second is added; it is set against the middle of the exchange.
+    `Date` is cut to whole seconds, so half a second is added; it is compared with the middle of the exchange.
     A response with `Age` came from a cache, and its `Date` is old.
     """
     moment = _http_date(headers.get("Date", ""))
@@ -111,12 +113,7 @@ def clock_offset(headers: Mapping[str, str], *, sent_at: datetime, observed_at: 
     return (moment - middle).total_seconds() + 0.5
 
 
-def mask_digits(text: str) -> str:
-    """Hide runs of 7 and more digits: phone numbers don't go into messages."""
-    return re.sub(r"\d{7,}", lambda run: "*" * len(run[0]), text)
-
-
-@lru_cache(maxsize=64)  # each answer of a second has the same
+@lru_cache(maxsize=64)  # all responses of a second have the same
 def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
@@ -131,8 +128,8 @@ def _http_error(http_status: int, hint: float | None, *, what: str, body: bytes)
     if http_status >= _SERVER_ERROR or http_status // 100 == _OK // 100:
         return TransientError(f"HTTP {http_status}, and {what}{_excerpt(body)}", http_status)
     if http_status // 100 == 3:  # noqa: PLR2004 - the class of redirects
-        return ApiRefused(f"HTTP {http_status}, a redirect, is not followed: mend SMS_API_BASE_URL", http_status)
-    return ApiRefused(f"HTTP {http_status}, and {what}{_excerpt(body)}: mend SMS_API_BASE_URL", http_status)
+        return ApiRefused(f"HTTP {http_status}, a redirect, is not followed: correct SMS_API_BASE_URL", http_status)
+    return ApiRefused(f"HTTP {http_status}, and {what}{_excerpt(body)}: correct SMS_API_BASE_URL", http_status)
 
 
 def _excerpt(body: bytes) -> str:
@@ -158,7 +155,7 @@ def _envelope_error(envelope: Envelope, response: Response, body: bytes, hint: f
     if remedy is Remedy.GIVE_UP:
         said += _excerpt(body)
     if code and remedy in {Remedy.STOP_APP, Remedy.STOP_API}:
-        said += f"; mend {code.mend}"
+        said += f"; correct {code.setting}"
     return _ERRORS[remedy](said, *facts)
 
 

@@ -7,13 +7,9 @@ What belongs here: splitting refused batches, stopping. What does not: who is du
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
-import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
@@ -23,12 +19,12 @@ from typing import Any, Final
 import httpx
 
 from pipeline.api.batches import Batch
-from pipeline.api.client import Clock, Gateway, Ledger, Reply
+from pipeline.api.client import Clock, Gateway, GoodResponse, Ledger
 from pipeline.api.codes import EnvelopeCode
-from pipeline.api.flattening import Answer
-from pipeline.follow.due import due_batches
-from pipeline.follow.polling import API_MEMORY
+from pipeline.api.envelope import AnsweredCall
+from pipeline.follow.due import API_MEMORY, due_batches
 from pipeline.follow.recorder import Recorder, RecordTally
+from pipeline.follow.signals import signals_caught
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
@@ -82,7 +78,7 @@ def follow(
     settings: Settings,
     now: datetime,
     force: bool = False,
-    max_calls: int | None = None,
+    max_requests: int | None = None,
     apps: Collection[str] = (),
     on_progress: Progress | None = None,
     clock: Clock | None = None,
@@ -99,7 +95,7 @@ def follow(
         settings: bounds of asking, treatment of numbers, memory.
         now: the instant at which ids are due: the run's start.
         force: ask for messages that are not final and not due yet, too.
-        max_calls: most requests, repeated ones included; what is left then is asked for by the next run.
+        max_requests: most requests, repeated ones included; what is left then is asked for by the next run.
         apps: apps to ask for; none means all.
         on_progress: told after each commit.
         clock: time, for tests.
@@ -119,7 +115,7 @@ def follow(
     forgotten = tuple(day for day in sorted(days) if is_beyond_memory(day, settings=settings, now=now))
     days = set(days) - set(forgotten)
     with due_batches(days, lake=lake, settings=settings, now=now, force=force, apps=apps) as batches:
-        follower = _Follower(recorder, accounts, settings, clock, transport, max_calls=max_calls)
+        follower = _Follower(recorder, accounts, settings, clock, transport, max_requests=max_requests)
         first = next((some for some in batches if some), None)
         if first is not None:  # else not even a connection is made ready
             try:
@@ -162,7 +158,7 @@ class _App:
     probing: asyncio.Lock = field(default_factory=asyncio.Lock)
     suspects: list[tuple[Batch, datetime]] = field(default_factory=list)
     deferred: list[Batch] = field(default_factory=list)
-    refusal: dict[Sequence[str], str] = field(default_factory=dict)
+    refusal: dict[tuple[str, ...], str] = field(default_factory=dict)
 
 
 class _Follower:
@@ -176,9 +172,9 @@ class _Follower:
         clock: Clock,
         transport: httpx.AsyncBaseTransport | None,
         *,
-        max_calls: int | None,
+        max_requests: int | None,
     ) -> None:
-        self._max_calls = max_calls
+        self._max_requests = max_requests
         self.tally = FollowTally()
         self._recorder = recorder
         self._accounts = accounts
@@ -192,7 +188,7 @@ class _Follower:
 
     async def run(self, batches: Iterator[list[Batch]]) -> None:
         """Settle all batches; end early, but in order, at a signal."""
-        with _signals_caught() as interrupted:
+        with signals_caught() as interrupted:
             try:
                 async with self._gateway() as gateway:
                     await self._settle_until(interrupted, gateway, batches)
@@ -224,7 +220,7 @@ class _Follower:
             max_attempts=self._settings.max_attempts,
             max_concurrency=self._settings.max_concurrency,
             requests_per_second=self._settings.max_requests_per_second,
-            max_requests=self._max_calls,
+            max_requests=self._max_requests,
             clock=self._clock,
             transport=self._transport,
         )
@@ -248,8 +244,8 @@ class _Follower:
         if app_id not in self._apps:
             app = self._apps[app_id] = _App(self._accounts.of(app_id))
             if app.account is None:
-                mend = "set SMS_API_KEY and SMS_API_SECRET, or name it in SMS_ACCOUNTS"
-                self._stop_app(app_id, app, f"no credentials: {mend}")
+                fix = "set SMS_API_KEY and SMS_API_SECRET, or name it in SMS_ACCOUNTS"
+                self._stop_app(app_id, app, f"no credentials: {fix}")
         return self._apps[app_id]
 
     async def _settle(self, gateway: Gateway, batch: Batch, app: _App) -> None:
@@ -289,7 +285,7 @@ class _Follower:
             return _Outcome.DONE
         call_id, ledger = uuid.uuid4().hex, Ledger()
         try:
-            reply = await gateway.ask(batch, account, ledger)
+            response = await gateway.ask(batch, account, ledger)
         except BatchRefused as error:
             app.refusal[batch.msg_ids] = call_id
             self._note(batch, call_id, ledger, "split" if len(batch.msg_ids) > 1 else "refused", error)
@@ -308,14 +304,14 @@ class _Follower:
             self._note(batch, call_id, ledger, "refused", error)
             self._stopped_bases.setdefault(account.base_url, str(error))
         else:
-            self._record(batch, call_id, ledger, reply)
+            self._record(batch, call_id, ledger, response)
             app.proven = True
             self._judge_suspects(app)
         return _Outcome.DONE
 
-    def _record(self, batch: Batch, call_id: str, ledger: Ledger, reply: Reply) -> None:
-        envelope = reply.envelope
-        answer = Answer(call_id, batch.app_id, batch.sent_date, reply.observed_at, batch.msg_ids, envelope)
+    def _record(self, batch: Batch, call_id: str, ledger: Ledger, response: GoodResponse) -> None:
+        envelope = response.envelope
+        answer = AnsweredCall(call_id, batch.app_id, batch.sent_date, response.observed_at, batch.msg_ids, envelope)
         row = self._row(batch, call_id, ledger) | {
             "status": envelope.status,
             "reason": mask_text(envelope.reason, self._numbers),
@@ -372,7 +368,7 @@ class _Follower:
             app_id,
             app,
             f"the platform refuses every id of it ({code.code}, {code.meaning}): it is not the ids; "
-            f"mend {code.mend} or the app_id in the sent logs",
+            f"correct {code.setting} or the app_id in the sent logs",
         )
 
     def _close(self) -> None:
@@ -393,33 +389,3 @@ async def _in_thread(chunks: Iterator[list[Batch]]) -> AsyncIterator[Batch]:
     while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
         for batch in chunk:
             yield batch
-
-
-@contextlib.contextmanager
-def _signals_caught() -> Iterator[asyncio.Event]:
-    """Give an event that SIGINT and SIGTERM set, where this is the main thread; all is put back after.
-
-    Whoever is told of signals beside their handlers (`signal.set_wakeup_fd`) still is.
-    """
-    interrupted = asyncio.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    loop = asyncio.get_running_loop()
-    told = signal.set_wakeup_fd(-1)  # the loop puts its own in its place
-
-    def note(number: int) -> None:
-        interrupted.set()
-        with contextlib.suppress(OSError):
-            os.write(told, bytes([number]))
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        loop.add_signal_handler(number, note, number)
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(told, warn_on_full_buffer=False)

@@ -16,7 +16,7 @@ from typing import Final
 
 import duckdb
 
-from pipeline.follow.polling import API_MEMORY
+from pipeline.follow.due import API_MEMORY
 from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
 from pipeline.lake.queries import Scalar, connect, query, relation, rows_of, show_files, write_partition
 from pipeline.lake.snapshots import rows_in

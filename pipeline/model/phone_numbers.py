@@ -1,8 +1,7 @@
 """What `SMS_NUMBERS` does to phone numbers before anything is stored.
 
-Belongs here: reducing a number to digits, keeping, masking, hashing or dropping it, and masking
-digit runs in free text. Does not belong here: which country a number is from (`countries`), where
-numbers are found (`log_records`).
+What belongs here: reducing a number to digits; keeping, masking, hashing or dropping it; masking runs of digits in free
+text. What does not: the country of a number (`countries.py`), where numbers are found (`collect`).
 """
 
 from __future__ import annotations
@@ -24,6 +23,9 @@ MAX_TEXT = 500
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 _OTHER_THAN_DIGITS = re.compile(r"[^0-9]+")
 _DIGIT_RUN = re.compile(r"\d{7,}")
+"""What may be a phone number in free text."""
+_LONE_DIGIT_RUN = re.compile(rf"(?<![0-9A-Za-z-]){_DIGIT_RUN.pattern}(?![0-9A-Za-z-])")
+"""The same, outside words with letters or dashes, such as ids of calls."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,13 @@ def mask_text(text: str, policy: NumberPolicy) -> str:
 
     With `keep` the digits stay.
     """
-    masked = text if policy.mode == "keep" else _DIGIT_RUN.sub(_stars, text)
-    return masked[:MAX_TEXT]
+    return (text if policy.mode == "keep" else mask_digits(text))[:MAX_TEXT]
 
 
-def _stars(run: re.Match[str]) -> str:
-    return "*" * len(run[0])
+def mask_digits(text: str, *, in_words: bool = True) -> str:
+    """Hide runs of 7 and more digits; without `in_words` those stay that are part of a word with letters or dashes."""
+    runs = _DIGIT_RUN if in_words else _LONE_DIGIT_RUN
+    return runs.sub(lambda run: "*" * len(run[0]), text)
 
 
 def _hashed(digits: str, key: bytes) -> str:

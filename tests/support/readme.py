@@ -17,7 +17,7 @@ import duckdb
 
 from assets.checks import AUDIT_SPECS, COMPLETE
 from pipeline.api.client import Clock
-from pipeline.api.flattening import REASONS as API_REASONS
+from pipeline.api.codes import ROW_REASONS as API_REASONS
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running
 from pipeline.collect.fields import SPELLINGS

@@ -7,11 +7,11 @@ from datetime import date
 
 import duckdb
 
-from pipeline.api.responses import mask_digits
 from pipeline.lake.lake import Snapshot
 from pipeline.lake.snapshots import rows_in
 from pipeline.maintain.audits.context import AuditContext
 from pipeline.maintain.audits.finding import Finding, finding_of
+from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
 from pipeline.publish.contents import insert_rows

@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pipeline.derive.days import counted_days
-from pipeline.follow.due import asking_rule
-from pipeline.follow.polling import API_MEMORY
+from pipeline.follow.due import API_MEMORY, due_parameters, use_due_rule
 from pipeline.lake.queries import literal, query, relation, rows_of
 from pipeline.maintain.audits.context import AuditContext
 from pipeline.maintain.audits.finding import Finding, finding_of
@@ -36,9 +35,9 @@ def nothing_overdue(context: AuditContext) -> Finding:
     _show_stored(
         context, [day for (day,) in rows_of(context.connection, query("maintain/sql/checks/never_asked_days"))]
     )
-    bad = context.bad_rows(
-        "nothing_overdue", bound_seconds=OVERDUE.total_seconds(), **asking_rule(context.settings, context.now)
-    )
+    use_due_rule(context.connection)
+    within_age_limits = due_parameters(context.settings, context.now, force=True)
+    bad = context.bad_rows("nothing_overdue", bound_seconds=OVERDUE.total_seconds(), **within_age_limits)
     hours = max((float(row["overdue_hours"]) for row in bad), default=0.0)
     figures = {
         "days_open": len(days),

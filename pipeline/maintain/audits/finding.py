@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.api.responses import mask_digits
+from pipeline.model.phone_numbers import mask_digits
 
 _EXAMPLES: Final = 5
 

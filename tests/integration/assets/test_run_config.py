@@ -68,7 +68,7 @@ def test_run_config_limits_calls_and_apps_and_old_days_are_not_asked_for(run: Ru
     (line,) = [line for line in found["said"] if "not asked for" in line]
     assert line.startswith(f"1 days ({OLD} to {OLD}) were not asked for: the platform remembers 90")
     assert run(TODAY, apps=["another"])["calls"] == 0
-    found = run(TODAY, max_calls=2)
+    found = run(TODAY, max_requests=2)
     assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (2, 10, 0)
     assert [line for line in found["said"] if line.startswith("10 messages that are due were left")]
     found = run(TODAY)

@@ -9,7 +9,7 @@ from typing import Self
 import httpx
 import pytest
 
-from pipeline.follow.due import Polled, asking_rule
+from pipeline.follow.due import Polled, due_parameters
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import connect, query, rows_of
@@ -33,7 +33,7 @@ def derived(lake: Lake, chosen: Settings) -> Lake:
 
 
 def due(lake: Lake, settings: Settings, day: date, now: datetime) -> list[str]:
-    polled, parameters = Polled.of(lake), asking_rule(settings, now)
+    polled, parameters = Polled.of(lake), due_parameters(settings, now)
     with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
         polled.show(connection, day)
         return sorted(msg_id for _, msg_id in rows_of(connection, query("follow/sql/due_ids"), parameters))

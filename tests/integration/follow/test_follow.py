@@ -20,8 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from pipeline.api.client import FAILURES_IN_A_ROW, Clock
-from pipeline.api.envelope import decode_envelope
-from pipeline.api.flattening import Answer
+from pipeline.api.envelope import AnsweredCall, decode_envelope
 from pipeline.api.simulator.calls import Call
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import fate_of, make_msg_id, report_at
@@ -90,7 +89,7 @@ def go(lake: Lake, clock: Clock, settings: Callable[..., Settings]) -> Follow:
         now: datetime = NOON,
         force: bool = False,
         accounts: Accounts | None = None,
-        max_calls: int | None = None,
+        max_requests: int | None = None,
         apps: tuple[str, ...] = (),
         **values: Any,
     ) -> FollowTally:
@@ -102,7 +101,7 @@ def go(lake: Lake, clock: Clock, settings: Callable[..., Settings]) -> Follow:
             settings=chosen,
             now=now,
             force=force,
-            max_calls=max_calls,
+            max_requests=max_requests,
             apps=apps,
             clock=clock,
         )
@@ -194,7 +193,7 @@ def test_a_cap_on_calls_holds_and_the_next_run_asks_for_what_was_left(
 ) -> None:
     server, ids = simulator(), ids_sent(NOON - timedelta(hours=3), 50)
     send(lake, ids)
-    tally = go(server, batch_size=10, max_calls=3)
+    tally = go(server, batch_size=10, max_requests=3)
     assert len(server.calls) == tally.requests == tally.batches == 3
     assert (tally.left, tally.failures) == (20, [])
     assert go(server, batch_size=10).left == 0
@@ -207,7 +206,7 @@ def test_repeated_calls_count_for_the_cap_too_and_reaching_it_is_no_failure(
 ) -> None:
     server = simulator(faults=Faults.from_specs(["http-500=1"]))
     send(lake, ids_sent(NOON - timedelta(hours=3), 20))
-    tally = go(server, batch_size=10, max_calls=cap, max_attempts=9)
+    tally = go(server, batch_size=10, max_requests=cap, max_attempts=9)
     assert len(server.calls) == cap
     assert (tally.left, tally.failures) == (20, [])
 
@@ -216,7 +215,7 @@ def test_a_cap_in_the_midst_of_refused_batches_blames_nobody(lake: Lake, simulat
     server = simulator()
     send(lake, [ABNORMAL_ID[:-number] for number in range(1, 3)])
     send(lake, [ABNORMAL_ID])
-    tally = go(server, max_calls=1)
+    tally = go(server, max_requests=1)
     assert (tally.left, tally.failures) == (3, [])
 
 
@@ -590,7 +589,7 @@ def test_a_number_in_an_odd_place_is_hidden_and_what_is_kept_stays_json(mode: Mo
     recorder = Recorder(lake, NumberPolicy(mode, key=b"k"), lambda _: None)
     envelope = decode_envelope(json.dumps(ECHOING).encode())
     recorder.answer(
-        Answer("call", "app", DAY, NOON, ["2108021054011000095"], envelope), {"call_id": "call", "sent_date": DAY}
+        AnsweredCall("call", "app", DAY, NOON, ["2108021054011000095"], envelope), {"call_id": "call", "sent_date": DAY}
     )
     recorder.close()
     (report,) = stored(lake, DELIVERY_REPORTS)
@@ -610,7 +609,7 @@ def test_fields_of_an_answer_that_are_too_long_are_left_out_and_the_others_kept(
     recorder = Recorder(lake, NumberPolicy(), lambda _: None)
     envelope = decode_envelope(json.dumps(ECHOING).encode())
     recorder.answer(
-        Answer("call", "app", DAY, NOON, ["2108021054011000095"], envelope), {"call_id": "call", "sent_date": DAY}
+        AnsweredCall("call", "app", DAY, NOON, ["2108021054011000095"], envelope), {"call_id": "call", "sent_date": DAY}
     )
     recorder.close()
     (report,) = stored(lake, DELIVERY_REPORTS)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import chain, pairwise
 from urllib.parse import parse_qs
 
-import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,12 +15,8 @@ from pipeline.api.batches import (
     MAX_IDS,
     MAX_TARGET_BYTES,
     Batch,
-    MsgIds,
     batches_of,
-    batches_of_column,
-    joined,
     query_of,
-    split_texts,
 )
 
 DAY = date(2026, 3, 2)
@@ -69,47 +64,6 @@ def test_a_batch_takes_all_that_fits(msg_ids: list[str], path_bytes: int) -> Non
     assert all(fits(batch.msg_ids) or len(batch.msg_ids) == 1 for batch in batches)
     for batch, after in pairwise(batches):
         assert len(batch.msg_ids) == MAX_IDS or not fits((*batch.msg_ids, after.msg_ids[0]))
-
-
-@given(
-    st.lists(st.text("0123456789", min_size=1, max_size=60), max_size=900), st.integers(1, MAX_IDS), st.integers(0, 500)
-)
-@example(["9" * 36] * 450, MAX_IDS, 85)
-@example(["9" * 36] * 450, MAX_IDS, 86)
-def test_a_column_of_ids_is_cut_as_a_list_of_them(msg_ids: list[str], size: int, path_bytes: int) -> None:
-    def cut(batches: Iterator[Batch]) -> list[tuple[str, ...]]:
-        return [tuple(batch.msg_ids) for batch in batches]
-
-    column = pa.array(msg_ids, pa.string())
-    found = list(batches_of_column(column, app_id="a", sent_date=DAY, batch_size=size, path_bytes=path_bytes))
-    listed = batches_of(msg_ids, app_id="a", sent_date=DAY, batch_size=size, path_bytes=path_bytes)
-    assert cut(iter(found)) == cut(listed)
-    assert [len(batch.msg_ids) for batch in found] == [len(tuple(batch.msg_ids)) for batch in found]
-    assert [query_of("a", batch.msg_ids) for batch in found] == [query_of("a", tuple(batch.msg_ids)) for batch in found]
-
-
-def test_a_part_of_a_column_is_cut_like_a_whole_one() -> None:
-    column = pa.array([f"{number:019d}" for number in range(1_000)], pa.string())[150:650]
-    batches = list(batches_of_column(column, app_id="a", sent_date=DAY))
-    assert [msg_id for batch in batches for msg_id in batch.msg_ids] == column.to_pylist()
-
-
-@given(st.lists(ids, min_size=1, max_size=20))
-def test_ids_in_one_text_are_a_sequence_of_them(msg_ids: list[str]) -> None:
-    in_one_text = MsgIds(",".join(msg_ids), len(msg_ids))
-    halves = Batch("a", DAY, in_one_text).halves()
-    assert list(in_one_text) == msg_ids
-    assert (in_one_text[-1], in_one_text[1:]) == (msg_ids[-1], tuple(msg_ids[1:]))
-    assert [*halves[0].msg_ids, *halves[1].msg_ids] == msg_ids
-    assert {in_one_text: "found"}[MsgIds(",".join(msg_ids), len(msg_ids))] == "found"
-    assert in_one_text != MsgIds("0" + in_one_text.text, len(msg_ids))
-
-
-@given(st.lists(st.lists(ids, max_size=5), max_size=8))
-def test_texts_are_split_into_the_ids_that_were_joined(lists: list[list[str]]) -> None:
-    split = split_texts([joined(msg_ids) for msg_ids in lists])
-    assert [msg_ids or [] for msg_ids in split.to_pylist()] == lists
-    assert split.flatten().to_pylist() == [msg_id for msg_ids in lists for msg_id in msg_ids]
 
 
 @given(st.integers(0, 1_000))

@@ -42,8 +42,8 @@ def test_a_code_that_nobody_documented_is_known_for_that(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in EnvelopeCode if code.remedy in {Remedy.STOP_APP, Remedy.STOP_API}])
-def test_a_code_that_stops_says_what_to_mend(code: EnvelopeCode) -> None:
-    assert code.mend
+def test_a_code_that_stops_says_what_to_correct(code: EnvelopeCode) -> None:
+    assert code.setting
 
 
 def test_mistake_1_zero_is_delivered_one_is_failed_and_minus_one_is_sending() -> None:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.api.envelope import NotTheProtocolError, decode_envelope
-from pipeline.api.flattening import (
-    REASONS,
-    REJECT_DTYPES,
-    REPORT_DTYPES,
-    Answer,
-    Flattened,
-    flatten_reports,
-    parse_receive_time,
-)
-from pipeline.api.plain_answers import flatten_plain
+from pipeline.api.codes import ROW_REASONS
+from pipeline.api.envelope import AnsweredCall, NotTheProtocolError, decode_envelope
+from pipeline.api.reports import REJECT_DTYPES, REPORT_DTYPES, Flattened, flatten_reports, parse_receive_time
 
 DAY = date(2021, 2, 12)
 NOW = datetime(2021, 2, 12, 2, tzinfo=UTC)
@@ -62,9 +53,9 @@ def row_of(msg_id: object = ONE, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def answer_of(body: bytes | dict[str, Any], *asked: str, call_id: str = "call") -> Answer:
+def answer_of(body: bytes | dict[str, Any], *asked: str, call_id: str = "call") -> AnsweredCall:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(call_id, "4luaKsL2", DAY, NOW, asked or (ONE, TWO), decode_envelope(raw))
+    return AnsweredCall(call_id, "4luaKsL2", DAY, NOW, asked or (ONE, TWO), decode_envelope(raw))
 
 
 def flattened(*rows: object, asked: tuple[str, ...] = (ONE, TWO), **envelope: Any) -> Flattened:
@@ -118,8 +109,8 @@ def test_each_id_asked_for_is_exactly_one_row_and_nothing_raises(
     rows = Counter(zip(flat.reports["call_id"], flat.reports["msg_id"], strict=True))
     assert rows == Counter((str(number), msg_id) for number, (_, asked) in enumerate(answers) for msg_id in asked)
     assert set(flat.reports["status"]) <= {"delivered", "failed", "sending", "not_found"}
-    assert not flat.rejects.duplicated(["call_id", "item"]).any()
-    assert {reason.partition(":")[0] for reason in flat.rejects["reason"]} <= REASONS.keys()
+    assert not flat.rejects.duplicated(["file", "item"]).any()
+    assert {reason.partition(":")[0] for reason in flat.rejects["reason"]} <= ROW_REASONS.keys()
 
 
 @given(st.lists(near_rows | any_json, max_size=8), st.sets(few_ids, min_size=1))
@@ -134,52 +125,6 @@ def test_every_row_of_an_answer_is_a_report_or_a_reject_or_named_as_a_mismatch(
     assert left >= 0
     if not left:
         assert not flat.mismatches
-
-
-written_times = st.none() | st.sampled_from(["", " ", "2021-02-12T09:30:03+08:00", "2021-02-12 01:30:03Z"])
-odd_times = st.sampled_from(["2021-02-30T09:30:03+08:00", "2021-02-12T09:30:03", "1999-12-31T23:59:59.5-05:30", "soon"])
-plain_rows = st.fixed_dictionaries(
-    {"msgId": few_ids, "status": st.sampled_from(["0", "0", "1", "-1"])},
-    optional={"number": st.none() | st.sampled_from(["", " 91856321412 "]), "receiveTime": written_times},
-)
-plain_answers: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {"status": st.just("0"), "array": st.lists(plain_rows, max_size=5, unique_by=lambda row: row["msgId"])},
-    optional={"success": st.integers(0, 3).map(str)},
-)
-hardly_odd = st.builds(
-    lambda answer, row, time: answer | {"array": [*answer["array"], row | {"receiveTime": time}]},
-    plain_answers, plain_rows, odd_times,
-)  # fmt: skip
-
-
-def as_odd(answer: Answer) -> Answer:
-    """The same answer, so that each row of it is read on its own."""
-    return replace(answer, envelope=replace(answer.envelope, flat=None, decoded=answer.envelope.rows))
-
-
-@settings(max_examples=40)
-@given(
-    st.lists(
-        st.tuples(plain_answers | plain_answers | hardly_odd | near_answers, st.sets(few_ids, min_size=1)), max_size=4
-    )
-)
-def test_plain_answers_come_to_what_reading_them_row_by_row_does(
-    answers: list[tuple[dict[str, Any], set[str]]],
-) -> None:
-    given = [answer_of(body, *sorted(ids), call_id=str(number)) for number, (body, ids) in enumerate(answers)]
-    one, other = flatten_reports(given), flatten_reports(as_odd(answer) for answer in given)
-
-    order = ["call_id", "msg_id"]
-    left, right = (flat.reports.sort_values(order, ignore_index=True) for flat in (one, other))
-    pd.testing.assert_frame_equal(left, right)
-    pd.testing.assert_frame_equal(one.rejects, other.rejects)
-    assert one.mismatches == other.mismatches
-
-
-def test_the_vendors_sample_is_plain() -> None:
-    """What the vendor's page shows must not fall to the slow path."""
-    _, others = flatten_plain([answer_of(VENDOR_SAMPLE)])
-    assert others == []
 
 
 @given(st.lists(near_answers, max_size=2))
@@ -221,7 +166,7 @@ def test_mistake_1_a_row_is_read_as_the_vendors_page_says(status: object, expect
 
 
 def test_mistake_2_an_error_is_no_answer_that_could_be_flattened() -> None:
-    """Without a status-0 envelope there is no `Answer`: see `test_answers` and `test_client` for the rest."""
+    """Without a status-0 envelope there is no `AnsweredCall`: see `test_responses` and `test_client` for the rest."""
     with pytest.raises(NotTheProtocolError):
         answer_of(b'{"array": []}')
 
@@ -244,7 +189,7 @@ def test_mistake_5_an_id_as_a_json_number_is_the_id_that_was_asked(number: int) 
 
 
 @pytest.mark.parametrize("msg_id", [2.108021054011e18, "2.108021054011e+18", None, "", True, [], "²", "٣", "1;2"])
-def test_mistake_5_an_id_that_is_not_text_of_digits_is_set_aside(msg_id: object) -> None:
+def test_mistake_5_an_id_that_is_not_text_of_digits_is_rejected(msg_id: object) -> None:
     flat = flattened(row_of(msg_id), asked=(ONE,))
 
     assert statuses(flat) == {ONE: "not_found"}
@@ -260,7 +205,7 @@ def test_without_rows_every_id_is_not_found(array: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("row", [None, 1, "text", [], [row_of()], True])
-def test_a_row_that_is_not_an_object_is_set_aside(row: object) -> None:
+def test_a_row_that_is_not_an_object_is_rejected(row: object) -> None:
     flat = flattened(row, row_of(ONE), asked=(ONE,))
 
     assert statuses(flat) == {ONE: "delivered"}
@@ -370,14 +315,14 @@ def test_of_rows_that_contradict_the_first_counts_and_the_call_is_a_mismatch(fir
 
 
 @pytest.mark.parametrize("status", ["7", 7, "", None, "delivered", True, 0.0, [], {}])
-def test_a_status_that_nobody_documented_counts_as_sending_and_is_set_aside_too(status: object) -> None:
+def test_a_status_that_nobody_documented_counts_as_sending_and_is_rejected_too(status: object) -> None:
     flat = flattened(row_of(status=status), asked=(ONE,))
 
     assert statuses(flat) == {ONE: "sending"}
     assert reasons(flat) == ["undocumented_status"]
 
 
-def test_a_row_that_is_odd_twice_is_set_aside_once_with_both_reasons() -> None:
+def test_a_row_that_is_odd_twice_is_rejected_once_with_both_reasons() -> None:
     """A reject is found again by call and item, so there is one of each."""
     flat = flattened(row_of(status="7", receiveTime="noon"), asked=(ONE,))
 

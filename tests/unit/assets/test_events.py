@@ -8,8 +8,9 @@ import dagster as dg
 import duckdb
 import pytest
 
-from assets.events import LIBRARY, MAX_LINES, expected_error, library_log, readable_failures, without_numbers
+from assets.events import LIBRARY, MAX_LINES, expected_error, library_log, readable_failures
 from pipeline.model.errors import LakeError, RunFailed, SettingsError
+from pipeline.model.phone_numbers import mask_digits
 
 
 @pytest.mark.parametrize("error", [SettingsError("SMS_LAKE: is wrong"), RunFailed("one\ntwo")])
@@ -55,4 +56,4 @@ def test_log_lines_of_the_library_are_passed_on_up_to_a_limit(caplog: pytest.Log
 
 
 def test_ids_of_calls_stay_readable() -> None:
-    assert without_numbers("call 1234567-ab of 1234567") == "call 1234567-ab of *******"
+    assert mask_digits("call 1234567-ab of 1234567", in_words=False) == "call 1234567-ab of *******"

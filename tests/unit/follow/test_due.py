@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.follow.polling import AGE_SHARE, API_MEMORY, MIN_INTERVAL, is_due, next_due_at
+from pipeline.follow.due import AGE_SHARE, API_MEMORY, MIN_INTERVAL, use_due_rule
 from pipeline.lake.queries import query
+from tests.oracle.due import is_due, next_due_at
 
 SENT_AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -147,6 +148,7 @@ def due_by_query(
             "min_interval_seconds": MIN_INTERVAL.total_seconds(),
             "age_share": AGE_SHARE,
         }
+        use_due_rule(connection)
         connection.execute(f"CREATE TEMP VIEW polled AS {query('follow/sql/polled')}")
         found = connection.execute(query("follow/sql/due_ids"), parameters).fetchall()
     assert len(found) == len(set(found))
@@ -209,6 +211,7 @@ def test_a_final_message_is_never_asked_again_even_if_a_later_answer_was_not_fin
             "AS status, unnest([?, ?]) AS observed_at",
             [SENT_AT + timedelta(minutes=1), SENT_AT + timedelta(minutes=2)],
         )
+        use_due_rule(connection)
         connection.execute(f"CREATE VIEW polled AS {query('follow/sql/polled')}")
         due = connection.execute(
             query("follow/sql/due_ids"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.model.phone_numbers import NumberPolicy, digits_of, mask_text, treat_number, treat_numbers
+from pipeline.model.phone_numbers import NumberPolicy, digits_of, mask_digits, mask_text, treat_number, treat_numbers
 
 KEEP = NumberPolicy("keep")
 MASK = NumberPolicy("mask")
@@ -88,3 +88,23 @@ def test_free_text_keeps_short_runs_of_digits_and_hides_long_ones() -> None:
 def test_free_text_is_cut_at_500_characters_after_masking() -> None:
     assert mask_text("x" * 497 + "1234567890", HASH) == "x" * 497 + "***"
     assert len(mask_text("x" * 501, KEEP)) == 500
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [("to 91856321412.", "to ***********."), ("123456", "123456"), ("1234567", "*******"), ("", "")],
+)
+def test_runs_of_seven_and_more_digits_are_hidden(text: str, masked: str) -> None:
+    assert mask_digits(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("call 4f5d12345678 of 91856321412", "call 4f5d12345678 of ***********"),
+        ("call 0a-12345678-ff", "call 0a-12345678-ff"),
+        ("+91856321412", "+***********"),
+    ],
+)
+def test_ids_of_calls_stay_readable_outside_words(text: str, masked: str) -> None:
+    assert mask_digits(text, in_words=False) == masked

@@ -1,23 +1,21 @@
--- Bad rows: a day and state with messages that have been due for longer than $bound_seconds at $now. The rule is that
--- of polling.py; a message that was never asked for is due since it was sent, but not before it was stored.
--- Parameters: now, bound_seconds, give_up_seconds, memory_seconds, min_interval_seconds, age_share.
+-- Bad rows: a day and state with messages that have been due for longer than $bound_seconds at $now. A
+-- message that was never asked for is due since it was sent, but not before it was stored.
+-- Parameters: now, force (true: only the age limits count), bound_seconds, give_up_seconds, memory_seconds, min_interval_seconds, age_share.
 WITH open_messages AS (
   SELECT
     sent_date,
     delivery_status,
-    epoch_us($now::TIMESTAMPTZ) / 1e6 - epoch_us(sent_at) / 1e6 AS age,
-    false AS is_new,
-    (epoch_us($now::TIMESTAMPTZ) - epoch_us(last_polled_at)) / 1e6
-    - greatest($min_interval_seconds, (epoch_us(last_polled_at) - epoch_us(sent_at)) / 1e6 * $age_share)
-      AS overdue_seconds
+    sent_at,
+    last_polled_at,
+    overdue_seconds(sent_at, last_polled_at, $now::TIMESTAMPTZ, $min_interval_seconds, $age_share) AS overdue_seconds
   FROM messages
   WHERE NOT is_final AND last_polled_at IS NOT NULL
   UNION ALL
   SELECT
     messages.sent_date,
     messages.delivery_status,
-    epoch_us($now::TIMESTAMPTZ) / 1e6 - epoch_us(messages.sent_at) / 1e6 AS age,
-    true AS is_new,
+    messages.sent_at,
+    messages.last_polled_at,
     epoch_us($now::TIMESTAMPTZ) / 1e6 - greatest(epoch_us(messages.sent_at), epoch_us(stored.stored_at)) / 1e6
       AS overdue_seconds
   FROM messages
@@ -32,7 +30,9 @@ SELECT
 FROM open_messages
 WHERE
   overdue_seconds > $bound_seconds
-  AND age <= $memory_seconds
-  AND (is_new OR age <= $give_up_seconds)
+  AND is_due(
+    sent_at, last_polled_at, $now::TIMESTAMPTZ, $force,
+    $give_up_seconds, $memory_seconds, $min_interval_seconds, $age_share
+  )
 GROUP BY ALL
 ORDER BY overdue_hours DESC;

@@ -11,10 +11,12 @@ from threading import Thread
 import httpx
 import pytest
 
-from pipeline.api.transport import AiohttpTransport
+from pipeline.api.connections import Connections
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: seen=1\r\n\r\n{}"
 CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}"
+REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+TARGET = b"/sms/getReport?appId=a%2Fb%20c&msgIds=1,2"
 NO_HTTP = b"220 mail.example.org ESMTP\r\n\r\n"
 
 
@@ -45,7 +47,7 @@ def raw_server(connections: Sequence[Sequence[bytes]]) -> Iterator[tuple[str, li
 def fetch(url: str, *, times: int = 1, target: bytes | None = None) -> list[bytes | type[Exception]]:
     """Ask so many times, one after another; return each body, or the kind of the error."""
 
-    async def once(transport: AiohttpTransport) -> bytes | type[Exception]:
+    async def once(transport: Connections) -> bytes | type[Exception]:
         extensions = {} if target is None else {"target": target}
         try:
             response = await transport.handle_async_request(httpx.Request("GET", url, extensions=extensions))
@@ -57,7 +59,7 @@ def fetch(url: str, *, times: int = 1, target: bytes | None = None) -> list[byte
             return type(error)
 
     async def all_of_them() -> list[bytes | type[Exception]]:
-        async with AiohttpTransport(max_connections=1) as transport:
+        async with Connections(max_connections=1) as transport:
             return [await once(transport) for _ in range(times)]
 
     return asyncio.run(all_of_them())
@@ -98,8 +100,8 @@ def test_a_server_that_is_not_there_is_an_error_of_httpx() -> None:
 
 def test_the_target_goes_on_the_wire_as_it_is() -> None:
     with raw_server([[OK]]) as (url, requests):
-        fetch(url, target=b"/sms/getReport?appId=a%2Fb%20c&msgIds=1,2")
-        assert requests[0].startswith(b"GET /sms/getReport?appId=a%2Fb%20c&msgIds=1,2 HTTP/1.1\r\n")
+        fetch(url, target=TARGET)
+        assert requests[0].startswith(b"GET " + TARGET + b" HTTP/1.1\r\n")
 
 
 def test_a_proxy_of_the_environment_is_used_unless_the_host_is_excepted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +109,14 @@ def test_a_proxy_of_the_environment_is_used_unless_the_host_is_excepted(monkeypa
         monkeypatch.setenv("http_proxy", proxy)
         assert fetch("http://platform.example/sms") == [b"{}"]
         assert seen_by_proxy[0].startswith(b"GET http://platform.example/sms HTTP/1.1\r\n")
+    with raw_server([[OK]]) as (proxy, seen_by_proxy):
+        monkeypatch.setenv("http_proxy", proxy)
+        assert fetch("http://platform.example/sms", target=TARGET) == [b"{}"]
+        assert seen_by_proxy[0].startswith(b"GET http://platform.example" + TARGET + b" HTTP/1.1\r\n")
+    with raw_server([[REFUSED]]) as (proxy, seen_by_proxy):
+        monkeypatch.setenv("https_proxy", proxy)
+        assert fetch("https://platform.example/sms", target=TARGET) == [httpx.ProxyError]
+        assert seen_by_proxy[0].startswith(b"CONNECT platform.example:443 HTTP/1.1\r\n")
     with raw_server([[OK]]) as (url, requests):
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert fetch(url) == [b"{}"]

@@ -1,21 +1,10 @@
-"""When an id is due: follows from its age alone. `sql/due_ids.sql` is the same rule over columns.
-
-A message that is never answered finally is asked at ages that grow by half each time. First asked ten
-minutes after sending and given up after seven days, it costs 1 + floor(ln(10080 / 10) / ln 1.5) = 18 calls
-when every due moment is met; a schedule of 15 minutes makes it fewer.
-"""
+"""When an id is due, in Python: what the SQL macro `is_due` is tested against."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
 
-MIN_INTERVAL: Final = timedelta(seconds=60)
-"""Shortest time between two questions for one id."""
-AGE_SHARE: Final = 0.5
-"""Share of its age that an id waits: at two hours it waits one."""
-API_MEMORY: Final = timedelta(days=90)
-"""How long the platform can be asked about a message (protocol: 90 to 120 days; the shorter is sure)."""
+from pipeline.follow.due import AGE_SHARE, API_MEMORY, MIN_INTERVAL
 
 
 def next_due_at(*, sent_at: datetime, last_answer_at: datetime) -> datetime:

@@ -1,0 +1,64 @@
+"""Connections to the platform: httpx's own transport, one per proxy.
+
+What belongs here: which way a request goes out. What does not: what is asked, how often, and what a response means
+(`client.py`, `responses.py`). The transport alone, without httpx's client, follows no redirect and keeps no cookie.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+KEPT_SECONDS: Final = 15.0
+"""How long an idle connection is kept."""
+
+
+class Connections(httpx.AsyncBaseTransport):
+    """Carries requests directly or by the proxy that the environment names for a host (`HTTPS_PROXY`, `NO_PROXY`).
+
+    The extension `target` of a request is its path and query, already encoded: httpx spends most of its time on a
+    query of 4 kB otherwise. Certificates are verified; a failed request is not repeated.
+
+    Args:
+        max_connections: connections at once, for each proxy.
+    """
+
+    def __init__(self, *, max_connections: int) -> None:
+        self._limits = httpx.Limits(
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=KEPT_SECONDS,
+        )
+        self._proxies: dict[str, str | None] = {}
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request without a body; the response's own is read as it is asked for.
+
+        Raises:
+            httpx.TransportError: no response came.
+        """
+        proxy = self._proxy_of(request.url)
+        if proxy not in self._transports:
+            self._transports[proxy] = httpx.AsyncHTTPTransport(limits=self._limits, proxy=proxy)
+        return await self._transports[proxy].handle_async_request(request if proxy is None else _for_proxy(request))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for transport in self._transports.values():
+            await transport.aclose()
+        self._transports.clear()
+
+    def _proxy_of(self, url: httpx.URL) -> str | None:
+        if url.host not in self._proxies:
+            is_direct = bool(proxy_bypass(url.host))
+            self._proxies[url.host] = None if is_direct else getproxies().get(url.scheme)
+        return self._proxies[url.host]
+
+
+def _for_proxy(request: httpx.Request) -> httpx.Request:
+    """Move the target into the URL: the extension would also replace what a proxy is asked for."""
+    target = request.extensions.get("target", request.url.raw_path)
+    return httpx.Request(request.method, request.url.copy_with(raw_path=target), headers=request.headers.raw)

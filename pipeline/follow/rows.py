@@ -1,0 +1,125 @@
+"""Rows of the lake made of answers: phone numbers treated, free text masked, sizes bounded.
+
+What belongs here: `delivery_reports`, `rejected_records` and `api_calls` as they are stored. What does not: the rules
+of an answer (`api/reports.py`), when rows are committed (`recorder.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from pipeline.lake.lake import arrow_schema
+from pipeline.model.countries import countries_of
+from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, treat_number, treat_numbers
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, REJECTED_RECORDS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RAW_FIELD_LENGTH: Final = 100
+"""Characters of each field of a rejected row that are kept."""
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Makes the rows that are stored.
+
+    Attributes:
+        numbers: how phone numbers are stored.
+        forgotten: ids of messages whose numbers were erased from the lake (`forget`).
+    """
+
+    numbers: NumberPolicy
+    forgotten: AbstractSet[str]
+
+    def reports(self, frame: pd.DataFrame, invalid: Sequence[dict[str, object]]) -> pa.Table:
+        """Return rows of `delivery_reports`: answers, and ids that the platform refuses."""
+        schema = arrow_schema(DELIVERY_REPORTS)
+        known = pa.schema([column for column in schema if column.name != "country"])
+        table = pa.Table.from_pandas(frame, schema=known, preserve_index=False, nthreads=1)  # threads cost more
+        numbers = table["number"]
+        columns = {name: table[name] for name in table.column_names} | {
+            "number": self._without_forgotten(table["msg_id"], treat_numbers(numbers, self.numbers)),
+            "country": countries_of(numbers),
+            "extra": self._extra(table["extra"]),
+        }
+        answers = pa.table({name: columns[name] for name in schema.names}, schema=schema)
+        return pa.concat_tables([answers, pa.Table.from_pylist(list(invalid), schema=schema)])
+
+    def rejects(self, frame: pd.DataFrame) -> pa.Table:
+        """Return rows of `rejected_records`; the fields of each row become JSON text."""
+        schema = arrow_schema(REJECTED_RECORDS)
+        rows = [dict(row) | {"source": "api", "raw": self._raw(row)} for row in frame.to_dict("records")]
+        return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
+
+    def calls(self, calls: Sequence[dict[str, Any]], mismatches: Mapping[str, str]) -> pa.Table:
+        """Return rows of `api_calls`; those whose counts or rows don't agree say so."""
+        rows = [
+            call | {"outcome": "mismatch", "error": mask_text(problem, self.numbers)}
+            if (problem := mismatches.get(call["call_id"]))
+            else call
+            for call in calls
+        ]
+        return pa.Table.from_pylist(rows, schema=arrow_schema(API_CALLS))
+
+    def _without_forgotten(self, msg_ids: pa.ChunkedArray[Any], numbers: pa.Array[Any]) -> pa.Array[Any]:
+        if not self.forgotten:
+            return numbers
+        pairs = zip(msg_ids.to_pylist(), numbers.to_pylist(), strict=True)
+        return pa.array([None if msg_id in self.forgotten else number for msg_id, number in pairs], pa.string())
+
+    def _extra(self, texts: pa.ChunkedArray[Any]) -> pa.Array[Any]:
+        return pa.array(
+            [None if text is None else _fit_json(text, self.numbers) for text in texts.to_pylist()], pa.string()
+        )
+
+    def _raw(self, row: dict[Any, Any]) -> str:
+        msg_id, number = row["msg_id"], row["number"]
+        is_kept = isinstance(number, str) and msg_id not in self.forgotten
+        fields = {
+            "msgId": msg_id if isinstance(msg_id, str) and msg_id.strip().isdigit() else self._masked(msg_id),
+            "receiveTime": self._masked(row["receive_time"]),
+            "status": self._masked(row["status"]),
+            "number": treat_number(number, self.numbers) or "" if is_kept else None,
+        }
+        kept = {name: text[:RAW_FIELD_LENGTH] for name, text in fields.items() if text is not None}
+        return msgspec.json.encode(kept).decode()
+
+    def _masked(self, value: object) -> str | None:
+        return mask_text(value, self.numbers) if isinstance(value, str) else None
+
+
+def _fit_json(text: str, numbers: NumberPolicy) -> str:
+    """Return a JSON object masked and at most `MAX_TEXT` long, and still JSON: fields that don't fit are left out."""
+    if mask_text(text, numbers) == text:
+        return text
+    kept: dict[str, object] = {}
+    with contextlib.suppress(RecursionError):
+        for name, value in msgspec.json.decode(text).items():
+            longer = kept | {mask_text(name, numbers): _mask_json(value, numbers)}
+            if len(msgspec.json.encode(longer).decode()) <= MAX_TEXT:
+                kept = longer
+    return msgspec.json.encode(kept).decode()
+
+
+def _mask_json(value: object, numbers: NumberPolicy) -> object:
+    match value:
+        case dict():
+            return {mask_text(name, numbers): _mask_json(inner, numbers) for name, inner in value.items()}
+        case list():
+            return [_mask_json(inner, numbers) for inner in value]
+        case str():
+            return mask_text(value, numbers)
+        case None | bool():
+            return value
+        case _:
+            written = msgspec.json.encode(value).decode()
+            masked = mask_text(written, numbers)
+            return value if masked == written else masked

@@ -1,0 +1,18 @@
+-- The due rule as macros, created on each connection that asks who is due.
+-- overdue_seconds: for how long an answered message has been due again; negative before.
+CREATE OR REPLACE TEMP MACRO overdue_seconds(sent_at, last_polled_at, moment, min_interval_seconds, age_share) AS
+  (epoch_us(moment) - epoch_us(last_polled_at)) / 1e6
+  - greatest(min_interval_seconds, (epoch_us(last_polled_at) - epoch_us(sent_at)) / 1e6 * age_share);
+
+-- is_due: a message that is not final is asked for at this moment; `forced` leaves the age limits alone.
+CREATE OR REPLACE TEMP MACRO is_due(
+  sent_at, last_polled_at, moment, forced, give_up_seconds, memory_seconds, min_interval_seconds, age_share
+) AS
+  (epoch_us(moment) - epoch_us(sent_at)) / 1e6 <= memory_seconds
+  AND (
+    last_polled_at IS NULL
+    OR (
+      (epoch_us(moment) - epoch_us(sent_at)) / 1e6 <= give_up_seconds
+      AND (forced OR overdue_seconds(sent_at, last_polled_at, moment, min_interval_seconds, age_share) >= 0)
+    )
+  );
