@@ -40,8 +40,8 @@ class AskConfig(dg.Config):
     max_requests: int | None = Field(
         default=None,
         ge=1,
-        description="Most requests of this run, repeated ones included. The next run asks for the rest; the run reports "
-        "how much is left, and does not fail.",
+        description="Most requests of this run, repeated ones included. The next run asks for the rest; the run "
+        "reports how much is left, and does not fail.",
     )
     apps: list[str] = Field(default=[], description="Apps (app_id) to ask for; none means all.")
 

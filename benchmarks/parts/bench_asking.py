@@ -1,8 +1,9 @@
-"""The request path: signed calls of 200 ids, eight at a time; and what is made of the answers."""
+"""The request path: signed requests of 200 ids, eight at a time; and the frames made of the answers."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from datetime import UTC, datetime
 
@@ -16,12 +17,12 @@ from benchmarks.rule import API_KEY, API_SECRET, APP_ID
 from benchmarks.server import reported
 from pipeline.api.batches import Batch
 from pipeline.api.client import Gateway, Ledger
-from pipeline.api.envelope import decode_envelope
-from pipeline.api.flattening import Answer, flatten_reports
+from pipeline.api.envelope import AnsweredCall, decode_envelope
+from pipeline.api.reports import flatten_reports
 from pipeline.model.accounts import Account
 
 CALLS, AT_ONCE = 500, 8
-ASKED = f"{CALLS} calls of 200 ids"
+ASKED = f"{CALLS} requests of 200 ids"
 
 
 class Row(msgspec.Struct, rename="camel"):
@@ -34,7 +35,7 @@ class Row(msgspec.Struct, rename="camel"):
 
 
 class Body(msgspec.Struct):
-    """An answer, as it comes."""
+    """A response, as it comes."""
 
     status: str
     reason: str
@@ -71,8 +72,8 @@ async def ask_for(base_url: str, batches: list[Batch]) -> int:
     async def work(gateway: Gateway) -> None:
         nonlocal answered
         for batch in left:
-            reply = await gateway.ask(batch, account, Ledger())
-            answered += reply.http_status == 200
+            response = await gateway.ask(batch, account, Ledger())
+            answered += response.http_status == 200
 
     async with Gateway(timeout_seconds=30, max_attempts=1, max_concurrency=AT_ONCE, requests_per_second=0) as gateway:
         await asyncio.gather(*(work(gateway) for _ in range(AT_ONCE)))
@@ -85,20 +86,33 @@ def bench_asking_floor(floor: Measure, base_url: str, batches: list[Batch]) -> N
     assert len(answers) == CALLS
 
 
-def bench_flattening(part: Measure, batches: list[Batch], bodies: list[bytes]) -> None:
-    now = datetime.now(UTC)
+@pytest.mark.parametrize("kind", ["plain", "one row in a thousand odd", "with prices and unknown fields"])
+def bench_flattening(part: Measure, batches: list[Batch], bodies: list[bytes], kind: str) -> None:
+    now, given = datetime.now(UTC), [altered(body, kind, first * 200) for first, body in enumerate(bodies)]
 
     def flatten() -> int:
         rows = 0
         for first in range(0, CALLS, 100):  # as many as are committed at once
-            answers = [
-                Answer(uuid.uuid4().hex, APP_ID, DAY, now, batch.msg_ids, decode_envelope(body))
-                for batch, body in zip(batches[first : first + 100], bodies[first : first + 100], strict=True)
+            calls = [
+                AnsweredCall(uuid.uuid4().hex, APP_ID, DAY, now, batch.msg_ids, decode_envelope(body))
+                for batch, body in zip(batches[first : first + 100], given[first : first + 100], strict=True)
             ]
-            rows += len(flatten_reports(answers).reports)
+            rows += len(flatten_reports(calls).reports)
         return rows
 
-    assert part("decode and flatten", f"{CALLS} answers of 200 rows", flatten) == CALLS * 200
+    assert part("decode and flatten", f"{CALLS} responses of 200 rows, {kind}", flatten) == CALLS * 200
+
+
+def altered(body: bytes, kind: str, first: int) -> bytes:
+    """Return a response of this kind."""
+    response = json.loads(body)
+    for number, row in enumerate(response["array"], first):
+        if kind == "with prices and unknown fields":
+            row["pricedetail"] = {"pay": "0.0131", "price": "0.0131", "currency": "USD", "chargeCnt": 1}
+            row["mcc"] = "404"
+        elif kind == "one row in a thousand odd" and number % 1_000 == 500:
+            row |= {"receiveTime": "soon", "status": "9"}
+    return json.dumps(response, separators=(",", ":")).encode()
 
 
 def bench_flattening_floor(floor: Measure, bodies: list[bytes]) -> None:
