@@ -1,17 +1,19 @@
-"""The fields of a log record: under which names they come, and how their values become text.
+"""The fields of a log record: their names in logs, and the text that is stored for their values.
 
-Belongs here: spellings, values as text. Does not belong here: what makes a record a message or a
-reject (`log_records`), times (`times`).
+Belongs here: spellings of names, and for each text field the one function from a logged value to ours.
+Does not belong here: times (`times`), the rules that make a record a message (`records`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.model.phone_numbers import digits_of
 
@@ -33,74 +35,68 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )  # fmt: skip
 """Field -> names it is known by, the preferred first. Case, `_` and `-` make no difference."""
-LONGEST_TEXT = 200
+LONGEST_ID: Final = 32
+"""Digits of a message id."""
+LONGEST_TEXT: Final = 200
 """Characters of an app, sender or order that are stored."""
-LONGEST_NUMBER = 20
-"""Digits of a phone number: 15 by E.164 and a prefix. What has more is no number, or is several."""
-WHOLE_FLOATS_BELOW = 2.0**53
+LONGEST_NUMBER: Final = 20
+"""Digits of a phone number: 15 by E.164 and a prefix. Longer text is no number, or several."""
 _CACHED_NAMES = 64
+_WHOLE_FLOATS_BELOW = 2.0**53
+_BIGGEST_INTEGER_BITS = 256
+_BIGGEST_ID_BITS = 107
 _WHOLE_FLOAT = re.compile(r"[0-9]+\.0*")
 _EXPONENT = re.compile(r"[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+")
-_BIGGEST_INTEGER_BITS = 256
 
 
-class Fields(NamedTuple):
-    """The name under which a record has each field, None where it does not have it."""
+class RawFields(NamedTuple):
+    """The logged values of one record by field, None where the record does not have the field."""
 
-    msg_id: str | None
-    sent_at: str | None
-    app_id: str | None
-    number: str | None
-    sender_id: str | None
-    order_id: str | None
-    response: str | None
-    rivals: Mapping[str, tuple[str, ...]]
-    """Fields that the record has under several names: those names, the preferred first."""
-
-    def names(self) -> dict[str, str | None]:
-        """Return field -> name in the record."""
-        return {field: getattr(self, field) for field in SPELLINGS}
+    msg_id: object = None
+    sent_at: object = None
+    app_id: object = None
+    number: object = None
+    sender_id: object = None
+    order_id: object = None
+    response: object = None
 
 
-def fields_among(names: tuple[str, ...]) -> Fields:
-    """Find the fields among the names of a record."""
-    return _remembered(names) if len(names) <= _CACHED_NAMES else _fields_among(names)
+Picker = Callable[[Sequence[object]], Sequence[object]]
+"""Picks the values of `RawFields`, in their order, from the values of a record and a None behind them."""
 
 
-def names_by_field(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Return field -> those of `names` that stand for it, the preferred first."""
-    fields = fields_among(names)
-    return {field: fields.rivals.get(field, (name,)) for field, name in fields.names().items() if name is not None}
+def picker_of(names: tuple[str, ...]) -> Picker:
+    """Return the picker for records with these names; where a field has several, the first that is not empty counts.
 
-
-def are_ranked(names: tuple[str, ...]) -> bool:
-    """Tell whether of names of one field the preferred does not depend on their order in the record.
-
-    Two names of an answer count as not ranked: a record with both is read by itself.
+    The name of the field itself comes first, then the order of SPELLINGS. Of equal names the first is read.
     """
-    for field, found in names_by_field(names).items():
-        others = [_plain(name) for name in found if name != field]
-        if len(set(others)) < len(others) or (field == "response" and len(found) > 1):
-            return False
-    return True
+    return _cached_picker(names) if len(names) <= _CACHED_NAMES else _picker_of(names)
 
 
-def settled(record: Mapping[str, object], fields: Fields) -> dict[str, object]:
-    """Return `record` with one value under its own name for each field: the first that is not empty."""
-    values = {field: record[name] for field, name in fields.names().items() if name is not None}
-    for field, names in fields.rivals.items():
-        values[field] = next((record[name] for name in names if not is_empty(record[name])), None)
-    return values
-
-
-def recognised(names: tuple[str, ...]) -> list[str]:
+def recognised(names: Iterable[str]) -> list[str]:
     """Return those of `names` that stand for a field, in their order."""
     return [name for name in names if _plain(name) in _FIELD_OF]
 
 
+def fields_among(names: Iterable[str]) -> set[str]:
+    """Return the fields that some of `names` stand for."""
+    return {_FIELD_OF[_plain(name)] for name in recognised(names)}
+
+
 def is_empty(value: object) -> bool:
-    """Tell whether a field with this value says nothing."""
+    """Tell whether a field with this value counts as missing."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def id_of(value: object) -> str | None:
+    """Return a message id exactly as it was logged; None where it is none, floats included: they lost digits."""
+    if isinstance(value, str):
+        text = value.strip()
+    elif _is_exact_integer(value):
+        text = str(value)
+    else:
+        return None
+    return text if text.isdigit() and text.isascii() and len(text) <= LONGEST_ID else None
 
 
 def text_of(value: object) -> str | None:
@@ -115,6 +111,11 @@ def text_of(value: object) -> str | None:
         return text[:LONGEST_TEXT] or None
     whole = _whole_number(value)
     return None if whole is None else str(whole)
+
+
+def app_of(value: object) -> str | None:
+    """Return an app like `text_of`; empty text where the value is there but of no use."""
+    return text_of(value) or (None if is_empty(value) else "")
 
 
 def number_of(value: object) -> str | None:
@@ -134,11 +135,42 @@ def number_of(value: object) -> str | None:
     return digits if digits is not None and len(digits) <= LONGEST_NUMBER else None
 
 
+@dataclass(frozen=True)
+class TextField:
+    """How a text field is stored.
+
+    Attributes:
+        stored: pattern of texts that `exact` would return as they are.
+        exact: a logged value to what is stored.
+    """
+
+    stored: str
+    exact: Callable[[object], str | None]
+
+
+_PLAIN_TEXT: Final = r"^[!-~]([ -~]{0,198}[!-~])?$"
+TEXT_FIELDS: Final[Mapping[str, TextField]] = MappingProxyType(
+    {
+        "msg_id": TextField(r"^[0-9]{1,32}$", id_of),
+        "app_id": TextField(_PLAIN_TEXT, app_of),
+        "number": TextField(r"^[0-9]{1,20}$", number_of),
+        "sender_id": TextField(_PLAIN_TEXT, text_of),
+        "order_id": TextField(_PLAIN_TEXT, text_of),
+    }
+)
+
+
+def _is_exact_integer(value: object) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool) and value.bit_length() <= _BIGGEST_ID_BITS
+    return isinstance(value, Decimal) and value.as_tuple().exponent == 0
+
+
 def _whole_number(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value if value.bit_length() <= _BIGGEST_INTEGER_BITS else None
     if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < WHOLE_FLOATS_BELOW else None
+        return int(value) if value.is_integer() and abs(value) < _WHOLE_FLOATS_BELOW else None
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         return int(value)
     return None
@@ -152,15 +184,21 @@ _FIELD_OF = {_plain(name): field for field, names in SPELLINGS.items() for name 
 _RANK = {_plain(name): rank for names in SPELLINGS.values() for rank, name in enumerate(names)}
 
 
-def _fields_among(names: tuple[str, ...]) -> Fields:
-    present: dict[str, list[str]] = {field: [] for field in SPELLINGS}
-    for name in recognised(names):
-        present[_FIELD_OF[_plain(name)]].append(name)
-    for field, found in present.items():
-        found.sort(key=lambda name: (name != field, _RANK[_plain(name)]))
-    first = {field: found[0] if found else None for field, found in present.items()}
-    rivals = {field: tuple(found) for field, found in present.items() if len(found) > 1}
-    return Fields(**first, rivals=MappingProxyType(rivals))
+def _picker_of(names: tuple[str, ...]) -> Picker:
+    places: dict[str, list[int]] = {field: [] for field in RawFields._fields}
+    for name in dict.fromkeys(recognised(names)):
+        places[_FIELD_OF[_plain(name)]].append(names.index(name))
+    for field, found in places.items():
+        found.sort(key=lambda place: (names[place] != field, _RANK[_plain(names[place])]))
+    if all(len(found) <= 1 for found in places.values()):
+        single: Any = itemgetter(*(found[0] if found else -1 for found in places.values()))
+        return single
+    ranked = list(places.values())
+    return lambda values: [_first_said(values, found) for found in ranked]
 
 
-_remembered = lru_cache(maxsize=256)(_fields_among)
+_cached_picker = lru_cache(maxsize=256)(_picker_of)
+
+
+def _first_said(values: Sequence[object], places: Sequence[int]) -> object:
+    return next((values[place] for place in places if not is_empty(values[place])), None)

@@ -1,77 +1,89 @@
-"""Sent logs: one file to its messages and rejects, chunk by chunk.
+"""A sent log to messages and rejects, chunk by chunk.
 
-Belongs here: which format a file has. Does not belong here: the formats (`log_formats`), the tables
-(`log_chunks`), the rules (`log_records`), finding files (`log_files`).
+Belongs here: which format a file has, and the tables that its frames become.
+Does not belong here: the formats (`formats`), the rules (`records`), finding files (`files`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from pipeline.collect.chunks import MESSAGES_SCHEMA, REJECTS_SCHEMA, Batch, ChunkBuilder, Found, LogChunk
+import pyarrow as pa
+
 from pipeline.collect.files import LogFile
-from pipeline.collect.formats.compression import LogFileGone, LogFileUnreadable, open_log, pieces_of, was_touched
-from pipeline.collect.formats.csv import csv_records
-from pipeline.collect.formats.json_lines import json_records
+from pipeline.collect.formats.compression import LogFileUnreadable, open_log, pieces_of, was_touched
+from pipeline.collect.formats.csv import csv_frames
+from pipeline.collect.formats.json_lines import json_frames
 from pipeline.collect.formats.lines import blocks_of
-from pipeline.collect.formats.parquet import parquet_records
-from pipeline.collect.records import LogRules
-from pipeline.collect.rejects import Reject, reason_of
+from pipeline.collect.formats.parquet import parquet_frames
+from pipeline.collect.frames import RawFrame
+from pipeline.collect.records import LogRules, Reject, apply_rules
+from pipeline.lake.snapshots import arrow_schema
+from pipeline.model.countries import countries_of
+from pipeline.model.phone_numbers import treat_numbers
+from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 
-__all__ = [
-    "MESSAGES_SCHEMA",
-    "REJECTS_SCHEMA",
-    "LogChunk",
-    "LogFileGone",
-    "LogFileUnreadable",
-    "read_sent_log",
-]
-
+MESSAGES_SCHEMA: Final = arrow_schema(SENT_MESSAGES).append(pa.field("item", pa.int64()))
+"""`sent_messages`, and the index of a message in its record."""
+REJECTS_SCHEMA: Final = pa.schema(
+    [column for column in arrow_schema(REJECTED_RECORDS) if column.name not in {"source", "rejected_at"}]
+)
+"""What a sent log says of `rejected_records`."""
 COMPRESSIONS = (".gz", ".zst")
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+
+
+@dataclass(frozen=True)
+class LogChunk:
+    """A part of one log: `messages` of MESSAGES_SCHEMA, `rejects` of REJECTS_SCHEMA, in order of lines.
+
+    Attributes:
+        records: rows of both; every record of a log is in one chunk, once.
+    """
+
+    messages: pa.Table
+    rejects: pa.Table
+    records: int
 
 
 def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -> Iterator[LogChunk]:
     """Read one log; every message and every reject is in one chunk, once.
 
-    Shape:  chunks of about `chunk_rows` units; more only where one line holds more messages. An empty
+    Shape:  chunks of about `chunk_rows` rows; more only where one line holds more messages. An empty
             file has none.
     Memory: one chunk, one line of at most 8 MiB and what is decompressed at once.
     Changes: what is there is read. The last line of a file that is being written may be rejected
-            (`logs.reasons.PROVISIONAL`) until the file is read again.
+            (`rejects.PROVISIONAL`) until the file is read again.
 
     Raises:
         LogFileGone: the file is not there any more.
         LogFileUnreadable: it can't be opened or read; chunks before are good.
     """
-    builder = ChunkBuilder(file_name=file.label, file_date=file.file_date, rules=rules)
     try:
-        for found in _records_of(file, chunk_rows):
-            if isinstance(found, Batch):
-                builder.add_batch(found)
-            else:
-                builder.add(*found)
-            if builder.units >= chunk_rows:
-                yield builder.take()
+        for frame in _frames_of(file, chunk_rows):
+            if len(frame):
+                yield _chunk_of(frame, file, rules)
     except OSError as error:
         raise LogFileUnreadable(file, error.strerror or "can't be read") from error
-    if builder.units:
-        yield builder.take()
 
 
-def _records_of(file: LogFile, most_lines: int) -> Iterator[Found | Batch]:
-    """Yield the records of a file in whatever format, one by one or in batches of at most `most_lines` lines."""
+def _frames_of(file: LogFile, most_rows: int) -> Iterator[RawFrame]:
+    """Yield the raw fields of a file in whatever format."""
     with open_log(file) as stream:
         ending, compression = _format_of(file.path)
         if ending in JSON_ENDINGS:
-            yield from json_records(blocks_of(pieces_of(stream, compression)), most_lines)
+            yield from json_frames(blocks_of(pieces_of(stream, compression)), most_rows)
         elif ending == ".csv":
-            yield from csv_records(blocks_of(pieces_of(stream, compression)), most_lines, lambda: was_touched(file))
+            yield from csv_frames(blocks_of(pieces_of(stream, compression)), most_rows, lambda: was_touched(file))
         elif ending == ".parquet" and not compression:
-            yield from parquet_records(stream, most_lines)
+            yield from parquet_frames(stream, most_rows)
         else:
-            yield 1, Reject(None, reason_of("unknown_format")), 0
+            unknown = RawFrame()
+            unknown.reject(1, "unknown_format")
+            yield unknown
 
 
 def _format_of(path: Path) -> tuple[str, str]:
@@ -80,3 +92,30 @@ def _format_of(path: Path) -> tuple[str, str]:
     if ending not in COMPRESSIONS:
         return ending, ""
     return Path(path.stem).suffix.lower(), ending
+
+
+def _chunk_of(frame: RawFrame, file: LogFile, rules: LogRules) -> LogChunk:
+    found, rejects = apply_rules(frame, rules, file.file_date)
+    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), found.num_rows + len(rejects))
+
+
+def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:
+    """Add country and file, and treat the numbers: in this order."""
+    columns: dict[str, Any] = {name: found[name] for name in found.column_names}
+    columns["country"] = countries_of(found["number"])
+    columns["number"] = treat_numbers(found["number"], rules.numbers)
+    columns["file"] = _repeated(file.label, found.num_rows)
+    return pa.table({name: columns[name] for name in MESSAGES_SCHEMA.names}, schema=MESSAGES_SCHEMA)
+
+
+def _rejects(rejects: Sequence[Reject], file: LogFile) -> pa.Table:
+    columns: dict[str, Any] = {name: [getattr(reject, name) for reject in rejects] for name in Reject._fields}
+    columns["file"] = _repeated(file.label, len(rejects))
+    columns["sent_date"] = [file.file_date] * len(rejects)
+    return pa.table({name: columns[name] for name in REJECTS_SCHEMA.names}, schema=REJECTS_SCHEMA)
+
+
+def _repeated(text: str, times: int) -> pa.StringArray:
+    scalar: Any = pa.scalar(text)
+    repeated: pa.StringArray = pa.repeat(scalar, times)
+    return repeated

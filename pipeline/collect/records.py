@@ -1,32 +1,36 @@
-"""One parsed log record to messages and rejects.
+"""A frame of raw fields to messages and rejects.
 
-Belongs here: the rules that a record must keep, and what of it is shown when it does not. Does not
-belong here: files, lines and formats (`sent_logs`), names of fields (`logs.fields`), forms of time
-(`times`). Message text is never looked at.
+Belongs here: the rules that a record must keep; each row gets the first one it breaks, or none.
+Does not belong here: parsing (`formats`), forms of values (`fields`, `times`), the tables' other columns (`reading`).
+Message text is never read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pipeline.collect.columns import Limits
-from pipeline.collect.fields import fields_among, is_empty, number_of, settled, text_of
-from pipeline.collect.raw import Values, is_id, raw_of
-from pipeline.collect.receipts import answer_of
-from pipeline.collect.rejects import Reject, reason_of
-from pipeline.collect.times import EPOCH, local_date, time_us
+import pyarrow as pa
+import pyarrow.compute
+
+from pipeline.collect.fields import TEXT_FIELDS, RawFields, TextField, is_empty
+from pipeline.collect.frames import Fault, RawFrame
+from pipeline.collect.rejects import raw_of, reason_of
+from pipeline.collect.times import EPOCH, dates_of, instants_of
 from pipeline.model.phone_numbers import NumberPolicy
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-LONGEST_ID_BITS = 107  # of 32 digits
 ONE_DAY = timedelta(days=1)
+_MISSING: Final[Mapping[str, tuple[str, str]]] = {"bad_id": ("no_id", "msg_id"), "bad_time": ("no_time", "sent_at")}
+"""Code of a value that can't be read -> code where it is missing, and its field."""
+_TEXT_TYPES = {str, type(None)}
+_pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
 @dataclass(frozen=True)
@@ -50,141 +54,120 @@ class LogRules:
     numbers: NumberPolicy
 
     @cached_property
-    def latest_us(self) -> int:
-        """The last instant, in microseconds since 1970 UTC, that is not in the future."""
-        return (self.now + ONE_DAY - EPOCH) // timedelta(microseconds=1)
+    def latest(self) -> datetime:
+        """The last instant that is not in the future."""
+        return self.now + ONE_DAY
 
 
-class Message(NamedTuple):
-    """One sent message, `number` its digits before `SMS_NUMBERS`, `sent_at_us` microseconds since 1970 UTC."""
+class Reject(NamedTuple):
+    """A record, or a message of a record, that did not become a message.
 
-    app_id: str
-    msg_id: str
-    number: str | None
-    sender_id: str | None
-    order_id: str | None
-    sent_at_us: int
-    sent_date: date
-    item: int
+    Attributes:
+        line: where the record starts.
+        item: index of the message in its record, from 0; None where the record as a whole is meant.
+        reason: `code: meaning`, no numbers and no secrets in it.
+        raw: recognised fields as JSON text, None where the record could not be parsed.
+    """
 
-
-Outcome = Message | Reject
-
-
-def limits_of(rules: LogRules, file_date: date | None) -> Limits:
-    """Return the same rules as `logs.columns` wants them."""
-    return Limits(
-        log_zone=rules.log_zone,
-        partition_zone=rules.partition_zone,
-        default_app_id=rules.default_app_id,
-        start_date=rules.start_date,
-        latest_us=rules.latest_us,
-        file_date=file_date,
-    )
+    line: int
+    item: int | None
+    reason: str
+    raw: str | None
 
 
-def read_record(record: object, rules: LogRules, file_date: date | None) -> Sequence[Outcome]:
-    """Make messages and rejects of one parsed record.
+def apply_rules(frame: RawFrame, rules: LogRules, file_date: date | None) -> tuple[pa.Table, list[Reject]]:
+    """Make messages and rejects of a frame.
 
-    Shape:  a plain record -> one outcome, item 0; a sendSms call -> one for each row of its `array`;
-            a record that is of no use as a whole -> one reject without item.
-    Args:   `record` as it came from JSON, CSV (texts) or Parquet; `file_date` the date in its file's name.
+    Shape:  n rows -> a table of k messages, numbers as digits before `SMS_NUMBERS`; n - k rejects, and one for each
+            unparsed record, in order of lines.
     Raises: nothing for bad data.
     """
-    if not isinstance(record, dict):
-        return (Reject(None, reason_of("not_a_record")),)
-    fields = fields_among(tuple(record))
-    if fields.rivals or (fields.response is not None and not is_empty(record[fields.response])):
-        return _read_fully(settled(record, fields), rules, file_date)
-    get = record.get
-    values = Values(
-        get(fields.msg_id), get(fields.sent_at), get(fields.app_id),
-        get(fields.number), get(fields.sender_id), get(fields.order_id),
-    )  # fmt: skip
-    return (read_values(values, 0, rules, file_date),)
+    columns = _stored_columns(frame, rules)
+    codes = _first_broken(columns, rules, file_date)
+    if frame.faults:
+        is_fault = pa.array([place in frame.faults for place in range(len(frame.lines))])
+        codes = _pc.if_else(is_fault, pa.scalar("fault"), codes)
+    messages = pa.table(columns)
+    rejects = [Reject(line, None, reason_of(code), None) for line, code in frame.unparsed]
+    if codes.null_count < len(codes):
+        messages = messages.filter(codes.is_null())
+        places = _pc.indices_nonzero(codes.is_valid()).to_pylist()
+        found = codes.drop_null().to_pylist()
+        rejects += [_reject(frame, place, code, rules) for place, code in zip(places, found, strict=True)]
+        rejects.sort(key=lambda reject: (reject.line, reject.item or 0))
+    return messages, rejects
 
 
-def _read_fully(record: Mapping[str, object], rules: LogRules, file_date: date | None) -> Sequence[Outcome]:
-    """Read a record with field names of our own, which may hold an answer of sendSms."""
-    values = Values(*(record.get(name) for name in Values._fields))
-    response = record.get("response")
-    if is_empty(response):
-        return (read_values(values, 0, rules, file_date),)
-    answer = answer_of(response)
-    if answer is None and not is_empty(values.msg_id):
-        return (read_values(values, 0, rules, file_date),)
-    if answer is None:
-        return (_reject("bad_response", values, None, rules),)
-    if not answer.is_sent:
-        raw = raw_of(values, rules.numbers, rules.log_zone, status=answer.status, reason=answer.reason)
-        return (Reject(None, reason_of("not_sent"), raw),)
-    return [_outcome_of_row(row, values, item, rules, file_date) for item, row in enumerate(answer.rows)]
+def _stored_columns(frame: RawFrame, rules: LogRules) -> dict[str, Any]:
+    """Return the columns of messages, null where a value is missing or can't be read."""
+    columns: dict[str, Any] = {name: _stored(frame.column(name), field) for name, field in TEXT_FIELDS.items()}
+    if rules.default_app_id is not None:
+        columns["app_id"] = _pc.fill_null(columns["app_id"], rules.default_app_id)
+    times = frame.column("sent_at")
+    columns["sent_at"] = instants_of(_texts_among(times), times, rules.log_zone)
+    columns["sent_date"] = dates_of(columns["sent_at"], rules.partition_zone)
+    columns["line"] = pa.array(frame.lines, pa.int64())
+    columns["item"] = pa.array(frame.items, pa.int64())
+    return columns
 
 
-def _outcome_of_row(row: object, call: Values, item: int, rules: LogRules, file_date: date | None) -> Outcome:
-    """Read one row of an answer: id, number and order are its own, the rest is the call's."""
-    if not isinstance(row, dict):
-        return _reject("bad_response", call, item, rules)
-    own = settled(row, fields_among(tuple(row)))
-    values = call._replace(msg_id=own.get("msg_id"), number=own.get("number"), order_id=own.get("order_id"))
-    return read_values(values, item, rules, file_date)
+def _stored(values: Sequence[object], field: TextField) -> pa.StringArray:
+    """Return values as they are stored: what the pattern does not recognise goes to the exact function."""
+    texts = _texts_among(values)
+    is_stored = _pc.fill_null(_pc.match_substring_regex(texts, field.stored), fill_value=False)
+    others = _pc.indices_nonzero(_pc.invert(is_stored)).to_pylist()
+    if not others:
+        return texts
+    exact = [None if values[place] is None else field.exact(values[place]) for place in others]
+    stored: pa.StringArray = _pc.replace_with_mask(texts, _pc.invert(is_stored), pa.array(exact, pa.string()))
+    return stored
 
 
-def read_values(values: Values, item: int, rules: LogRules, file_date: date | None) -> Outcome:
-    """Make a message or a reject of one message's values; the first rule that is broken is the reason."""
-    if is_empty(values.msg_id):
-        return _reject("no_id", values, item, rules)
-    msg_id = _id_of(values.msg_id)
-    if msg_id is None:
-        return _reject("bad_id", values, item, rules)
-    if is_empty(values.sent_at):
-        return _reject("no_time", values, item, rules)
-    sent_at_us = time_us(values.sent_at, rules.log_zone)
-    if sent_at_us is None:
-        return _reject("bad_time", values, item, rules)
-    sent_date = local_date(sent_at_us, rules.partition_zone)
-    app_id = text_of(values.app_id) or rules.default_app_id
-    fault = _fault_of_time(sent_at_us, sent_date, rules, file_date) or _fault_of_app(app_id, values.app_id)
-    if fault is not None or app_id is None:
-        return _reject(fault or "no_app", values, item, rules)
-    return Message(
-        app_id, msg_id, number_of(values.number), text_of(values.sender_id), text_of(values.order_id),
-        sent_at_us, sent_date, item,
-    )  # fmt: skip
+def _texts_among(values: Sequence[object]) -> pa.StringArray:
+    """Return the values that are text, null for the others and for text that is no Unicode."""
+    if set(map(type, values)) <= _TEXT_TYPES:
+        with suppress(UnicodeEncodeError):
+            return pa.array(values, pa.string())
+    texts = [value if isinstance(value, str) and _is_unicode(value) else None for value in values]
+    return pa.array(texts, pa.string())
 
 
-def _fault_of_time(sent_at_us: int, sent_date: date, rules: LogRules, file_date: date | None) -> str | None:
-    if sent_date < rules.start_date:
-        return "before_start"
-    if sent_at_us > rules.latest_us:
-        return "in_future"
-    if file_date is not None and sent_date != file_date and abs(sent_date - file_date) > ONE_DAY:
-        return "far_from_file_date"
-    return None
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _fault_of_app(app_id: str | None, given: object) -> str | None:
-    if text_of(given) is None and not is_empty(given):
-        return "bad_app"
-    return "no_app" if app_id is None else None
+def _first_broken(columns: Mapping[str, Any], rules: LogRules, file_date: date | None) -> Any:
+    """Return the code of the first broken rule of each row, null where it keeps them all."""
+    dates = columns["sent_date"]
+    broken = {
+        "bad_id": columns["msg_id"].is_null(),
+        "bad_time": columns["sent_at"].is_null(),
+        "before_start": _pc.less(dates, rules.start_date),
+        "in_future": _pc.greater(columns["sent_at"], rules.latest),
+        "far_from_file_date": _is_far(dates, file_date),
+        "bad_app": _pc.equal(columns["app_id"], ""),
+        "no_app": columns["app_id"].is_null(),
+    }
+    return _pc.case_when(_pc.make_struct(*broken.values()), *(pa.scalar(code) for code in broken))
 
 
-def _id_of(value: object) -> str | None:
-    """Return the id exactly as it was logged, None where it is none: floats have lost digits."""
-    if isinstance(value, str):
-        text = value.strip()
-    elif _is_exact_integer(value):
-        text = str(value)
-    else:
-        return None
-    return text if is_id(text) else None
+def _is_far(dates: Any, file_date: date | None) -> Any:
+    if file_date is None:
+        return pa.repeat(pa.scalar(value=False), len(dates))
+    away = _pc.subtract(dates.cast(pa.int32()), (file_date - EPOCH.date()).days)
+    return _pc.greater(_pc.abs(away), 1)
 
 
-def _is_exact_integer(value: object) -> bool:
-    if isinstance(value, int):
-        return not isinstance(value, bool) and value.bit_length() <= LONGEST_ID_BITS
-    return isinstance(value, Decimal) and value.as_tuple().exponent == 0
+def _reject(frame: RawFrame, place: int, code: str, rules: LogRules) -> Reject:
+    values = frame.row(place)
+    fault = frame.faults.get(place) or Fault(_exact_code(code, values))
+    receipt = fault.receipt
+    words = {} if receipt is None else {"status": receipt.status, "reason": receipt.reason}
+    raw = raw_of(values, rules.numbers, rules.log_zone, **words)
+    return Reject(frame.lines[place], frame.items[place], reason_of(fault.code), raw)
 
 
-def _reject(code: str, values: Values, item: int | None, rules: LogRules) -> Reject:
-    return Reject(item, reason_of(code), raw_of(values, rules.numbers, rules.log_zone))
+def _exact_code(code: str, values: RawFields) -> str:
+    """Tell a value that is missing from one that can't be read."""
+    missing, field = _MISSING.get(code, (code, ""))
+    return missing if field and is_empty(getattr(values, field)) else code

@@ -1,14 +1,24 @@
-"""Why a log record is not a message: the published codes and their meaning.
+"""Why a log record is not a message, and what is shown of it.
 
-Belongs here: the words. Does not belong here: when a code applies (`log_records` for records,
-`sent_logs` for lines and files).
+Belongs here: the published codes, their meaning, and the text of `raw`.
+Does not belong here: when a code applies (`records` for fields, `formats` for lines and files).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING
+
+from pipeline.collect.fields import RawFields, id_of, text_of
+from pipeline.collect.times import time_us
+from pipeline.model.phone_numbers import NumberPolicy, mask_text, treat_number
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -39,20 +49,39 @@ PROVISIONAL = frozenset({"unfinished_line", "cut_file", "broken_file"})
 """Codes that may stop being true when a file that was still being written is read again."""
 
 
-class Reject(NamedTuple):
-    """A record, or a message of a record, that did not become a message.
+def reason_of(code: str) -> str:
+    """Return the reason for people: the code and its meaning."""
+    return f"{code}: {REASONS[code]}"
 
-    Attributes:
-        item: index of the message in its record, from 0; None where the record as a whole is meant.
-        reason: `code: meaning`, no numbers and no secrets in it.
-        raw: recognised fields as JSON text, None where the record could not be parsed.
+
+def raw_of(values: RawFields, policy: NumberPolicy, zone: ZoneInfo, **more: str | None) -> str:
+    """Return the JSON text of what `values` and `more` hold, each value at most 200 characters.
+
+    An id or a time that can't be read may be a phone number in the wrong place: its digits are
+    masked like those of free text. Values that are neither text nor number are left out.
     """
+    is_id = id_of(_shown(values.msg_id)) is not None
+    is_time = time_us(values.sent_at, zone) is not None
+    shown: Mapping[str, str | None] = {
+        "msg_id": _masked(_shown(values.msg_id), policy, is_good=is_id),
+        "sent_at": _masked(_shown(values.sent_at), policy, is_good=is_time),
+        "app_id": _shown(values.app_id),
+        "number": treat_number(_shown(values.number), policy),
+        "sender_id": _shown(values.sender_id),
+        "order_id": _shown(values.order_id),
+        **{name: _masked(value, policy, is_good=False) for name, value in more.items()},
+    }
+    present = {name: value for name, value in shown.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
 
-    item: int | None
-    reason: str
-    raw: str | None = None
+
+def _masked(text: str | None, policy: NumberPolicy, *, is_good: bool) -> str | None:
+    return text if text is None or is_good else mask_text(text, policy)
 
 
-def reason_of(code: str, detail: str | None = None) -> str:
-    """Return the reason for people: the code, its meaning, and a detail where there is one."""
-    return f"{code}: {REASONS[code]}" if detail is None else f"{code}: {REASONS[code]} ({detail})"
+def _shown(value: object) -> str | None:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bool | float | Decimal):
+        return str(value)
+    return text_of(value) if isinstance(value, str | int) else None

@@ -18,7 +18,8 @@ from typing import Final
 import duckdb
 
 from pipeline.collect.files import LogFile, find_log_files
-from pipeline.collect.reading import LogFileGone, LogFileUnreadable, read_sent_log
+from pipeline.collect.formats.compression import LogFileGone, LogFileUnreadable
+from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
 from pipeline.collect.staging import Staging
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry

@@ -1,5 +1,5 @@
-"""The formats of sent logs: from a file to its parsed records, one after the other.
+"""The formats of sent logs: from a file's bytes to frames of raw fields, a file per format.
 
-Belongs here: opening, decompressing, lines, CSV rows, Parquet rows, and what is set aside because it
-can't be parsed. Does not belong here: the meaning of fields (`logs`, `log_records`).
+Belongs here: decompressing, lines, JSON, CSV and Parquet, and rejects for what can't be parsed.
+Does not belong here: the meaning of fields (`fields`, `records`).
 """

@@ -1,26 +1,16 @@
-"""Pieces of bytes to physical lines, none longer than a bound, one by one or many at once.
+"""Pieces of bytes to physical lines, none longer than a bound.
 
 Belongs here: where a line begins and ends. Does not belong here: what it says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
-import numpy.typing as npt
-
-from pipeline.collect.formats.compression import CutStream
 
 LONGEST_LINE_BYTES = 8 << 20
-"""A longer line, or CSV record, is set aside as a whole."""
-BLOCK_BYTES = 1 << 20
-"""Lines that are read at once have about this size."""
+"""A longer line, or CSV record, is rejected as a whole."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_NEWLINE = ord("\n")
-
 
 Line = tuple[int, bytes | None, bool]
 """A physical line: its number from 1, its bytes without the newline, whether it has one.
@@ -31,134 +21,70 @@ The bytes are None where the line is too long: they were dropped as they came.
 
 @dataclass(frozen=True)
 class Block:
-    r"""Physical lines in a row.
+    """Physical lines in a row.
 
     Attributes:
         number: that of the first line, from 1.
-        content: whole lines, each with its newline; or the one line behind the last newline; None for one line
-            that is too long.
-        is_ended: whether the last line has its newline.
+        lines: their bytes without the newline; None for one that is too long and was dropped as it came.
+        is_ended: whether they have their newlines; False for the last line of a file alone.
     """
 
     number: int
-    content: bytes | None
-    is_ended: bool
-
-    @cached_property
-    def ends(self) -> npt.NDArray[np.int64]:
-        """Where in `content` the newlines are."""
-        return np.flatnonzero(self._is_newline)
-
-    @cached_property
-    def count(self) -> int:
-        """How many lines there are."""
-        return max(int(np.count_nonzero(self._is_newline)), 1)
-
-    @property
-    def _is_newline(self) -> npt.NDArray[np.bool_]:
-        is_newline: npt.NDArray[np.bool_] = np.frombuffer(self.content or b"", np.uint8) == _NEWLINE
-        return is_newline
-
-    def lines(self) -> Iterator[Line]:
-        """Yield the lines one by one."""
-        if self.content is None or not self.is_ended:
-            yield self.number, self.content, self.is_ended
-            return
-        for number, line in enumerate(self.content[:-1].split(b"\n"), self.number):
-            yield number, line, True
-
-    def parts(self, most: int) -> Iterator[Block]:
-        """Yield whole lines in blocks of at most `most` lines."""
-        if self.content is None or self.count <= most:
-            yield self
-            return
-        for first in range(0, self.count, most):
-            yield self.part(first, min(first + most, self.count))
-
-    def part(self, first: int, end: int) -> Block:
-        """Return the whole lines from one index to another, which is not among them."""
-        if end - first == self.count:
-            return self
-        begin = int(self.ends[first - 1]) + 1 if first else 0
-        return Block(self.number + first, (self.content or b"")[begin : int(self.ends[end - 1]) + 1], is_ended=True)
+    lines: Sequence[bytes | None]
+    is_ended: bool = True
 
 
-def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Line]:
-    r"""Yield the lines of a stream, which end with `\n` and with nothing else, see `blocks_of`."""
-    for block in blocks_of(pieces, longest=longest):
-        yield from block.lines()
+def lines_of(blocks: Iterable[Block]) -> Iterator[Line]:
+    """Yield the lines of blocks one by one."""
+    for block in blocks:
+        for number, line in enumerate(block.lines, block.number):
+            yield number, line, block.is_ended
 
 
 def blocks_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Block]:
-    r"""Yield the lines of a stream, a megabyte of them at once.
+    r"""Yield the lines of a stream, which end with `\n` and with nothing else, those of a piece at once.
 
-    A byte order mark in front of the first line is left out. Holds at most `longest` bytes, a block and a piece.
+    A byte order mark in front of the first line is left out. Holds at most `longest` bytes and a piece.
 
     Raises:
         CutStream: as `pieces` does, behind the last whole line before the cut.
     """
-    held = _Held(longest)
-    try:
-        for piece in pieces:
-            yield from held.add(piece)
-    except CutStream:
-        yield from held.whole()
-        raise
-    yield from held.whole()
-    yield from held.rest()
+    number, rest = 1, _Rest(longest)
+    for piece in pieces:
+        first, *others = piece.split(b"\n")
+        rest.add(first)
+        if not others:
+            continue
+        lines = [_without_mark(rest.take(), number), *others[:-1]]
+        rest.add(others[-1])
+        yield Block(number, [line if line is not None and len(line) <= longest else None for line in lines])
+        number += len(lines)
+    if rest.size:
+        yield Block(number, [_without_mark(rest.take(), number)], is_ended=False)
 
 
-class _Held:
-    """The lines that were read and not given out: whole ones, and what there is of the next."""
+def _without_mark(line: bytes | None, number: int) -> bytes | None:
+    return line.removeprefix(BYTE_ORDER_MARK) if line is not None and number == 1 else line
+
+
+class _Rest:
+    """What there is of a line whose end has not come yet; dropped once it is too long."""
 
     def __init__(self, longest: int) -> None:
+        self.size = 0
         self._longest = longest
-        self._number = 1
-        self._whole: list[bytes] = []
-        self._rest: list[bytes] = []
-        self._whole_size = self._rest_size = 0
+        self._parts: list[bytes] = []
 
-    def add(self, piece: bytes) -> Iterator[Block]:
-        """Take a piece; yield a block where there is enough for one."""
-        first, end = piece.find(b"\n"), piece.rfind(b"\n") + 1
-        self._lengthen(piece[:first] if end else piece)
-        if not end:
-            return
-        if self._rest_size > self._longest:
-            yield from self.whole()
-            yield self._numbered(None, is_ended=True)
-        else:
-            self._whole += [*self._rest, b"\n"]
-            self._whole_size += self._rest_size + 1
-        self._whole.append(piece[first + 1 : end])
-        self._whole_size += end - first - 1
-        self._rest, self._rest_size = [], 0
-        self._lengthen(piece[end:])
-        if self._whole_size >= BLOCK_BYTES:
-            yield from self.whole()
+    def add(self, part: bytes) -> None:
+        """Take a further part."""
+        self.size += len(part)
+        self._parts.append(part)
+        if self.size > self._longest:
+            self._parts.clear()
 
-    def whole(self) -> Iterator[Block]:
-        """Yield the whole lines."""
-        if self._whole_size:
-            content = b"".join(self._whole)
-            self._whole, self._whole_size = [], 0
-            yield self._numbered(content, is_ended=True)
-
-    def rest(self) -> Iterator[Block]:
-        """Yield the line behind the last newline, if there is one."""
-        if self._rest_size:
-            yield self._numbered(b"".join(self._rest) if self._rest_size <= self._longest else None, is_ended=False)
-
-    def _lengthen(self, part: bytes) -> None:
-        self._rest_size += len(part)
-        if self._rest_size > self._longest:
-            self._rest.clear()
-        else:
-            self._rest.append(part)
-
-    def _numbered(self, content: bytes | None, *, is_ended: bool) -> Block:
-        if self._number == 1 and content is not None:
-            content = content.removeprefix(BYTE_ORDER_MARK)
-        block = Block(self._number, content, is_ended)
-        self._number += block.count
-        return block
+    def take(self) -> bytes | None:
+        """Return the line, None where it was too long, and start the next one."""
+        line = b"".join(self._parts) if self.size <= self._longest else None
+        self.size = 0
+        self._parts.clear()
+        return line

@@ -10,9 +10,9 @@ WITH found AS (
     item,
     reason,
     raw,
-    file_date AS sent_date
+    sent_date
   FROM staged_rejects
-  WHERE file_date IS NOT DISTINCT FROM $day::DATE
+  WHERE sent_date IS NOT DISTINCT FROM $day::DATE
   ORDER BY file, line, item, reason
 ),
 known AS (

@@ -5,5 +5,5 @@ CREATE OR REPLACE TABLE staged_rejects (
   item BIGINT,
   reason VARCHAR,
   raw VARCHAR,
-  file_date DATE
+  sent_date DATE
 );

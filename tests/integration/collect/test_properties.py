@@ -5,25 +5,20 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.collect.formats.lines import lines_of
-from pipeline.collect.records import LogRules, Message, read_record
-from pipeline.collect.rejects import Reject
+from pipeline.collect.formats.lines import blocks_of, lines_of
 from tests.support.sent_logs import (
     ANSWER,
-    DAY,
     Row,
     as_json,
     listed,
     read,
-    rules,
 )
 
 TIMES = st.sampled_from(
@@ -82,33 +77,26 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
-def expected_of(records: Sequence[Row], chosen: LogRules) -> tuple[list[Row], list[tuple[int, int | None, str]]]:
-    """Read each record by itself: what the columns must come to."""
-    messages, rejects = [], []
-    for line, record in enumerate(records, 1):
-        for outcome in read_record(json.loads(json.dumps(record)), chosen, DAY):
-            if isinstance(outcome, Reject):
-                rejects.append((line, outcome.item, outcome.reason))
-            else:
-                assert isinstance(outcome, Message)
-                sent_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=outcome.sent_at_us)
-                row = outcome._asdict() | {"sent_at": sent_at, "line": line}
-                del row["sent_at_us"]
-                messages.append(row)
-    return messages, rejects
+def outcomes(path: Path, content: bytes, **changes: Any) -> list[Row]:
+    """Read a log of this content; return messages and rejects in order of lines."""
+    path.write_bytes(content)
+    messages, rejects = read(listed(path), **changes)
+    return sorted([*messages, *rejects], key=lambda row: (row["line"], row["item"] or 0))
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(PLAIN, max_size=12), CHANGES, st.integers(1, 15))
-def test_columns_and_records_come_to_the_same(
+def test_records_read_together_and_one_by_one_come_to_the_same(
     tmp_path: Path, records: list[Row], changes: Row, chunk_rows: int
 ) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(as_json(records))
-    messages, rejects = read(listed(path), chunk_rows=chunk_rows, **changes)
-    wanted, unwanted = expected_of(records, rules(**changes))
-    assert [{name: row[name] for name in wanted[0]} for row in messages] == wanted
-    assert [(row["line"], row["item"], row["reason"]) for row in rejects] == unwanted
+    together = outcomes(path, as_json(records), chunk_rows=chunk_rows, **changes)
+    alone = [
+        row | {"line": line}
+        for line, record in enumerate(records, 1)
+        for row in outcomes(path, as_json([record]), **changes)
+    ]
+    assert together == alone
 
 
 CALLS = st.fixed_dictionaries(
@@ -138,6 +126,22 @@ def test_every_record_ends_in_exactly_one_place(
     assert {line for line, _ in places} == wanted
 
 
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(PLAIN | CALLS, max_size=8), st.lists(st.tuples(st.integers(0, 8), BROKEN), max_size=4))
+def test_broken_lines_change_nothing_for_the_others(
+    tmp_path: Path, records: list[Row], broken: list[tuple[int, bytes]]
+) -> None:
+    path = tmp_path / "a.jsonl"
+    lines: list[tuple[bool, bytes]] = [(True, json.dumps(record).encode()) for record in records]
+    for place, line in broken:
+        lines.insert(place, (False, b"{" + line))
+    content = b"".join(line + b"\n" for _, line in lines)
+    clean = outcomes(path, b"".join(line + b"\n" for is_good, line in lines if is_good))
+    good_lines = [number for number, (is_good, _) in enumerate(lines, 1) if is_good]
+    dirty = [row for row in outcomes(path, content) if row["line"] in good_lines]
+    assert dirty == [row | {"line": good_lines[row["line"] - 1]} for row in clean]
+
+
 @given(
     st.lists(st.binary(max_size=20).map(lambda piece: piece.replace(b"\xef", b"")), max_size=20),
     st.integers(5, 60),
@@ -149,4 +153,4 @@ def test_lines_are_those_of_the_whole_however_it_is_cut_into_pieces(pieces: list
         for number, line in enumerate(whole, 1)
         if number < len(whole) or line
     ]
-    assert list(lines_of(pieces, longest=longest)) == expected
+    assert list(lines_of(blocks_of(pieces, longest=longest))) == expected

@@ -13,12 +13,9 @@ import pytest
 import zstandard
 
 from pipeline.collect.files import LogFile
+from pipeline.collect.formats.compression import LogFileGone, LogFileUnreadable
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES
-from pipeline.collect.reading import (
-    LogFileGone,
-    LogFileUnreadable,
-    read_sent_log,
-)
+from pipeline.collect.reading import read_sent_log
 from pipeline.collect.rejects import REASONS
 from pipeline.model.phone_numbers import NumberPolicy, treat_number
 from tests.support.sent_logs import (
@@ -89,7 +86,7 @@ def test_a_reject_has_all_its_columns(write: Write) -> None:
         "item": 0,
         "reason": f"no_time: {REASONS['no_time']}",
         "raw": '{"msg_id":"7"}',
-        "file_date": DAY,
+        "sent_date": DAY,
     }
 
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.collect.fields import SPELLINGS
-from pipeline.collect.records import LogRules, Message, read_record
-from pipeline.collect.rejects import REASONS, Reject
+from pipeline.collect.frames import RawFrame
+from pipeline.collect.records import LogRules, Reject, apply_rules
+from pipeline.collect.rejects import REASONS
 from pipeline.model.phone_numbers import NumberPolicy
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -43,16 +44,46 @@ def rules(**changes: Any) -> LogRules:
     return LogRules(**chosen | changes)
 
 
+Message = dict[str, Any]
+
+
+def outcomes_of(
+    *records: object, chosen: LogRules | None = None, file_date: date | None = DAY
+) -> list[Message | Reject]:
+    """Apply the rules to records, one per line; return messages and rejects in order."""
+    frame = RawFrame()
+    for line, record in enumerate(records, 1):
+        frame.add_record(line, record)
+    table, rejects = apply_rules(frame, chosen or rules(), file_date)
+    placed = [((row["line"], row["item"]), row) for row in table.to_pylist()]
+    placed += [((reject.line, reject.item or 0), reject) for reject in rejects]
+    return [outcome for _, outcome in sorted(placed, key=lambda each: each[0])]
+
+
 def message_of(record: object, **changes: Any) -> Message:
-    (outcome,) = read_record(record, rules(**changes), DAY)
-    assert isinstance(outcome, Message), outcome
+    (outcome,) = outcomes_of(record, chosen=rules(**changes))
+    assert isinstance(outcome, dict), outcome
     return outcome
+
+
+def message(item: int, **fields: Any) -> Message:
+    sent_at = datetime(2025, 6, 1, 8, tzinfo=UTC)
+    return {"app_id": "app", "sent_at": sent_at, "sent_date": DAY, "line": 1, "item": item} | fields
 
 
 def reject_of(record: object, **changes: Any) -> Reject:
-    (outcome,) = read_record(record, rules(**changes), DAY)
+    (outcome,) = outcomes_of(record, chosen=rules(**changes))
     assert isinstance(outcome, Reject), outcome
     return outcome
+
+
+def items_of(record: object) -> list[int | None]:
+    outcomes = outcomes_of(record)
+    return [outcome.item if isinstance(outcome, Reject) else outcome["item"] for outcome in outcomes]
+
+
+def without_line(outcome: Message | Reject) -> object:
+    return outcome[1:] if isinstance(outcome, Reject) else {k: v for k, v in outcome.items() if k != "line"}
 
 
 def code_of(record: object, **changes: Any) -> str:
@@ -61,8 +92,8 @@ def code_of(record: object, **changes: Any) -> str:
 
 def test_a_plain_record_is_one_message() -> None:
     record = SENT | {"number": "+91 856321412", "sender_id": " ACME ", "order_id": 21412, "content": "secret"}
-    assert message_of(record) == Message(
-        "app", "2108021054011000095", "91856321412", "ACME", "21412", 1748764800 * 10**6, DAY, 0
+    assert message_of(record) == message(
+        0, msg_id="2108021054011000095", number="91856321412", sender_id="ACME", order_id="21412"
     )
 
 
@@ -80,9 +111,9 @@ def test_every_spelling_is_understood_in_any_style(field: str, name: str, style:
     value = ANSWER if field == "response" else SENT.get(field, "4915112345678")
     record = {key: kept for key, kept in SENT.items() if key != field} | {spelled: value}
     if field == "response":
-        assert len(read_record(record, rules(), DAY)) == 2
+        assert len(outcomes_of(record)) == 2
     else:
-        assert getattr(message_of(record), "sent_at_us" if field == "sent_at" else field) not in {None, ""}
+        assert message_of(record)[field] not in {None, ""}
 
 
 @pytest.mark.parametrize(
@@ -93,12 +124,12 @@ def test_other_names_are_not_guessed(name: str) -> None:
 
 
 def test_the_exact_name_wins_over_others() -> None:
-    assert message_of({"msgId": "1", **SENT, "message_id": "2"}).msg_id == SENT["msg_id"]
+    assert message_of({"msgId": "1", **SENT, "message_id": "2"})["msg_id"] == SENT["msg_id"]
 
 
 def test_of_other_names_the_first_with_a_value_wins() -> None:
     record = SENT | {"to": "111", "mobile": "  ", "phone": None, "msisdn": "222", "number": ""}
-    assert message_of(record).number == "222"
+    assert message_of(record)["number"] == "222"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +146,7 @@ def test_of_other_names_the_first_with_a_value_wins() -> None:
     ],
 )
 def test_ids_are_taken_exactly(written: object, read: str) -> None:
-    assert message_of(SENT | {"msg_id": written}).msg_id == read
+    assert message_of(SENT | {"msg_id": written})["msg_id"] == read
 
 
 @pytest.mark.parametrize(
@@ -144,8 +175,8 @@ def test_a_time_that_cannot_be_read_is_bad(written: object) -> None:
 
 def test_a_message_belongs_to_the_day_of_the_partition_zone() -> None:
     record = SENT | {"sent_at": "2025-05-31T23:30:00Z"}
-    assert message_of(record, partition_zone=ZoneInfo("Europe/Berlin")).sent_date == DAY
-    assert message_of(record).sent_date == date(2025, 5, 31)
+    assert message_of(record, partition_zone=ZoneInfo("Europe/Berlin"))["sent_date"] == DAY
+    assert message_of(record)["sent_date"] == date(2025, 5, 31)
 
 
 def test_a_day_before_the_start_is_rejected() -> None:
@@ -168,14 +199,14 @@ def test_more_than_a_day_from_the_date_of_the_file_is_rejected(sent_at: str, is_
         assert message_of(record, now=now)
     else:
         assert code_of(record, now=now) == "far_from_file_date"
-    assert isinstance(read_record(record, rules(now=now), None)[0], Message)
+    assert isinstance(outcomes_of(record, chosen=rules(now=now), file_date=None)[0], dict)
 
 
 def test_the_default_app_stands_in_for_a_missing_one() -> None:
     record = {key: value for key, value in SENT.items() if key != "app_id"}
-    assert message_of(record, default_app_id="mine").app_id == "mine"
-    assert message_of(SENT, default_app_id="mine").app_id == "app"
-    assert message_of(record | {"app_id": 0}).app_id == "0"
+    assert message_of(record, default_app_id="mine")["app_id"] == "mine"
+    assert message_of(SENT, default_app_id="mine")["app_id"] == "app"
+    assert message_of(record | {"app_id": 0})["app_id"] == "0"
     assert code_of(record) == code_of(record | {"app_id": " "}) == "no_app"
 
 
@@ -190,8 +221,8 @@ def test_an_app_of_no_use_is_not_replaced_by_the_default(app_id: object) -> None
      ("a\0b", "ab"), ("\0", None), ("\ud83dx", "x"), ("é" * 300, "é" * 200), (10**400, None), (float("inf"), None)],
 )  # fmt: skip
 def test_senders_and_orders_are_trimmed_text(written: object, stored: str | None) -> None:
-    message = message_of(SENT | {"sender_id": written, "order_id": written})
-    assert (message.sender_id, message.order_id) == (stored, stored)
+    found = message_of(SENT | {"sender_id": written, "order_id": written})
+    assert (found["sender_id"], found["order_id"]) == (stored, stored)
 
 
 @pytest.mark.parametrize(
@@ -201,21 +232,21 @@ def test_senders_and_orders_are_trimmed_text(written: object, stored: str | None
      ("0" * 20, "0" * 20), ("0" * 21, None)],
 )  # fmt: skip
 def test_numbers_are_digits_or_nothing(written: object, stored: str | None) -> None:
-    assert message_of(SENT | {"number": written}).number == stored
+    assert message_of(SENT | {"number": written})["number"] == stored
 
 
 @pytest.mark.parametrize("response", [ANSWER, json.dumps(ANSWER), ANSWER | {"status": 0}])
 def test_a_call_is_one_message_for_each_row_of_its_answer(response: object) -> None:
-    assert read_record(CALL | {"response": response}, rules(), DAY) == [
-        Message("app", "2108021054011000095", "91856321412", "ACME", "21412", 1748764800 * 10**6, DAY, 0),
-        Message("app", "2108021054011000096", "91856321413", "ACME", None, 1748764800 * 10**6, DAY, 1),
+    assert outcomes_of(CALL | {"response": response}) == [
+        message(0, msg_id="2108021054011000095", number="91856321412", sender_id="ACME", order_id="21412"),
+        message(1, msg_id="2108021054011000096", number="91856321413", sender_id="ACME", order_id=None),
     ]
 
 
 def test_a_long_answer_as_text_is_read_whole() -> None:
     rows = [{"msgId": str(10**18 + index), "number": str(491510000000 + index)} for index in range(3000)]
     record = CALL | {"response": json.dumps({"status": "0", "array": rows})}
-    assert [outcome.item for outcome in read_record(record, rules(), DAY)] == list(range(3000))
+    assert items_of(record) == list(range(3000))
 
 
 @pytest.mark.parametrize(
@@ -238,25 +269,26 @@ def test_a_refusal_shows_its_status_and_words_without_numbers() -> None:
 @pytest.mark.parametrize("response", ["OK", "{", 200, [], {"array": []}, ANSWER | {"array": {}}, "\ud800", "[" * 9000])
 def test_a_response_that_is_no_answer_is_bad_unless_the_record_has_an_id(response: object) -> None:
     assert code_of(CALL | {"response": response}) == "bad_response"
-    assert message_of(SENT | {"response": response}).item == 0
+    assert message_of(SENT | {"response": response})["item"] == 0
 
 
 def test_each_row_of_an_answer_is_judged_for_itself() -> None:
     answer = ANSWER | {"array": [{"number": "1"}, "row", {"msgId": 1.5}, {"msgId": "7"}]}
-    outcomes = read_record(CALL | {"response": answer}, rules(), DAY)
+    outcomes = outcomes_of(CALL | {"response": answer})
     codes = [outcome.reason.partition(":")[0] for outcome in outcomes if isinstance(outcome, Reject)]
     assert codes == ["no_id", "bad_response", "bad_id"]
-    assert [outcome.item for outcome in outcomes] == [0, 1, 2, 3]
+    assert items_of(CALL | {"response": answer}) == [0, 1, 2, 3]
 
 
 def test_a_call_without_time_is_one_reject_for_each_row() -> None:
-    outcomes = read_record(CALL | {"sent_at": None}, rules(), DAY)
-    assert [(outcome.item, type(outcome)) for outcome in outcomes] == [(0, Reject), (1, Reject)]
+    outcomes = outcomes_of(CALL | {"sent_at": None})
+    assert items_of(CALL | {"sent_at": None}) == [0, 1]
+    assert all(isinstance(outcome, Reject) for outcome in outcomes)
 
 
 @pytest.mark.parametrize("record", [None, 1, "text", [SENT], True])
 def test_json_that_is_not_an_object_is_not_a_record(record: object) -> None:
-    assert reject_of(record) == Reject(None, f"not_a_record: {REASONS['not_a_record']}", None)
+    assert reject_of(record) == Reject(1, None, f"not_a_record: {REASONS['not_a_record']}", None)
 
 
 def test_raw_holds_recognised_fields_only_and_treats_the_number() -> None:
@@ -294,7 +326,7 @@ NAMES = st.sampled_from([name for names in SPELLINGS.values() for name in names]
 
 @given(st.dictionaries(NAMES, JSON | st.sampled_from(["1", "2025-06-01T00:00:00Z", 1748764800]), max_size=9) | JSON)
 def test_every_record_has_an_outcome_and_none_is_an_error(record: object) -> None:
-    outcomes = read_record(record, rules(numbers=NumberPolicy("mask")), DAY)
+    outcomes = outcomes_of(record, chosen=rules(numbers=NumberPolicy("mask")))
     assert outcomes
     for outcome in outcomes:
         if isinstance(outcome, Reject):
@@ -305,5 +337,10 @@ def test_every_record_has_an_outcome_and_none_is_an_error(record: object) -> Non
 
 @given(st.lists(st.sampled_from([*ANSWER["array"], "row", {}, {"msgId": 1.0}]), min_size=1, max_size=8))
 def test_every_row_of_an_answer_ends_in_exactly_one_place(rows: list[object]) -> None:
-    outcomes = read_record(CALL | {"response": ANSWER | {"array": rows}}, rules(), DAY)
-    assert [outcome.item for outcome in outcomes] == list(range(len(rows)))
+    assert items_of(CALL | {"response": ANSWER | {"array": rows}}) == list(range(len(rows)))
+
+
+@given(st.lists(st.dictionaries(NAMES, JSON | st.sampled_from(["1", "2025-06-01T00:00:00Z"]), max_size=9), max_size=6))
+def test_a_record_comes_to_the_same_alone_and_among_others(records: list[object]) -> None:
+    alone = [outcome for record in records for outcome in outcomes_of(record)]
+    assert [without_line(outcome) for outcome in outcomes_of(*records)] == [without_line(each) for each in alone]
