@@ -1,4 +1,5 @@
-"""Reads sent logs into `sent_messages` and `rejected_records`.
+"""Collect: sent logs to `sent_messages` and `rejected_records`.
 
-What comes in: patterns of files. What goes out: rows of these two tables. This room makes no request.
+Comes in: patterns of files. Goes out: rows of these two tables.
+May not touch: HTTP, and the tables of later steps.
 """

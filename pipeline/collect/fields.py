@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pipeline.model.phone_numbers import digits_of
 
@@ -191,7 +191,7 @@ def _picker_of(names: tuple[str, ...]) -> Picker:
     for field, found in places.items():
         found.sort(key=lambda place: (names[place] != field, _RANK[_plain(names[place])]))
     if all(len(found) <= 1 for found in places.values()):
-        single: Any = itemgetter(*(found[0] if found else -1 for found in places.values()))
+        single: Picker = itemgetter(*(found[0] if found else -1 for found in places.values()))
         return single
     ranked = list(places.values())
     return lambda values: [_first_said(values, found) for found in ranked]

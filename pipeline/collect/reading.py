@@ -21,7 +21,7 @@ from pipeline.collect.formats.lines import blocks_of
 from pipeline.collect.formats.parquet import parquet_frames
 from pipeline.collect.frames import RawFrame
 from pipeline.collect.records import LogRules, Reject, apply_rules
-from pipeline.lake.snapshots import arrow_schema
+from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
 from pipeline.model.phone_numbers import treat_numbers
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES

@@ -1,8 +1,11 @@
-"""Use case: read the sent logs of some days into `sent_messages`; set aside what can't be used.
+"""Use case: read the sent logs of some days into `sent_messages`.
 
-A log that has not changed since it was read (path, size, modification time) is not read again. What was read
-is stored in one commit together with the note that it was, so that two runs can't store it twice; the
-records set aside are committed before. `sent_messages` only grows.
+Belongs here: which logs are read, and storing their new messages.
+Does not belong here: reading one log (`reading`), storing rejects (`rejected_records`).
+
+A log that has not changed since it was read (path, size, modification time) is skipped. Messages are stored in one
+commit together with the note that their logs were read, so that two runs can't store them twice; rejects are
+committed before. `sent_messages` only grows.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ from pipeline.collect.files import LogFile, find_log_files
 from pipeline.collect.formats.compression import LogFileGone, LogFileUnreadable
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
+from pipeline.collect.rejected_records import StagedRejects
 from pipeline.collect.staging import Staging
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.queries import connect, query, rows_of, show_files, show_staged, write_partition
 from pipeline.model.settings import Settings, number_policy
-from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
+from pipeline.model.tables import SENT_MESSAGES
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +46,12 @@ class CollectTally:
         files_matched: files that the patterns name for these days.
         files_read: those read in this run.
         files_gone: those that vanished before they were read to their end.
-        records: messages read, and records set aside.
+        records: messages read, and rejects.
         stored: messages that are new in the lake.
-        duplicates: messages that the lake or this reading had already.
-        rejected: records set aside.
+        duplicates: messages that the lake or an earlier record had already.
+        rejected: records that were rejected.
         stored_by_day: stored messages by partition.
-        rejected_by_reason: records set aside, by code.
+        rejected_by_reason: rejects by code.
         failures: logs that could not be read, one line each, for a person.
     """
 
@@ -70,7 +74,7 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
         days: partitions asked for.
         lake: where messages and rejects go.
         settings: patterns, zones, default app, treatment of numbers, memory.
-        now: the run's start; records more than a day after it are set aside.
+        now: the run's start; records more than a day after it are rejected.
 
     Raises:
         LakeError: the lake can't be read or written.
@@ -87,8 +91,10 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
         with Staging(scratch / "staged") as staging:
             while waiting:
                 dates = {file.file_date for file in waiting}
-                read = _stage_group(connection, staging, waiting, rules, tally)
-                _store_rejects(connection, lake, read, dates, now)
+                rejects = StagedRejects(connection)
+                read = _stage_group(staging, rejects, waiting, rules, tally)
+                rejects.store(lake, [file.label for file in read], dates, now)
+                _count_rejects(rejects, tally)
                 notes = {_note(file): _state(file, settings) for file in read}
                 _store_messages(connection, staging, lake, notes, tally)
                 staging.clear()
@@ -96,7 +102,7 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
 
 
 def days_read(days: Collection[date], *, lake: Lake, settings: Settings) -> list[date]:
-    """Return those of some partitions whose logs are all read as they are now, and that have one.
+    """Return the days that have a log, and whose logs were all read as they are now.
 
     Raises:
         LakeError: the lake can't be read.
@@ -111,7 +117,7 @@ def days_read(days: Collection[date], *, lake: Lake, settings: Settings) -> list
 
 
 def unread_logs(*, lake: Lake, settings: Settings) -> list[LogFile]:
-    """List the logs, of whatever day, that are new or have changed since they were read; none is opened.
+    """List the logs of any day that are new or have changed since they were read; none is opened.
 
     Raises:
         LakeError: the lake can't be read.
@@ -149,22 +155,19 @@ def _state(file: LogFile, settings: Settings) -> int:
 
 
 def _stage_group(
-    connection: duckdb.DuckDBPyConnection,
-    staging: Staging,
-    waiting: deque[LogFile],
-    rules: LogRules,
-    tally: CollectTally,
+    staging: Staging, rejects: StagedRejects, waiting: deque[LogFile], rules: LogRules, tally: CollectTally
 ) -> list[LogFile]:
-    """Read logs into `staging` and the tables of `staging.sql` until there are enough; return those read to their end.
+    """Read logs into `staging` and `rejects` until there are enough; return those read to their end.
 
-    What was read of the others is staged too; they are not noted as read, and are read again by the next run.
+    What was read of the others is staged too; they are not noted as read, and the next run reads them again.
     """
-    connection.execute(query("collect/sql/staging"))
     read: list[LogFile] = []
     while waiting and staging.rows < GROUP_ROWS:
         file = waiting.popleft()
         try:
-            _stage(connection, staging, file, rules)
+            for chunk in read_sent_log(file, rules):
+                staging.add(chunk.messages)
+                rejects.add(chunk.rejects)
             read.append(file)
         except LogFileGone as gone:
             logger.warning("%s", gone)
@@ -175,15 +178,6 @@ def _stage_group(
     return read
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, staging: Staging, file: LogFile, rules: LogRules) -> None:
-    for chunk in read_sent_log(file, rules):
-        staging.add(chunk.messages)
-        if chunk.rejects.num_rows:
-            connection.register("chunk", chunk.rejects)
-            connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
-            connection.unregister("chunk")
-
-
 def _store_messages(
     connection: duckdb.DuckDBPyConnection,
     staging: Staging,
@@ -191,7 +185,7 @@ def _store_messages(
     notes: Mapping[str, int],
     tally: CollectTally,
 ) -> None:
-    """Store what is new of `staging`, and note which logs it came from, in one commit."""
+    """Store the new messages of `staging` and note which logs they came from, in one commit."""
 
     def store() -> list[DataFile]:
         present = lake.snapshot(SENT_MESSAGES)
@@ -199,13 +193,13 @@ def _store_messages(
         lake.commit(present, add=files, transactions=notes)
         return files
 
-    _count(connection, staging.rows, retry(store), tally)
+    _count_messages(staging.rows, retry(store), tally)
 
 
 def _new_messages(
     connection: duckdb.DuckDBPyConnection, staging: Staging, lake: Lake, present: Snapshot
 ) -> list[DataFile]:
-    """Give files of the messages of `staging` that the lake does not have: its own, where none of them is doubtful."""
+    """Return files of the messages that are new; the staged files themselves where no key is doubtful."""
     staged = staging.files()
     days = sorted({file.sent_date for file in staged})
     near = {day + step * _ONE_DAY for day in days for step in (-1, 0, 1)}
@@ -224,69 +218,18 @@ def _new_messages(
     return files
 
 
-def _count(
-    connection: duckdb.DuckDBPyConnection, messages: int, files: Sequence[DataFile], tally: CollectTally
-) -> None:
-    ((rejects,),) = rows_of(connection, "SELECT count(*) FROM staged_rejects")
+def _count_messages(read: int, files: Sequence[DataFile], tally: CollectTally) -> None:
     stored = sum(file.rows for file in files)
-    tally.records += messages + rejects
+    tally.records += read
     tally.stored += stored
-    tally.duplicates += messages - stored
-    tally.rejected += rejects
+    tally.duplicates += read - stored
     for file in files:
         if file.sent_date is not None:
             tally.stored_by_day[file.sent_date] = tally.stored_by_day.get(file.sent_date, 0) + file.rows
-    for code, rows in rows_of(connection, query("collect/sql/rejected_by_reason")):
+
+
+def _count_rejects(rejects: StagedRejects, tally: CollectTally) -> None:
+    for code, rows in rejects.by_code().items():
+        tally.records += rows
+        tally.rejected += rows
         tally.rejected_by_reason[code] = tally.rejected_by_reason.get(code, 0) + rows
-
-
-def _store_rejects(
-    connection: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    read: Sequence[LogFile],
-    dates: Collection[date | None],
-    now: datetime,
-) -> None:
-    """Make the rejects of the logs read what this reading says: add new ones, drop those that were mended.
-
-    Of logs that were not read to their end new rejects are added, and none is dropped.
-    """
-    connection.execute("CREATE OR REPLACE TEMP TABLE files_read (file VARCHAR)")
-    if read:
-        connection.executemany("INSERT INTO files_read VALUES (?)", [(file.label,) for file in read])
-
-    def store() -> None:
-        present = lake.snapshot(REJECTED_RECORDS)
-        add, remove = _changed_rejects(connection, lake, present, dates, now)
-        if add or remove:
-            version = (present.transaction(_REJECTS_NOTE) or 0) + 1
-            lake.commit(present, add=add, remove=remove, transactions={_REJECTS_NOTE: version})
-
-    retry(store)
-
-
-_REJECTS_NOTE: Final = "sent_log_rejects"
-
-
-def _changed_rejects(
-    connection: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    present: Snapshot,
-    dates: Collection[date | None],
-    now: datetime,
-) -> tuple[list[DataFile], list[DataFile]]:
-    add: list[DataFile] = []
-    remove: list[DataFile] = []
-    for day in sorted(dates, key=str):
-        there = present.of([day])
-        show_files(connection, REJECTED_RECORDS, there)
-        parameters = {"day": day.isoformat() if day else None, "now": now}
-        connection.execute(query("collect/sql/rejects_now"), parameters)
-        ((mended, new),) = rows_of(connection, query("collect/sql/rejects_change"))
-        if not mended and not new:
-            continue
-        select = "SELECT * FROM rejects_now" + ("" if mended else " WHERE is_new")
-        file = write_partition(connection, lake, REJECTED_RECORDS, select=select, day=day)
-        add += [file] if file else []
-        remove += there if mended else []
-    return add, remove

@@ -1,10 +1,10 @@
-"""Messages that were read and are not stored yet: on disk, by day, so that memory does not grow with them.
+"""Messages that were read and are not stored yet: on disk by day, so that memory does not grow with them.
 
-Belongs here: writing them down. Does not belong here: which of them are new (`sql/`), when they are stored
-(`collect`).
+Belongs here: writing them to files. Does not belong here: which of them are new (`sql/`), and storing them
+(`sent_messages`).
 
-They lie in Parquet files just as those of `sent_messages`: where all of a day are new, which is the rule, its files
-become part of the table as they are. A thread of its own writes them, while the next messages are read.
+The files are Parquet like those of `sent_messages`: where all messages of a day are new, its files become part of
+the table as they are. A thread writes them while the next messages are read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _pc: Any = pyarrow.compute  # its stubs know no filter by a value
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A whole file of messages of one day, in the order in which they were read."""
+    """A closed file of messages of one day, in the order in which they were read."""
 
     path: Path
     sent_date: date
@@ -65,7 +65,7 @@ class Staging:
         self._thread.shutdown()
 
     def add(self, messages: pa.Table) -> None:
-        """Write messages of whatever days down, sooner or later.
+        """Take messages of any days; they are written in groups.
 
         Raises:
             OSError: earlier ones could not be written.
@@ -77,7 +77,7 @@ class Staging:
             self._hand_over()
 
     def files(self) -> list[StagedFile]:
-        """Return all messages as whole files, those of a day one behind the other; what comes then gets new ones.
+        """Return all messages as closed files, ordered by day; later messages go to new files.
 
         Raises:
             OSError: they could not be written.
@@ -95,7 +95,7 @@ class Staging:
         self.rows = 0
 
     def _hand_over(self) -> None:
-        self._wait()  # one handful waits at most, while the next one is gathered
+        self._wait()  # at most one group is being written while the next one is gathered
         if self._waiting:
             self._written = self._thread.submit(self._write, pa.concat_tables(self._waiting))
             self._waiting, self._waiting_rows = [], 0

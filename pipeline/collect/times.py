@@ -108,20 +108,18 @@ def _matching(texts: pa.StringArray, pattern: str) -> pa.BooleanArray:
     return found
 
 
-def _parsed(texts: pa.StringArray, wanted: pa.BooleanArray) -> pa.TimestampArray[Any]:
+def _parsed(texts: pa.StringArray, wanted: pa.BooleanArray) -> Any:
     """Parse the texts that are wanted, null for the rest and for days that do not exist (30 February)."""
     written = _pc.if_else(wanted, texts, None).to_pandas()
     found: Any = pd.to_datetime(written, format="ISO8601", utc=True, errors="coerce")
-    parsed: pa.TimestampArray[Any] = pa.array(found, INSTANT)
-    return parsed
+    return pa.array(found, INSTANT)
 
 
-def _in_zone(clock: pa.TimestampArray[Any], zone: ZoneInfo) -> pa.TimestampArray[Any]:
+def _in_zone(clock: pa.TimestampArray[Any], zone: ZoneInfo) -> Any:
     """Read clock times in a zone; null where the clock shows the time twice or never."""
     local: Any = clock.cast(pa.timestamp("us")).to_pandas()
     absolute: Any = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-    found: pa.TimestampArray[Any] = pa.array(absolute.dt.tz_convert("UTC"), INSTANT)
-    return found
+    return pa.array(absolute.dt.tz_convert("UTC"), INSTANT)
 
 
 def _from_text(text: str, zone: ZoneInfo) -> int | None:

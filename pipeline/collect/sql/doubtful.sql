@@ -1,4 +1,4 @@
--- Grain: one row a message that was read now and has a doubtful key.
+-- Grain: one row per message that was read now and has a doubtful key.
 CREATE OR REPLACE TABLE doubtful AS
 SELECT *
 FROM messages_read

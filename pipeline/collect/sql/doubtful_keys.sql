@@ -1,4 +1,4 @@
--- Grain: one row a key that was read more than once, or that a message of the lake may have.
+-- Grain: one row per key that was read more than once, or that a message of the lake may have.
 -- A key stands for app_id and msg_id: two messages seldom share one.
 CREATE OR REPLACE TEMP TABLE doubtful_keys AS
 WITH read_keys AS MATERIALIZED (

@@ -1,4 +1,4 @@
--- Grain: one row a message of one day that was read now and is not in the lake. Most have a key of their own.
+-- Grain: one row per message of one day that was read now and is not in the lake. Most have a key of their own.
 SELECT *
 FROM messages_read
 WHERE sent_date = $day::DATE AND hash(app_id, msg_id) NOT IN (SELECT key FROM doubtful_keys)

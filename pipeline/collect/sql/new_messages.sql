@@ -1,5 +1,5 @@
--- Grain: one row a message with a doubtful key that is not in the lake: of several records the earliest by sent_at.
--- Those with one record are not compared: a whole record as state of an aggregate costs ten times as much as its key.
+-- Grain: one row per message with a doubtful key that is not in the lake: of several records the earliest by sent_at.
+-- Those with one record are not compared: an aggregate over whole records costs ten times as much as one over keys.
 -- Records of one line stand in their order in the file that they are read from.
 CREATE OR REPLACE TEMP TABLE new_messages AS
 WITH several AS (

@@ -1,4 +1,4 @@
--- Grain: one row a code of rejection in the logs read now.
+-- Grain: one row per code of rejection in the logs read now.
 SELECT
   split_part(reason, ':', 1) AS code,
   count(*) AS records

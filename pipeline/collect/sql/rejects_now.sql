@@ -1,4 +1,4 @@
--- Grain: one row a record set aside in the partition $day (a file's date), as it should read after this reading:
+-- Grain: one row per reject in the partition $day (a file's date), as it should read after this reading:
 -- what was there from other files and other sources, and what this reading found in its files.
 -- Parameters: day, now.
 CREATE OR REPLACE TEMP TABLE rejects_now AS

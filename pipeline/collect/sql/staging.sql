@@ -1,4 +1,4 @@
--- Grain: one row a record that was set aside while sent logs were read; made anew for each group of logs.
+-- Grain: one row per record that was rejected while sent logs were read; made anew for each group of logs.
 CREATE OR REPLACE TABLE staged_rejects (
   file VARCHAR,
   line BIGINT,

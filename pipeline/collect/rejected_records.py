@@ -1,0 +1,86 @@
+"""Rejects of sent logs, stored in `rejected_records` and counted.
+
+Belongs here: staging rejects in DuckDB, and making the table say what the latest reading says.
+Does not belong here: why a record is rejected (`rejects`, `records`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
+from pipeline.lake.queries import query, rows_of, show_files, write_partition
+from pipeline.model.tables import REJECTED_RECORDS
+
+_NOTE: Final = "sent_log_rejects"
+"""Application transaction of commits of rejects: two runs can't both commit the same version."""
+
+
+class StagedRejects:
+    """The rejects of a group of logs, in a table of a connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Start without rejects."""
+        self._connection = connection
+        connection.execute(query("collect/sql/staging"))
+
+    def add(self, rejects: pa.Table) -> None:
+        """Add rejects of `reading.REJECTS_SCHEMA`."""
+        if rejects.num_rows:
+            self._connection.register("chunk", rejects)
+            self._connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
+            self._connection.unregister("chunk")
+
+    def by_code(self) -> dict[str, int]:
+        """Return how many there are by code."""
+        return dict(rows_of(self._connection, query("collect/sql/rejected_by_reason")))
+
+    def store(self, lake: Lake, read: Sequence[str], dates: Collection[date | None], now: datetime) -> None:
+        """Make the stored rejects of logs what this reading says: add new ones, drop those of fixed lines.
+
+        Args:
+            lake: where they are stored.
+            read: labels of logs that were read to their end. Of others rejects are added and none is dropped.
+            dates: dates of the logs.
+            now: when the new ones were rejected.
+
+        Raises:
+            LakeError: the lake can't be read or written.
+        """
+        self._connection.execute("CREATE OR REPLACE TEMP TABLE files_read (file VARCHAR)")
+        if read:
+            self._connection.executemany("INSERT INTO files_read VALUES (?)", [(label,) for label in read])
+
+        def commit() -> None:
+            present = lake.snapshot(REJECTED_RECORDS)
+            add, remove = self._changes(lake, present, dates, now)
+            if add or remove:
+                version = (present.transaction(_NOTE) or 0) + 1
+                lake.commit(present, add=add, remove=remove, transactions={_NOTE: version})
+
+        retry(commit)
+
+    def _changes(
+        self, lake: Lake, present: Snapshot, dates: Collection[date | None], now: datetime
+    ) -> tuple[list[DataFile], list[DataFile]]:
+        """Return files to add and files to remove."""
+        add: list[DataFile] = []
+        remove: list[DataFile] = []
+        for day in sorted(dates, key=str):
+            there = present.of([day])
+            show_files(self._connection, REJECTED_RECORDS, there)
+            parameters = {"day": day.isoformat() if day else None, "now": now}
+            self._connection.execute(query("collect/sql/rejects_now"), parameters)
+            ((fixed, new),) = rows_of(self._connection, query("collect/sql/rejects_change"))
+            if not fixed and not new:
+                continue
+            select = "SELECT * FROM rejects_now" + ("" if fixed else " WHERE is_new")
+            file = write_partition(self._connection, lake, REJECTED_RECORDS, select=select, day=day)
+            add += [file] if file else []
+            remove += there if fixed else []
+        return add, remove
