@@ -1,6 +1,6 @@
 """Run the benchmarks of parts, each beside its floor, and write what they say.
 
-    python -m benchmarks.parts            writes the section "parts" of benchmarks/README.md
+    python -m benchmarks.parts            writes the sections "logs" and "parts" of benchmarks/README.md
     python -m benchmarks.parts -k logs    some of them, printed only
 
 Anything after it goes to pytest.
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.parts.bench_logs import logs_table
 from benchmarks.report import table_of, write_section
 
 HERE = Path(__file__).parent
@@ -30,10 +31,13 @@ def main() -> int:
         status = int(pytest.main([*arguments, "--benchmark-columns=median,iqr,rounds", "--benchmark-sort=name"]))
         if status:
             return status
-        lines = lines_of(json.loads(told.read_text("utf-8"))["benchmarks"])
-    print("\n".join(lines))
-    if not chosen:
-        write_section("parts", lines)
+        found = json.loads(told.read_text("utf-8"))["benchmarks"]
+    logs = [one for one in found if one["name"].startswith("bench_reading")]
+    sections = {"logs": logs_table(logs), "parts": lines_of([one for one in found if one not in logs])}
+    for name, lines in sections.items():
+        print("\n".join(lines))
+        if not chosen:
+            write_section(name, lines)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from benchmarks.made_lake import make_lake, settings_in
-from benchmarks.messages import write_log
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings
 
@@ -42,27 +40,6 @@ def _measuring(benchmark: Any, *, is_floor: bool) -> Measure:
         return benchmark.pedantic(work, rounds=rounds, warmup_rounds=1)
 
     return measure
-
-
-@pytest.fixture(scope="session")
-def sent_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A day's sent log of JSON lines."""
-    path = tmp_path_factory.mktemp("logs") / f"{DAY}.jsonl"
-    write_log(path, messages=MESSAGES, day=DAY)
-    return path
-
-
-@pytest.fixture(scope="session")
-def mixed_log(sent_log: Path) -> Path:
-    """The same log, but each third line without a name that the others have."""
-    path = sent_log.with_name(f"{DAY}-mixed.jsonl")
-    with path.open("w", encoding="utf-8") as mixed:
-        for number, line in enumerate(sent_log.read_text("utf-8").splitlines()):
-            record = json.loads(line)
-            if not number % 3:
-                del record["sender_id"]
-            mixed.write(json.dumps(record, separators=(",", ":")) + "\n")
-    return path
 
 
 @pytest.fixture(scope="session")
