@@ -55,7 +55,9 @@ def outcomes_of(
     for line, record in enumerate(records, 1):
         frame.add_record(line, record)
     table, rejects = apply_rules(frame, chosen or rules(), file_date)
-    placed = [((row["line"], row["item"]), row) for row in table.to_pylist()]
+    placed: list[tuple[tuple[int, int], Message | Reject]] = [
+        ((row["line"], row["item"]), row) for row in table.to_pylist()
+    ]
     placed += [((reject.line, reject.item or 0), reject) for reject in rejects]
     return [outcome for _, outcome in sorted(placed, key=lambda each: each[0])]
 
