@@ -45,7 +45,7 @@ class StoredRows:
         known = pa.schema([column for column in schema if column.name != "country"])
         table = pa.Table.from_pandas(frame, schema=known, preserve_index=False, nthreads=1)  # threads cost more
         numbers = table["number"]
-        columns = {name: table[name] for name in table.column_names} | {
+        columns: dict[str, Any] = {name: table[name] for name in table.column_names} | {
             "number": self._without_forgotten(table["msg_id"], treat_numbers(numbers, self.numbers)),
             "country": countries_of(numbers),
             "extra": self._extra(table["extra"]),

@@ -37,7 +37,7 @@ class LogFileGone(LogFileUnreadable):
         super().__init__(file, "is gone since it was listed")
 
 
-class CutStream(Exception):  # noqa: N818 - a signal inside log_formats
+class CutStream(Exception):  # noqa: N818 - a signal inside formats
     """The compressed bytes end or break about here; what came before is good."""
 
 
