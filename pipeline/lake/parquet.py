@@ -78,6 +78,7 @@ def maxima_in(path: Path, table: Table) -> tuple[int, ...] | None:
     """Return the maxima of a table's `told_maxima` in a file; None if a column has no value."""
     if not table.told_maxima:
         return None
-    columns = pq.read_table(path, columns=list(table.told_maxima), partitioning=None).columns
-    maxima = [pc.max(column).as_py() for column in columns]
+    with pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow's datasets
+        columns = file.read(columns=list(table.told_maxima))
+    maxima = [pc.max(columns[name]).as_py() for name in table.told_maxima]
     return None if None in maxima else tuple(maxima)
