@@ -23,9 +23,9 @@ SELECT
   coalesce(stored.delivered, 0) AS delivered,
   calls.fail,
   coalesce(stored.failed, 0) AS failed,
-  calls.sending AS sending_tally,
+  calls.sending AS sending_told,
   coalesce(stored.sending, 0) AS sending,
-  calls.not_found AS not_found_tally,
+  calls.not_found AS not_found_told,
   coalesce(stored.not_found, 0) AS not_found
 FROM api_calls AS calls
 LEFT JOIN stored USING (call_id)
