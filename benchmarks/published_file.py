@@ -21,7 +21,7 @@ import duckdb
 
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
-from pipeline.lake.queries import Scalar, connect, write_partition
+from pipeline.lake.queries import Scalar, database, write_partition
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES
 from pipeline.publish.database import publish
@@ -87,7 +87,7 @@ def measure(folder: Path, messages: int, days: int) -> Iterator[tuple[str, float
 
 def make_messages(lake: Lake, settings: Settings, dates: list[date], rows: int) -> None:
     """Store so many messages a day."""
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         files = []
         for number, day in enumerate(dates):
             values: dict[str, Scalar] = {"first": number * rows, "rows": rows, "midnight": f"{day} 00:00:00+00"}

@@ -18,7 +18,7 @@ import duckdb
 
 from pipeline.follow.due import API_MEMORY
 from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
-from pipeline.lake.queries import Scalar, connect, query, relation, rows_of, show_files, write_partition
+from pipeline.lake.queries import Scalar, database, query, relation, rows_of, show_files, write_partition
 from pipeline.lake.snapshots import rows_in
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
@@ -63,7 +63,7 @@ def compact(*, lake: Lake, settings: Settings, now: datetime) -> CompactTally:
         LakeError: the lake can't be read or written.
     """
     tally = CompactTally()
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         for table in LAKE_TABLES:
             present = lake.snapshot(table)
             crowded = {day: bins for day in _resting(present, now) if (bins := list(_bins(present.of([day]))))}

@@ -14,7 +14,7 @@ from pipeline.collect.sent_messages import unread_logs
 from pipeline.derive.days import counted_days
 from pipeline.follow.due import Polled, due_parameters, is_any_due, use_due_rule
 from pipeline.lake.lake import Lake
-from pipeline.lake.queries import connect, query, rows_of, show_files
+from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import MESSAGES, SENT_MESSAGES
 
@@ -79,7 +79,7 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = d
     sent = {day for day in lake.snapshot(SENT_MESSAGES).days() if day < before}
     derived = lake.snapshot(MESSAGES)
     bounds = due_parameters(settings, now) | {"unknown_after_seconds": settings.unknown_after.total_seconds()}
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         counted = counted_days(connection, lake)
         not_closed = [day for day in derived.days() if not (day in counted and counted[day].is_closed)]
         show_files(connection, MESSAGES, derived.of([day for day in not_closed if day < before]))
@@ -95,7 +95,7 @@ def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: d
         LakeError: the lake can't be read.
     """
     polled = Polled.of(lake)
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         for day in sorted(days):
             polled.show(connection, day)
             if not is_any_due(connection, due_parameters(settings, now)):

@@ -15,7 +15,7 @@ import duckdb
 
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.notes import note_forgotten
-from pipeline.lake.queries import connect, literal, relation, rows_of, show_files, write_partition
+from pipeline.lake.queries import database, literal, relation, rows_of, show_files, write_partition
 from pipeline.model.errors import SettingsError
 from pipeline.model.phone_numbers import digits_of, treat_number
 from pipeline.model.settings import Settings, number_policy
@@ -82,7 +82,7 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> ForgetTally:
     """
     wanted = _number(number, settings)
     tally = ForgetTally()
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         _note_messages(connection, lake, wanted)
         for table in _TABLES:
             tally.rows[table.name] = _erase(connection, lake, table, wanted)
@@ -99,7 +99,7 @@ def remove_old_files(number: str, *, lake: Lake, settings: Settings, tally: Forg
     at_work_since = lake.working_since() or datetime.now(UTC)
     for table in LAKE_TABLES:
         lake.delete_unnamed(table, written_before=at_work_since)
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         for table in LAKE_TABLES:
             show_files(connection, table, lake.files_there(table))
             ((rows,),) = rows_of(connection, f"SELECT count(*) FROM {table.name} WHERE {wanted.condition(table)}")

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from pipeline.derive.days import days_not_closed
 from pipeline.lake.lake import Lake
-from pipeline.lake.queries import connect, query, rows_of, show_files
+from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.maintain.due import Due, what_is_due
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
@@ -74,7 +74,7 @@ def status_of(*, lake: Lake, settings: Settings, now: datetime) -> Status:
 
 
 def _outstanding(lake: Lake, settings: Settings) -> tuple[Outstanding, ...]:
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         days = days_not_closed(connection, lake)
         show_files(connection, MESSAGES, lake.snapshot(MESSAGES).of(days))
         return tuple(Outstanding(*row) for row in rows_of(connection, query("maintain/sql/outstanding")))

@@ -18,7 +18,7 @@ import duckdb
 
 from pipeline import __version__
 from pipeline.lake.lake import Lake, Snapshot, folder_mode
-from pipeline.lake.queries import connect
+from pipeline.lake.queries import database
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import (
@@ -88,7 +88,7 @@ def _make_folder(folder: Path, mode: int) -> None:
 
 def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Settings, now: datetime) -> dict[str, int]:
     """Bring the cache up to date and copy it to `path`; return the rows of each table."""
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         with opened_cache(connection, lake):
             days = refresh_rates(connection, snapshots)
             record_publication(connection, lake, days, rollups=f"{CACHE}.{DELIVERY_ROLLUPS_DAILY.name}", now=now)

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from pipeline.lake.lake import Lake, Snapshot
-from pipeline.lake.queries import Scalar, connect, query, show_files
+from pipeline.lake.queries import Scalar, database, query, show_files
 from pipeline.lake.snapshots import rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import Table
@@ -63,5 +63,5 @@ class AuditContext:
 @contextmanager
 def opened_context(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[AuditContext]:
     """Give the context for the audits of a run over some days."""
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         yield AuditContext(connection, lake, settings, now, sorted(days))
