@@ -127,23 +127,14 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"count": count, "percent": percent, "change": change, "duration": duration}
+    environment.filters |= {"count": "{:,}".format, "change": "{:+.1%}".format}
+    environment.filters |= {"percent": percent, "duration": duration}
     return environment.from_string(_resource("page.html"))
-
-
-def count(number: int) -> str:
-    """Write a count with separators of thousands."""
-    return f"{number:,}"
 
 
 def percent(rate: float | None, digits: int = 1) -> str:
     """Write a rate of 0 to 1 as a percentage; a dash where there is none."""
     return _NO_RATE if rate is None else f"{rate:.{digits}%}"
-
-
-def change(share: float) -> str:
-    """Write a relative change with its sign."""
-    return f"{share:+.1%}"
 
 
 def duration(seconds: float | None) -> str:

@@ -27,25 +27,15 @@ def write_page(*, settings: Settings) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path, mode=settings.file_mode) as temporary:
-            text = document(_read_published(settings, copy=temporary))
-            temporary.write_text(text, "utf-8")
+            shutil.copyfile(settings.duckdb, temporary)  # an analyst's read-write connection locks the published file
+            temporary.write_text(document(_read(temporary, settings)), "utf-8")
     except (OSError, duckdb.Error) as error:
         raise LakeError(f"SMS_REPORT: {path} can't be written: {error}") from error
     return path
-
-
-def _read_published(settings: Settings, *, copy: Path) -> PageContent:
-    """Read the published file, or a copy if an analyst's read-write connection locks it or left a .wal."""
-    try:
-        return _read(settings.duckdb, settings)
-    except duckdb.Error:
-        shutil.copyfile(settings.duckdb, copy)
-        return _read(copy, settings)
 
 
 def _read(path: Path, settings: Settings) -> PageContent:
     with duckdb.connect(path, read_only=True) as connection:
         connection.execute(f"SET memory_limit = {literal(settings.memory_limit)}")
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("BEGIN TRANSACTION")
         return read_content(connection)
