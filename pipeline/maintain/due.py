@@ -5,7 +5,7 @@ Belongs here: which days. Does not: which messages of a day are due (`follow/due
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -63,9 +63,9 @@ def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
     """
     today = settings.today(now)
     days = (day for day in open_days(lake=lake, settings=settings, now=now) if settings.start_date <= day <= today)
-    logs = [file for file in unread_logs(lake=lake, settings=settings) if _day_to_read(file, settings, today)]
-    logged = _days_to_read(logs, settings, today)
-    return Due(frozenset(days), logged, len(logs))
+    read_on = (_day_to_read(file, settings, today) for file in unread_logs(lake=lake, settings=settings))
+    logged = [day for day in read_on if day]
+    return Due(frozenset(days), frozenset(logged), len(logged))
 
 
 def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = date.max) -> set[date]:
@@ -100,10 +100,6 @@ def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: d
             polled.show(connection, day)
             if not is_any_due(connection, due_parameters(settings, now)):
                 yield day
-
-
-def _days_to_read(logs: Iterable[LogFile], settings: Settings, today: date) -> frozenset[date]:
-    return frozenset(day for file in logs if (day := _day_to_read(file, settings, today)))
 
 
 def _day_to_read(file: LogFile, settings: Settings, today: date) -> date | None:
