@@ -12,6 +12,7 @@ from pipeline.lake.queries import literal, query, relation, rows_of
 from pipeline.maintain.audits.context import AuditContext
 from pipeline.maintain.audits.finding import Finding, finding_of
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
+from pipeline.publish.contents import insert_rows
 
 OVERDUE: Final = timedelta(hours=2)
 """Time that a message may be due before it counts as overdue: eight ticks of the schedule."""
@@ -69,9 +70,8 @@ def _show_stored(context: AuditContext, days: Collection[date]) -> None:
     """Show as `stored` when each message of some days was stored: when its file was added to the lake."""
     connection, files = context.connection, context.snapshot(SENT_MESSAGES).of(days)
     connection.execute("CREATE OR REPLACE TEMP TABLE arrivals (path VARCHAR, stored_at TIMESTAMPTZ)")
-    for file in files:
-        arrived = datetime.fromtimestamp(file.added_ms / 1000, UTC)
-        connection.execute("INSERT INTO arrivals VALUES (?, ?)", [str(file.path), arrived])
+    arrivals = [(str(file.path), datetime.fromtimestamp(file.added_ms / 1000, UTC)) for file in files]
+    insert_rows(connection, "arrivals", arrivals)
     names = ", ".join(literal(str(file.path)) for file in files)
     source = f"read_parquet([{names}], filename = 'path')" if files else f"({relation(SENT_MESSAGES, [])})"
     columns = "app_id, msg_id, stored_at" if files else "app_id, msg_id, sent_at AS stored_at"
