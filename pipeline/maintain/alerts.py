@@ -50,12 +50,9 @@ class Memory:
         return json.dumps(vars(self))
 
     def may_say(self, subject: str, *, now: float, lasts: bool) -> bool:
-        """Say whether an alert about a bad subject may be posted now; if not, count it as held back.
+        """Say whether an alert about a bad subject may be posted now (Unix seconds); if not, count it as held back.
 
-        Args:
-            subject: what is bad.
-            now: Unix seconds.
-            lasts: being bad is a state, posted once a day while it lasts, not an event.
+        A subject that `lasts` is a state, posted once a day while it is bad, not an event.
         """
         gap = LASTING_GAP if lasts and subject in self.lasting else GAP
         if now - self.said.get(subject, 0.0) >= gap.total_seconds():

@@ -47,11 +47,6 @@ class CleanTally:
 def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
     """Delete files that no reader can need, and shorten the logs.
 
-    Args:
-        lake: the tables.
-        settings: `SMS_SNAPSHOT_HOURS` and the published file.
-        now: the present.
-
     Raises:
         LakeError: the lake or the published file can't be read; nothing was deleted.
     """

@@ -36,14 +36,7 @@ _AFTER_DAYS: Final = 2
 
 @dataclass
 class CompactTally:
-    """What compacting did.
-
-    Attributes:
-        partitions: partitions compacted, by table.
-        files_before: small files that were merged.
-        files_after: files that they were merged to.
-        left: partitions left for another day because another writer changed them.
-    """
+    """What compacting did: partitions by table, and those left for another day because another writer changed them."""
 
     partitions: dict[str, int] = field(default_factory=dict)
     files_before: int = 0
@@ -52,12 +45,7 @@ class CompactTally:
 
 
 def compact(*, lake: Lake, settings: Settings, now: datetime) -> CompactTally:
-    """Compact the closed partitions of every table, streaming.
-
-    Args:
-        lake: the tables.
-        settings: when a message is given up, and memory.
-        now: the instant at which partitions are closed.
+    """Compact the partitions of every table that are closed at `now`, streaming.
 
     Raises:
         LakeError: the lake can't be read or written.

@@ -35,14 +35,7 @@ _ANY_ID: Final = "1"
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check.
-
-    Attributes:
-        subject: what was checked.
-        ok: nothing needs to be fixed.
-        text: what was found, and what to fix.
-        is_setting: a setting is missing or wrong.
-    """
+    """The result of one check: what was found, and what to fix; `is_setting` if a setting is missing or wrong."""
 
     subject: str
     ok: bool

@@ -25,12 +25,9 @@ class Outstanding:
 
 @dataclass(frozen=True)
 class LastPublication:
-    """The published file.
+    """The published file: when it was made, UTC, and which tables changed in the lake since then.
 
-    Attributes:
-        published_at: when it was made, UTC.
-        data_as_of: when its latest answer arrived, UTC; None before the first.
-        tables_behind: tables that changed in the lake since then.
+    `data_as_of` is when its latest answer arrived, None before the first.
     """
 
     published_at: datetime
@@ -42,12 +39,8 @@ class LastPublication:
 class Status:
     """State of the project.
 
-    Attributes:
-        days: partitions that have messages, in order.
-        messages: sent messages.
-        outstanding: messages that are not final, by state, the one with the oldest first.
-        due: the work of a run started now.
-        published: the last publication, None where there is none.
+    `days` are the partitions that have messages, in order; of `outstanding` the state with the oldest message is first;
+    `due` is the work of a run started now; `published` is None before the first publication.
     """
 
     days: tuple[date, ...]

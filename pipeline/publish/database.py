@@ -41,14 +41,7 @@ PUBLISHING: Final = "publish"
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published.
-
-    Attributes:
-        path: the DuckDB file.
-        rows: rows by table.
-        published_at: when it was made, UTC.
-        data_as_of: when the latest answer in it arrived, UTC; None before the first.
-    """
+    """What was published: file, rows by table, and when the latest answer in it arrived, None before the first; UTC."""
 
     path: Path
     rows: Mapping[str, int]

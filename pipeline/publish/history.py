@@ -28,12 +28,7 @@ def record_publication(
 ) -> None:
     """Record the buckets of some days that are mature for the first time, or that changed since their last record.
 
-    Args:
-        connection: where `rollups` is.
-        lake: where they are recorded.
-        days: days whose rates may have changed since the last publication.
-        rollups: the table of that connection that holds `delivery_rollups_daily` as published now.
-        now: when it is published.
+    `rollups` is the table of `connection` that holds `delivery_rollups_daily` as published at `now`.
 
     Raises:
         LakeError: the lake can't be read or written.

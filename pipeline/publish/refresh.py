@@ -19,12 +19,7 @@ from pipeline.publish.contents import add_detail_view
 
 
 def refresh_rates(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, Snapshot]) -> set[date]:
-    """Replace the changed days of the rate tables in the cache; return the changed days of the daily roll-up.
-
-    Args:
-        connection: where the cache is open.
-        snapshots: the lake's tables, by name.
-    """
+    """Replace the changed days of the rate tables in the cache; return the changed days of the daily roll-up."""
     changed = {table.name: _refresh_table(connection, snapshots[table.name]) for table in RATE_TABLES}
     return changed[DELIVERY_ROLLUPS_DAILY.name]
 

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from pipeline.lake.lake import Lake, Snapshot
-from pipeline.lake.queries import Scalar, database, query, show_files
+from pipeline.lake.queries import Scalar, database, query, show_files, used_in
 from pipeline.lake.snapshots import rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import Table
@@ -22,16 +22,7 @@ from pipeline.model.tables import Table
 
 @dataclass(frozen=True)
 class AuditContext:
-    """What the audits of one run share.
-
-    Attributes:
-        connection: a database of this process alone.
-        lake: the tables.
-        settings: the published file, and the bounds of the due rule.
-        now: the instant at which messages are overdue.
-        days: days of the run, in order.
-        snapshots: tables read up to now, by name.
-    """
+    """What the audits of one run share: its days, in order, and tables as of the first time that an audit asks."""
 
     connection: duckdb.DuckDBPyConnection
     lake: Lake
@@ -55,7 +46,7 @@ class AuditContext:
     def bad_rows(self, name: str, **parameters: Scalar) -> list[dict[str, Any]]:
         """Run a query of `sql/checks/`; return its rows by column. Parameters that it does not name are left out."""
         select = query(f"maintain/sql/checks/{name}")
-        result = self.connection.execute(select, {k: v for k, v in parameters.items() if f"${k}" in select})
+        result = self.connection.execute(select, used_in(select, parameters))
         columns = [column[0] for column in result.description or []]
         return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 

@@ -15,11 +15,7 @@ _EXAMPLES: Final = 5
 class Finding:
     """What an audit found.
 
-    Attributes:
-        passed: there is no bad row.
-        is_severe: an error: figures are wrong or work stands still. If not severe, a warning.
-        figures: numbers, by name.
-        examples: the first bad rows, without personal data.
+    If it did not pass and `is_severe`, that is an error: figures are wrong or work stands still; else a warning.
     """
 
     passed: bool

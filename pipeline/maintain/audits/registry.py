@@ -21,12 +21,9 @@ from pipeline.maintain.audits.sent_messages import rejected_share
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit.
+    """An audit of an asset's result.
 
-    Attributes:
-        asset: the asset whose result it checks.
-        run: runs it; the finding says how severe it is.
-        description: what holds when it passes, when it is an error, and what to do when it fails.
+    `description` says what holds when it passes, when it is an error, and what to do when it fails.
     """
 
     asset: str
