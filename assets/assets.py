@@ -14,7 +14,7 @@ from pydantic import Field
 
 from assets import metadata
 from assets.events import step_events
-from assets.metadata import FAILURES, ROWS, add_by_day, result
+from assets.metadata import FAILURES, ROWS, Result, add_by_day, result
 from assets.partitions import days_of, sent_dates
 from assets.resources import Workspace, utc_now
 from assets.specs import asset_spec
@@ -26,7 +26,7 @@ from pipeline.derive.rates import derive_rates
 from pipeline.follow.due import API_MEMORY
 from pipeline.follow.workers import FollowTally, follow
 from pipeline.maintain.due import days_asked
-from pipeline.model.accounts import check_inputs
+from pipeline.model.accounts import check_inputs, load_accounts
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.publish.database import PUBLISHING, publish
@@ -46,18 +46,16 @@ class AskConfig(dg.Config):
     apps: list[str] = Field(default=[], description="Apps (app_id) to ask for; none means all.")
 
 
-def sent_messages(
-    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
-) -> dg.MaterializeResult[None]:
+def sent_messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
     """Every message in the sent logs of these days, one row per message. Only grows.
 
     A log that has not changed since it was read is not read again. A record that can't be used is stored in
     `rejected_records` with the reason. Numbers are treated as `SMS_NUMBERS` says before anything is stored.
     """
     days = days_of(context)
-    with step_events(context, lambda: days_read(days, lake=workspace.lake(), settings=workspace.settings)):
+    with step_events(context, lambda: days_read(days, lake=workspace.lake, settings=workspace.settings)):
         check_inputs(workspace.settings)
-        lake, settings = workspace.lake(), workspace.settings
+        lake, settings = workspace.lake, workspace.settings
         tally = collect(days, lake=lake, settings=settings, now=run_started_at(context))
         rows = rows_by_day(SENT_MESSAGES, lake=lake)
         rejected = rejected_of(days, lake=lake, settings=settings)
@@ -75,18 +73,18 @@ def sent_messages(
 
 def delivery_reports(
     context: dg.AssetExecutionContext, config: AskConfig, workspace: dg.ResourceParam[Workspace]
-) -> dg.MaterializeResult[None]:
+) -> Result:
     """Every answer of getReport for the messages of these days, one row per answer. Only grows.
 
     A message is asked for again until its state is final or it is too old, at intervals that grow with its age.
     The run's last step fails for what the platform does not answer, after what was answered is published.
     """
     days, now = days_of(context), run_started_at(context)
-    with step_events(context, lambda: days_asked(days, lake=workspace.lake(), settings=workspace.settings, now=now)):
+    with step_events(context, lambda: days_asked(days, lake=workspace.lake, settings=workspace.settings, now=now)):
         tally = follow(
             days,
-            lake=workspace.lake(),
-            accounts=workspace.accounts(),
+            lake=workspace.lake,
+            accounts=load_accounts(workspace.settings),
             settings=workspace.settings,
             now=now,
             force=config.force,
@@ -94,14 +92,14 @@ def delivery_reports(
             apps=config.apps,
             on_progress=workspace.on_progress,
         )
-        rows = rows_by_day(DELIVERY_REPORTS, lake=workspace.lake())
+        rows = rows_by_day(DELIVERY_REPORTS, lake=workspace.lake)
     _log_what_was_left(context, tally)
     answers, calls, retries = tally.record.answers_by_day, tally.calls_by_day, tally.retries_by_day
     add_by_day(context, {"answers": answers, "calls": calls, "retries": retries, ROWS: rows})
     return result(context, metadata.follow_summary(tally), **metadata.follow_metadata(tally))
 
 
-def messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
+def messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
     """One row per sent message with its present state, derived from the logs and all answers.
 
     `delivered` and `failed` are never undone; `unknown` is our verdict on silence and gives way to an answer.
@@ -111,20 +109,17 @@ def messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Work
     with step_events(context, lambda: completed):
         tally = derive_messages(
             days_of(context),
-            lake=workspace.lake(),
+            lake=workspace.lake,
             settings=workspace.settings,
             now=run_started_at(context),
-            anew=workspace.anew,
             on_day=completed.append,
         )
-        rows = rows_by_day(MESSAGES, lake=workspace.lake())
+        rows = rows_by_day(MESSAGES, lake=workspace.lake)
     add_by_day(context, {ROWS: rows})
     return _derived(context, tally)
 
 
-def delivery_rates(
-    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
-) -> dg.MaterializeResult[None]:
+def delivery_rates(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
     """Counts, rates and latency of these days, by hour and day: by app, country and sender, and rolled up.
 
     A message counts on the day on which it was sent, so young days read low; `is_mature` says which are settled.
@@ -133,28 +128,25 @@ def delivery_rates(
     with step_events(context):
         tally = derive_rates(
             days_of(context),
-            lake=workspace.lake(),
+            lake=workspace.lake,
             settings=workspace.settings,
             now=run_started_at(context),
-            anew=workspace.anew,
         )
-        figures = figures_of(days_of(context), lake=workspace.lake(), settings=workspace.settings)
-        rows = rows_by_day(DELIVERY_RATES_DAILY, lake=workspace.lake())
+        figures = figures_of(days_of(context), lake=workspace.lake, settings=workspace.settings)
+        rows = rows_by_day(DELIVERY_RATES_DAILY, lake=workspace.lake)
     metadata.add_rates_by_day(context, figures)
     add_by_day(context, {ROWS: rows})
     return _derived(context, tally)
 
 
-def analytics_db(
-    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
-) -> dg.MaterializeResult[None]:
+def analytics_db(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
     """The DuckDB file that analysts open (read-only). It is swapped in whole: each connection sees one snapshot.
 
     Its views read the lake's files. If it is deleted, the next run or `sms-delivery publish` makes it again.
     """
     with step_events(context):
-        publication = publish(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
-        figures = figures_of_latest(metadata.CHART_DAYS, lake=workspace.lake(), settings=workspace.settings)
+        publication = publish(lake=workspace.lake, settings=workspace.settings, now=utc_now())
+        figures = figures_of_latest(metadata.CHART_DAYS, lake=workspace.lake, settings=workspace.settings)
     return result(
         context,
         f"published {publication.path.name}",
@@ -165,38 +157,31 @@ def analytics_db(
     )
 
 
-def delivery_page(
-    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
-) -> dg.MaterializeResult[None]:
+def delivery_page(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
     """The page of delivery rates for a manager's browser: one file that needs no network."""
-    with step_events(context), workspace.lake().lock(PUBLISHING):  # two runs at once would write the same file
+    with step_events(context), workspace.lake.lock(PUBLISHING):  # two runs at once would write the same file
         path = write_page(settings=workspace.settings)
     return result(context, f"wrote {path.name}", path=dg.MetadataValue.path(str(path)), bytes=path.stat().st_size)
 
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets in their order, partitioned by day up to the rates."""
-    partitioned: dict[str, Any] = {
-        "partitions_def": sent_dates(settings),
-        "pool": "sms_delivery_lake",
-    }
+    by_day: dict[str, Any] = {"partitions_def": sent_dates(settings), "pool": "sms_delivery_lake"}
     whole: dict[str, Any] = {"pool": "sms_delivery_publication"}
-    chain: tuple[tuple[Callable[..., Any], list[Callable[..., Any]], dict[str, Any]], ...] = (
-        (sent_messages, [], partitioned),
-        (delivery_reports, [sent_messages], partitioned),
-        (messages, [sent_messages, delivery_reports], partitioned),
-        (delivery_rates, [messages], partitioned),
-        (analytics_db, [messages, delivery_rates], whole),
-        (delivery_page, [analytics_db], whole),
-    )
-    # One policy for all, those without partitions too: the UI then launches a range as one run.
-    policy: dict[str, Any] = {"backfill_policy": dg.BackfillPolicy.single_run()}
+    chain: list[tuple[Callable[..., Result], list[str], dict[str, Any]]] = [
+        (sent_messages, [], by_day),
+        (delivery_reports, ["sent_messages"], by_day),
+        (messages, ["sent_messages", "delivery_reports"], by_day),
+        (delivery_rates, ["messages"], by_day),
+        (analytics_db, ["messages", "delivery_rates"], whole),
+        (delivery_page, ["analytics_db"], whole),
+    ]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # it has no stable twin, and would head every log
+        warnings.simplefilter("ignore", dg.BetaWarning)  # `backfill_policy` has no stable twin
+        # One policy for all, those without partitions too: the UI then launches a range as one run.
+        policy: dict[str, Any] = {"backfill_policy": dg.BackfillPolicy.single_run()}
         return [
-            dg.asset(deps=[dep.__name__ for dep in deps], **policy, **shape, **asset_spec(compute.__name__, settings))(
-                compute
-            )
+            dg.asset(deps=deps, **policy, **shape, **asset_spec(compute.__name__, settings))(compute)
             for compute, deps, shape in chain
         ]
 
@@ -210,20 +195,16 @@ def run_started_at(context: dg.AssetExecutionContext) -> datetime:
 def _log_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) -> None:
     """Log what the run left out on purpose; that is no failure."""
     if tally.left:
+        context.log.info("%d messages that are due were left to the next run: max_requests is reached", tally.left)
+    if days := tally.not_asked:
         context.log.info(
-            "%d messages that are due were left: the run has made all requests that max_requests allows; "
-            "the next run asks for them",
-            tally.left,
-        )
-    if tally.not_asked:
-        context.log.info(
-            "%d days (%s to %s) were not asked for: the platform remembers %d days; they were read and derived",
-            len(tally.not_asked),
-            tally.not_asked[0],
-            tally.not_asked[-1],
+            "%d days (%s to %s) were not asked for: the platform remembers %d days",
+            len(days),
+            days[0],
+            days[-1],
             API_MEMORY.days,
         )
 
 
-def _derived(context: dg.AssetExecutionContext, tally: DeriveTally) -> dg.MaterializeResult[None]:
+def _derived(context: dg.AssetExecutionContext, tally: DeriveTally) -> Result:
     return result(context, f"{len(tally.replaced)} of {len(tally.days)} days changed")

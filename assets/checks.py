@@ -15,15 +15,13 @@ import dagster as dg
 
 from assets.events import library_log, materializations_of, readable_failures
 from assets.metadata import FAILURES
-from assets.partitions import range_of
+from assets.partitions import RECENT_DAYS, range_of
 from assets.resources import Workspace, utc_now
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.finding import Finding
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.settings import Settings
 
-RECENT_DAYS: Final = 3
-"""Days before today that are audited if a run names no days."""
 AUDIT_SPECS: Final = [
     dg.AssetCheckSpec(name, asset=audit.asset, description=audit.description) for name, audit in AUDITS.items()
 ]
@@ -43,7 +41,7 @@ def audit(
     results: list[dg.AssetCheckResult] = []
     try:
         with library_log(context.log), readable_failures():
-            lake, settings, now = workspace.lake(), workspace.settings, utc_now()
+            lake, settings, now = workspace.lake, workspace.settings, utc_now()
             with opened_context(_days_of_run(context, settings), lake=lake, settings=settings, now=now) as audited:
                 for spec in AUDIT_SPECS:
                     if spec.key in context.selected_asset_check_keys:
@@ -90,8 +88,5 @@ def _days_of_run(context: dg.AssetCheckExecutionContext, settings: Settings) -> 
 
 def _failures_of(context: dg.AssetCheckExecutionContext) -> list[str]:
     """Return what the steps of this run did not get, each line once; a range repeats it for each of its days."""
-    failures: dict[str, None] = {}
-    for _, metadata in materializations_of(context.instance, context.run.run_id):
-        value = metadata.get(FAILURES)
-        failures |= dict.fromkeys(map(str, value)) if isinstance(value, list) else {}
-    return list(failures)
+    found = materializations_of(context.instance, context.run.run_id)
+    return list(dict.fromkeys(str(line) for _, metadata in found for line in metadata.get(FAILURES, [])))

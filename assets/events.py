@@ -31,11 +31,8 @@ def step_events(
 ) -> Iterator[None]:
     """Write the library's log lines to the run's log, and make failures readable.
 
-    When a step succeeds, Dagster marks every day of the range. When it fails, the completed days are marked here.
-
-    Args:
-        context: of the step.
-        completed_days: returns the days that are complete when the step fails; None if a step has no such days.
+    When a step succeeds, Dagster marks every day of the range. When it fails, the days that `completed_days` returns
+    are marked here.
     """
     with library_log(context.log):
         try:
@@ -121,9 +118,9 @@ def expected_error(error: Exception) -> SmsDeliveryError | None:
             return None
 
 
-def one_line(error: Exception) -> str:
-    """Return an error's text without line breaks; DuckDB and Delta write several lines."""
-    return " ".join(str(error).split())
+def one_line(text: object) -> str:
+    """Return a text, or that of an error, without line breaks; DuckDB and Delta write several lines."""
+    return " ".join(str(text).split())
 
 
 def run_events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:

@@ -34,10 +34,10 @@ refresh = dg.define_asset_job(
 def compact_closed_days(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """Merge the small files of days whose messages can no longer change, and publish the new files."""
     with readable_failures():
-        tally = compact(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
+        tally = compact(lake=workspace.lake, settings=workspace.settings, now=utc_now())
         if tally.partitions and workspace.settings.duckdb.exists():
             # Without a new publication the old files of an idle lake could never be deleted.
-            publish(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
+            publish(lake=workspace.lake, settings=workspace.settings, now=utc_now())
     partitions = ", ".join(f"{count} of {name}" for name, count in tally.partitions.items()) or "none"
     context.log.info("compacted: %s; %d files became %d", partitions, tally.files_before, tally.files_after)
     context.add_output_metadata(
@@ -54,7 +54,7 @@ def compact_closed_days(context: dg.OpExecutionContext, workspace: dg.ResourcePa
 def delete_old_files(context: dg.OpExecutionContext, workspace: dg.ResourceParam[Workspace]) -> None:
     """Delete files that no reader needs any more (SMS_SNAPSHOT_HOURS), and shorten the Delta logs."""
     with readable_failures():
-        tally = clean(lake=workspace.lake(), settings=workspace.settings, now=utc_now())
+        tally = clean(lake=workspace.lake, settings=workspace.settings, now=utc_now())
     context.log.info("%d files deleted, %.1f MB; %d kept for a while", tally.files, tally.size / 1e6, tally.kept)
     context.add_output_metadata({"files": tally.files, "bytes": tally.size, "files_kept": tally.kept})
 

@@ -5,19 +5,22 @@ What belongs here: turning the library's tallies into metadata, which holds no p
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any, Final
 from urllib.parse import quote
 
 import dagster as dg
 
-from assets.events import materializations_of
+from assets.events import materializations_of, one_line
 from assets.partitions import days_of
 from pipeline.collect.sent_messages import CollectTally
 from pipeline.derive.days import DayFigures
 from pipeline.follow.workers import FollowTally
 from pipeline.publish.database import Publication
 
+Result = dg.MaterializeResult[None]
+"""What an asset returns: metadata and no value, since rows go to the lake."""
 SUMMARY: Final = "done"
 """Metadata entry in which a step says in one sentence what it did."""
 FAILURES: Final = "failures"
@@ -33,7 +36,7 @@ _PERCENT: Final = 1.5
 _MATURE, _YOUNG, _INK = "#47a", "#9bd", "#888"
 
 
-def result(context: dg.AssetExecutionContext, summary: str, **metadata: Any) -> dg.MaterializeResult[None]:
+def result(context: dg.AssetExecutionContext, summary: str, **metadata: Any) -> Result:
     """Log a step's summary and return it with the metadata; Dagster copies both to each day of a range."""
     context.log.info(summary)
     return dg.MaterializeResult(metadata={SUMMARY: summary, **metadata})
@@ -50,17 +53,8 @@ def add_by_day(context: dg.AssetExecutionContext, figures: Mapping[str, Mapping[
 def add_rates_by_day(context: dg.AssetExecutionContext, figures: Sequence[DayFigures]) -> None:
     """Give each day its counts, delivery rate and latency; what is not known yet is left out."""
     for day in figures:
-        shown: dict[str, int | float | None] = {
-            "sent": day.sent,
-            "delivered": day.delivered,
-            "failed": day.failed,
-            "outstanding": day.outstanding,
-            "unknown": day.unknown,
-            "invalid_id": day.invalid_id,
-            "delivery_rate": day.delivery_rate,
-            "latency_p95_seconds": day.latency_p95_seconds,
-        }
-        known = {name: value for name, value in shown.items() if value is not None}
+        known = {name: value for name, value in asdict(day).items() if value is not None}
+        del known["sent_date"], known["is_mature"]
         context.add_asset_metadata(known, partition_key=day.sent_date.isoformat())
 
 
@@ -107,13 +101,9 @@ def run_summary(context: dg.AssetExecutionContext) -> dg.MarkdownMetadataValue:
     lines = ["| step | what it did |", "|---|---|"]
     for name, metadata in dict(materializations_of(context.instance, context.run.run_id)).items():
         lines.append(f"| `{name}` | {metadata.get(SUMMARY, '')} |")
-        failures = metadata.get(FAILURES)
-        lines += [f"| | **not got:** {_cell(line)} |" for line in failures] if isinstance(failures, list) else []
+        cells = [one_line(failure).replace("|", "\\|") for failure in metadata.get(FAILURES, [])]
+        lines += [f"| | **not got:** {cell} |" for cell in cells]
     return dg.MetadataValue.md("\n".join(lines))
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def rate_chart(figures: Sequence[DayFigures]) -> dg.MarkdownMetadataValue:

@@ -17,6 +17,8 @@ RANGE_END: Final = "dagster/asset_partition_range_end"
 """Tags of a run over a range of days; both ends are included."""
 ONE_DAY: Final = "dagster/partition"
 """Tag of a run of one day."""
+RECENT_DAYS: Final = 3
+"""Days before today that are run and audited if none are named: the default of SMS_UNKNOWN_AFTER_HOURS."""
 
 
 def sent_dates(settings: Settings) -> dg.DailyPartitionsDefinition:

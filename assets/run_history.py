@@ -4,7 +4,7 @@ The run that last materialized a partition is kept at any age: without its event
 missing. About one run is left of an old day.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -16,12 +16,7 @@ _PAGE: Final = 100
 
 
 def prune_runs(instance: dg.DagsterInstance, *, before: datetime) -> int:
-    """Delete runs that have ended and were created before an instant; return how many.
-
-    Args:
-        instance: whose history is pruned; SQLite's event file of each run is deleted too.
-        before: with a zone.
-    """
+    """Delete runs that have ended and were created before an instant with a zone; return how many."""
     needed = _runs_of_latest_materializations(instance)
     old = [run_id for run_id in _ended_runs(instance, before) if run_id not in needed]
     for run_id in old:
@@ -47,23 +42,18 @@ def _runs_of_latest_materializations(instance: dg.DagsterInstance) -> set[str]:
         latest = instance.get_latest_materialization_event(key)
         needed |= {latest.run_id} if latest else set()
         ids = instance.event_log_storage.get_latest_storage_id_by_partition(key, kind)
-        for record in _records(instance, key, set(ids.values())):
-            needed.add(record.run_id)
+        needed |= {record.run_id for record in _records(instance, key, sorted(set(ids.values())))}
     return needed
 
 
-def _records(instance: dg.DagsterInstance, key: dg.AssetKey, storage_ids: set[int]) -> Iterator[dg.EventLogRecord]:
-    wanted = sorted(storage_ids)
-    for start in range(0, len(wanted), _PAGE):
-        found = dg.AssetRecordsFilter(asset_key=key, storage_ids=wanted[start : start + _PAGE])
+def _records(instance: dg.DagsterInstance, key: dg.AssetKey, ids: Sequence[int]) -> Iterator[dg.EventLogRecord]:
+    for start in range(0, len(ids), _PAGE):
+        found = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + _PAGE])
         yield from instance.fetch_materializations(found, limit=_PAGE).records
 
 
 def _delete_event_file(instance: dg.DagsterInstance, run_id: str) -> None:
     """Delete the event file that SQLite's storage keeps for each run; other storages have none."""
-    storage = instance.event_log_storage
-    path_of = getattr(storage, "path_for_shard", None)
-    if path_of is None:
-        return
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        Path(path_of(run_id) + suffix).unlink(missing_ok=True)
+    if path_of := getattr(instance.event_log_storage, "path_for_shard", None):
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(path_of(run_id) + suffix).unlink(missing_ok=True)

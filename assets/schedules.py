@@ -29,9 +29,7 @@ REPUBLISH_AFTER: Final = timedelta(hours=3)
 readers of `published_at`, would take a quiet night for a standstill."""
 DEAD_AFTER: Final = timedelta(minutes=10)
 """Time without an event, and without a process at work in the lake, after which a run counts as dead."""
-_UNDER_WAY: Final = [
-    status for status in dg.DagsterRunStatus if status.value in {"STARTING", "STARTED", "CANCELING", "QUEUED"}
-]
+_UNDER_WAY: Final = [dg.DagsterRunStatus(name) for name in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
 
 
 def build_schedules(
@@ -43,11 +41,7 @@ def build_schedules(
 ) -> list[dg.ScheduleDefinition]:
     """Make the two schedules. `SMS_SCHEDULES=on` starts both with the daemon; otherwise the UI switches them on.
 
-    Args:
-        settings: zone of the daily schedule, and whether they run from the start.
-        new_workspace: makes a workspace for each tick, which reads the settings again.
-        refresh_cron: when the refresh ticks.
-        republish_after: age of the publication at which a tick with nothing to do runs all the same.
+    Each tick takes a new workspace, which reads the settings again.
     """
     status = dg.DefaultScheduleStatus.RUNNING if settings.schedules == "on" else dg.DefaultScheduleStatus.STOPPED
 
@@ -86,7 +80,7 @@ def _tick(
 ) -> dg.RunRequest | dg.SkipReason:
     """Return one run over what is due, or the reason why there is none."""
     check_inputs(workspace.settings)
-    lake = workspace.lake()
+    lake = workspace.lake
     if busy := _run_under_way(context.instance, is_lake_in_use=lake.working_since() is not None):
         return dg.SkipReason(f"run {busy} is under way; the next tick looks again")
     now = datetime.now(UTC)

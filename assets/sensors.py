@@ -15,7 +15,7 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.checks import COMPLETE
-from assets.events import failure_reasons, run_events
+from assets.events import failure_reasons, one_line, run_events
 from assets.partitions import range_of
 from assets.resources import utc_now
 from pipeline.maintain.alerts import GAP, Memory, post
@@ -44,14 +44,8 @@ FindAlerts = Callable[[dg.DagsterInstance, dg.RunRecord, Memory], list[Alert]]
 
 
 def build_sensors(settings: Settings, load: Callable[[], Settings]) -> list[dg.SensorDefinition]:
-    """Make the two sensors. They are on from the start if a webhook is set.
-
-    Args:
-        settings: whether a webhook is set when definitions load.
-        load: returns the settings at each tick.
-    """
-    is_on = settings.alert_webhook is not None
-    status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
+    """Make the two sensors, on from the start if a webhook is set; each tick loads the settings again."""
+    status = dg.DefaultSensorStatus.RUNNING if settings.alert_webhook is not None else dg.DefaultSensorStatus.STOPPED
     return [
         _sensor("run_failures", "Posts failed runs to SMS_ALERT_WEBHOOK.", _failed_run, load, status),
         _sensor("check_failures", "Posts checks that turned red to SMS_ALERT_WEBHOOK.", _failed_checks, load, status),
@@ -106,8 +100,8 @@ def _ended_since(instance: dg.DagsterInstance, memory: Memory, *, now: float) ->
 
 def _failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, memory: Memory) -> list[Alert]:
     """Return the alert for a run that failed."""
-    run = record.dagster_run
     del memory
+    run = record.dagster_run
     if run.status is not dg.DagsterRunStatus.FAILURE:
         return []
     events = run_events(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
@@ -126,7 +120,7 @@ def _failed_checks(instance: dg.DagsterInstance, record: dg.RunRecord, memory: M
             continue
         if check.passed:
             for severity in dg.AssetCheckSeverity:
-                memory.note_good(_subject(check, severity))
+                memory.note_good(f"{check.check_name} {severity.value}")
         else:
             found.append(_red_check(check))
     return found
@@ -137,15 +131,11 @@ def _red_check(check: dg.AssetCheckEvaluation) -> Alert:
     numbers = {name: value.value for name, value in check.metadata.items() if isinstance(value.value, int | float)}
     figures = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
     return Alert(
-        _subject(check, check.severity),
+        subject=f"{check.check_name} {severity}",
         lasts=True,
         line=_line(f"{severity} {check.check_name} of {asset}: {figures}"),
         facts={"check": check.check_name, "asset": asset, "severity": severity, "numbers": numbers},
     )
-
-
-def _subject(check: dg.AssetCheckEvaluation, severity: dg.AssetCheckSeverity) -> str:
-    return f"{check.check_name} {severity.value}"
 
 
 def _message(run: dg.DagsterRun, sensor: str | None, news: list[Alert], memory: Memory) -> dict[str, Any]:
@@ -171,4 +161,4 @@ def _message(run: dg.DagsterRun, sensor: str | None, news: list[Alert], memory: 
 
 
 def _line(text: str) -> str:
-    return mask_digits(" ".join(text.split()), in_words=False)[:_LINE_LENGTH]
+    return mask_digits(one_line(text), in_words=False)[:_LINE_LENGTH]

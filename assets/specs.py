@@ -14,8 +14,15 @@ import dagster as dg
 from pipeline import __version__
 from pipeline.lake.queries import digest
 from pipeline.model.settings import Settings
-from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO, Table
-from pipeline.model.tables import LAKE_TABLES as TABLES
+from pipeline.model.tables import (
+    DELIVERY_RATES_DAILY,
+    DELIVERY_REPORTS,
+    LAKE_TABLES,
+    MESSAGES,
+    SENT_MESSAGES,
+    SNAPSHOT_INFO,
+    Table,
+)
 from pipeline.model.views import VIEWS
 
 GROUP = "sms_delivery"
@@ -62,8 +69,8 @@ def asset_spec(name: str, settings: Settings) -> dict[str, Any]:
         "group_name": GROUP,
         "owners": OWNERS,
         "code_version": code_version(name),
+        "metadata": _metadata(name, settings),
         **_DESCRIPTION[name],
-        "metadata": _METADATA[name](settings),
     }
 
 
@@ -72,32 +79,28 @@ def code_version(name: str) -> str:
     return digest(*_DERIVED_BY[name]) if name in _DERIVED_BY else __version__
 
 
-def _of_table(table: Table) -> Any:
-    def metadata(settings: Settings) -> Mapping[str, Any]:
-        return {
-            "dagster/column_schema": column_schema(table),
-            "dagster/table_name": table.name,
-            "dagster/storage_kind": "deltalake",
-            **_uri(settings.lake / table.name),
-        }
-
-    return metadata
+def _metadata(name: str, settings: Settings) -> dict[str, Any]:
+    if name in _TABLES:
+        table = _TABLES[name]
+        return _of_table(table, "deltalake", settings.lake / table.name)
+    if name == "analytics_db":
+        return _of_table(SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": _tables_and_views()}
+    return {"dagster/storage_kind": "html", **_uri(settings.report)}
 
 
-def _of_database(settings: Settings) -> Mapping[str, Any]:
-    rows = [*((t.name, "table", t.row) for t in TABLES), *((v.name, "view", v.row) for v in VIEWS)]
-    lines = ["| name | | what a row is |", "|---|---|---|", *(f"| `{n}` | {kind} | {row} |" for n, kind, row in rows)]
+def _of_table(table: Table, storage_kind: str, path: Path) -> dict[str, Any]:
     return {
-        "dagster/column_schema": column_schema(SNAPSHOT_INFO),
-        "dagster/table_name": SNAPSHOT_INFO.name,
-        "dagster/storage_kind": "duckdb",
-        "tables_and_views": dg.MetadataValue.md("\n".join(lines)),
-        **_uri(settings.duckdb),
+        "dagster/column_schema": column_schema(table),
+        "dagster/table_name": table.name,
+        "dagster/storage_kind": storage_kind,
+        **_uri(path),
     }
 
 
-def _of_page(settings: Settings) -> Mapping[str, Any]:
-    return {"dagster/storage_kind": "html", **_uri(settings.report)}
+def _tables_and_views() -> dg.MarkdownMetadataValue:
+    rows = [*((t.name, "table", t.row) for t in LAKE_TABLES), *((v.name, "view", v.row) for v in VIEWS)]
+    lines = ["| name | | what a row is |", "|---|---|---|", *(f"| `{n}` | {kind} | {row} |" for n, kind, row in rows)]
+    return dg.MetadataValue.md("\n".join(lines))
 
 
 def _uri(path: Path) -> dict[str, str]:
@@ -113,11 +116,10 @@ _DESCRIPTION: Mapping[str, dict[str, Any]] = {
     "analytics_db": {"freshness_policy": FRESH, "kinds": {"duckdb"}, "tags": {"personal_data": "number"}},
     "delivery_page": {"freshness_policy": FRESH, "kinds": {"html"}, "tags": {"personal_data": "none"}},
 }
-_METADATA: Mapping[str, Any] = {
-    "sent_messages": _of_table(SENT_MESSAGES),
-    "delivery_reports": _of_table(DELIVERY_REPORTS),
-    "messages": _of_table(MESSAGES),
-    "delivery_rates": _of_table(DELIVERY_RATES_DAILY),
-    "analytics_db": _of_database,
-    "delivery_page": _of_page,
+_TABLES: Mapping[str, Table] = {
+    "sent_messages": SENT_MESSAGES,
+    "delivery_reports": DELIVERY_REPORTS,
+    "messages": MESSAGES,
+    "delivery_rates": DELIVERY_RATES_DAILY,
 }
+"""The table whose columns an asset shows."""

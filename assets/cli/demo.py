@@ -46,9 +46,9 @@ def run_demo(*, messages: int, days: int, folder: Path) -> None:
     dates = [now.date() - timedelta(days=step) for step in reversed(range(days))]
     paths = write_sent_logs(folder / "logs", messages=messages, days=dates, now=now, app_id=APP_ID)
     click.echo(f"wrote {messages:,} sent messages to {len(paths)} logs in {_short(folder / 'logs')}")
-    with running(_OPTIONS, record=False) as simulator:
-        settings = given_settings(folder, **_settings(folder, simulator.base_url), max_requests_per_second=0)
-        click.echo(f"the simulated API answers at {simulator.base_url}")
+    with simulated_api() as base_url:
+        settings = given_settings(folder, **_settings(folder, base_url), max_requests_per_second=0)
+        click.echo(f"the simulated API answers at {base_url}")
         refresh(settings, first=dates[0], last=dates[-1])
     _print_rates(settings)
 
@@ -98,15 +98,9 @@ def _short(path: Path) -> Path:
 
 def _table(label: str, rows: Sequence[tuple[Any, ...]]) -> str:
     heads = (label, "sent", "delivered", "failed", "outstanding", "unknown", "delivery_rate", "of_final")
-    lines = [heads, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if not column else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    lines = [heads, *map(_cells, rows)]
+    width, *widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([name.ljust(width), *map(str.rjust, cells, widths)]) for name, *cells in lines)
 
 
 def _cells(row: tuple[Any, ...]) -> tuple[str, ...]:

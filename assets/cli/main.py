@@ -121,19 +121,14 @@ def demo(messages: int, days: int, folder: Path) -> None:
         run_demo(messages=messages, days=days, folder=folder)
 
 
-def _fault_help() -> str:
-    """Return the list of faults for `simulator --help`; importing the simulator would slow down other commands."""
-    from pipeline.api.simulator.faults import describe_faults  # noqa: PLC0415
-
-    return "\b\nFaults:\n" + "\n".join(f"  {name}: {meaning}" for name, meaning in describe_faults())
-
-
 class _WithFaults(click.Command):
-    """A command whose help ends with the list of faults."""
+    """A command whose help ends with the list of faults; importing it earlier would slow down other commands."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of faults."""
-        self.epilog = _fault_help()
+        from pipeline.api.simulator.faults import describe_faults  # noqa: PLC0415
+
+        self.epilog = "\b\nFaults:\n" + "\n".join(f"  {name}: {meaning}" for name, meaning in describe_faults())
         super().format_epilog(ctx, formatter)
 
 

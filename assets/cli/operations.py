@@ -101,4 +101,4 @@ def print_status(settings: Settings) -> None:
 def _existing_lake(settings: Settings) -> Lake:
     if not Lake.exists(settings.lake):
         raise SettingsError(f"SMS_LAKE: there is no lake in {settings.lake}; `sms-delivery run` makes it")
-    return Workspace(lambda: settings).lake()
+    return Workspace(lambda: settings).lake

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Final
 
 import click
 import dagster as dg
@@ -21,15 +20,12 @@ from assets.definitions import build_definitions
 from assets.events import failure_reasons, materializations
 from assets.jobs import REFRESH
 from assets.metadata import SUMMARY
-from assets.partitions import range_tags
+from assets.partitions import RECENT_DAYS, range_tags
 from assets.resources import Workspace, utc_now
 from pipeline.lake.lake import Lake
 from pipeline.maintain.due import open_days
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
-
-RECENT_DAYS: Final = 3
-"""Days before today that a run covers by default: as long as SMS_UNKNOWN_AFTER_HOURS waits by default."""
 
 
 def refresh(settings: Settings, *, first: date | None = None, last: date | None = None, force: bool = False) -> None:
@@ -41,8 +37,7 @@ def refresh(settings: Settings, *, first: date | None = None, last: date | None 
     """
     with _progress() as on_progress:
         workspace = Workspace(lambda: settings, on_progress=on_progress)
-        lake = workspace.lake()
-        first, last = _range(settings, lake, first, last)
+        first, last = _range(settings, workspace.lake, first, last)
         click.echo(f"days {first} to {last} ({settings.timezone.key})")
         result = _execute(settings, workspace, first, last, force=force)
     _print_outcome(result)
@@ -81,15 +76,12 @@ def _execute(
         )
 
 
-@contextmanager
-def _instance() -> Iterator[dg.DagsterInstance]:
-    """Open the instance of DAGSTER_HOME, which records the run; without it one that is discarded."""
+def _instance() -> dg.DagsterInstance:
+    """Return the instance of DAGSTER_HOME, which records the run; without it one that is discarded."""
     try:
-        instance = dg.DagsterInstance.get()
+        return dg.DagsterInstance.get()
     except DagsterHomeNotSetError:
-        instance = dg.DagsterInstance.ephemeral()
-    with instance:
-        yield instance
+        return dg.DagsterInstance.ephemeral()
 
 
 @contextmanager

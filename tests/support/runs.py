@@ -25,11 +25,10 @@ class Recorded:
     instance: dg.DagsterInstance
     settings: Settings
 
-    def run(self, first: date, last: date, workspace: Workspace | None = None) -> dg.ExecuteInProcessResult:
+    def run(self, first: date, last: date) -> dg.ExecuteInProcessResult:
         """Run the job over a range of days; it may fail."""
-        workspace = workspace or Workspace(lambda: self.settings)
         return (
-            build_definitions(self.settings, workspace)
+            build_definitions(self.settings, Workspace(lambda: self.settings))
             .resolve_job_def(REFRESH)
             .execute_in_process(
                 instance=self.instance,

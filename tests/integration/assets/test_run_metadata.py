@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
 import dagster as dg
 import pytest
 
+from assets import assets
 from assets.events import MAX_LINES, failure_reasons
-from assets.resources import Workspace
 from pipeline.api.simulator.faults import Faults
+from pipeline.derive.messages import derive_messages
 from pipeline.maintain.audits.registry import AUDITS
 from tests.support.places import Place, opened_place, write_logs
 from tests.support.runs import Recorded, recorded
@@ -115,13 +117,16 @@ def test_no_phone_number_is_in_the_metadata_or_the_log(done: Done) -> None:
 
 # Who is due is read from `messages` where they are derived; these are derived from the answers.
 @pytest.mark.parametrize(("step", "broken"), [("delivery_reports", "messages"), ("messages", "delivery_reports")])
-def test_only_days_completed_before_a_step_fails_are_materialized(tmp_path: Path, step: str, broken: str) -> None:
+def test_only_days_completed_before_a_step_fails_are_materialized(
+    tmp_path: Path, step: str, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with opened_place(tmp_path) as place, recorded(place) as here:
         today = write_logs(place, 300).date()
         assert here.run(today - timedelta(days=2), today).success
+        monkeypatch.setattr(assets, "derive_messages", partial(derive_messages, anew=True))
         (path,) = (place.lake / broken / f"sent_date={today}").glob("*.parquet")
         path.write_bytes(b"no Parquet")
-        failed = here.run(today - timedelta(days=2), today, Workspace(lambda: here.settings, anew=True))
+        failed = here.run(today - timedelta(days=2), today)
         assert not failed.success
         shown = here.materializations(failed.run_id, step)
         assert list(shown) == [(today - timedelta(days=days)).isoformat() for days in (2, 1)]
