@@ -125,15 +125,12 @@ def delivery_rates(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
     A message counts on the day on which it was sent, so young days read low; `is_mature` says which are settled.
     The columns are those of `delivery_rates_daily`; `delivery_rates_hourly` and the two rollups have the same measures.
     """
+    days = days_of(context)
     with step_events(context):
-        tally = derive_rates(
-            days_of(context),
-            lake=workspace.lake,
-            settings=workspace.settings,
-            now=run_started_at(context),
-        )
-        figures = figures_of(days_of(context), lake=workspace.lake, settings=workspace.settings)
-        rows = rows_by_day(DELIVERY_RATES_DAILY, lake=workspace.lake)
+        lake, settings = workspace.lake, workspace.settings
+        tally = derive_rates(days, lake=lake, settings=settings, now=run_started_at(context))
+        figures = figures_of(days, lake=lake, settings=settings)
+        rows = rows_by_day(DELIVERY_RATES_DAILY, lake=lake)
     metadata.add_rates_by_day(context, figures)
     add_by_day(context, {ROWS: rows})
     return _derived(context, tally)

@@ -13,16 +13,9 @@ import dagster as dg
 
 from pipeline import __version__
 from pipeline.lake.queries import digest
+from pipeline.model import tables
 from pipeline.model.settings import Settings
-from pipeline.model.tables import (
-    DELIVERY_RATES_DAILY,
-    DELIVERY_REPORTS,
-    LAKE_TABLES,
-    MESSAGES,
-    SENT_MESSAGES,
-    SNAPSHOT_INFO,
-    Table,
-)
+from pipeline.model.tables import Table
 from pipeline.model.views import VIEWS
 
 GROUP = "sms_delivery"
@@ -84,7 +77,7 @@ def _metadata(name: str, settings: Settings) -> dict[str, Any]:
         table = _TABLES[name]
         return _of_table(table, "deltalake", settings.lake / table.name)
     if name == "analytics_db":
-        return _of_table(SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": _tables_and_views()}
+        return _of_table(tables.SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": _tables_and_views()}
     return {"dagster/storage_kind": "html", **_uri(settings.report)}
 
 
@@ -98,7 +91,7 @@ def _of_table(table: Table, storage_kind: str, path: Path) -> dict[str, Any]:
 
 
 def _tables_and_views() -> dg.MarkdownMetadataValue:
-    rows = [*((t.name, "table", t.row) for t in LAKE_TABLES), *((v.name, "view", v.row) for v in VIEWS)]
+    rows = [*((t.name, "table", t.row) for t in tables.LAKE_TABLES), *((v.name, "view", v.row) for v in VIEWS)]
     lines = ["| name | | what a row is |", "|---|---|---|", *(f"| `{n}` | {kind} | {row} |" for n, kind, row in rows)]
     return dg.MetadataValue.md("\n".join(lines))
 
@@ -117,9 +110,9 @@ _DESCRIPTION: Mapping[str, dict[str, Any]] = {
     "delivery_page": {"freshness_policy": FRESH, "kinds": {"html"}, "tags": {"personal_data": "none"}},
 }
 _TABLES: Mapping[str, Table] = {
-    "sent_messages": SENT_MESSAGES,
-    "delivery_reports": DELIVERY_REPORTS,
-    "messages": MESSAGES,
-    "delivery_rates": DELIVERY_RATES_DAILY,
+    "sent_messages": tables.SENT_MESSAGES,
+    "delivery_reports": tables.DELIVERY_REPORTS,
+    "messages": tables.MESSAGES,
+    "delivery_rates": tables.DELIVERY_RATES_DAILY,
 }
 """The table whose columns an asset shows."""

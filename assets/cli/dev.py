@@ -16,11 +16,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from assets.cli.demo import demo_environment, simulated_api
+from assets.cli.signals import signal_handler
 from assets.resources import utc_now
 from pipeline.model.settings import environment_with, has_own_settings
 
@@ -51,7 +52,7 @@ def main(host: str, port: int) -> None:
     HOME.mkdir(parents=True, exist_ok=True)
     if not (HOME / "dagster.yaml").exists():
         (HOME / "dagster.yaml").write_text(_INSTANCE, "utf-8")
-    with contextlib.suppress(KeyboardInterrupt), _signals(signal.default_int_handler), _settings() as settings:
+    with contextlib.suppress(KeyboardInterrupt), signal_handler(signal.default_int_handler), _settings() as settings:
         click.echo(f"the UI opens at http://{host}:{port} in about ten seconds; Ctrl-C ends it")
         click.echo("schedules: Automation in the UI switches them on, or SMS_SCHEDULES=on from the start")
         _serve(host, port, settings | {"DAGSTER_HOME": str(HOME.resolve())})
@@ -90,7 +91,7 @@ def _serve(host: str, port: int, settings: Mapping[str, str]) -> None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Interrupt a process, then terminate and kill its group."""
-    with _signals(signal.SIG_IGN):
+    with signal_handler(signal.SIG_IGN):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -99,17 +100,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, number)
                 process.wait(_GRACE_SECONDS)
-
-
-@contextmanager
-def _signals(handler: Any) -> Iterator[None]:
-    """Set the handler of SIGINT and SIGTERM for the block; a shell's `&` starts processes with SIGINT ignored."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 def _is_taken(host: str, port: int) -> bool:

@@ -1,7 +1,8 @@
 """Commands that work on the lake without a run of the job: publish, rebuild, export, forget, status.
 
 What belongs here: calling use cases and printing their result. What does not: their rules (`pipeline`). No import of
-Dagster: it would double the time of these commands.
+Dagster: it would double the time of these commands. Each command raises SettingsError if there is no lake, and
+LakeError if it can't be read or written.
 """
 
 from __future__ import annotations
@@ -26,12 +27,7 @@ from pipeline.publish.page.writing import write_page
 
 
 def publish_again(settings: Settings) -> None:
-    """Publish the DuckDB file and the page from the lake, without calling the API.
-
-    Raises:
-        SettingsError: there is no lake.
-        LakeError: the lake can't be read, or the file can't be written.
-    """
+    """Publish the DuckDB file and the page from the lake, without calling the API."""
     lake = _existing_lake(settings)
     publication = publish(lake=lake, settings=settings, now=utc_now())
     with lake.lock(PUBLISHING):
@@ -40,12 +36,7 @@ def publish_again(settings: Settings) -> None:
 
 
 def rebuild(settings: Settings, *, first: date | None = None, last: date | None = None) -> None:
-    """Derive messages and rates of a range of days again, without calling the API, and publish.
-
-    Raises:
-        SettingsError: there is no lake.
-        LakeError: the lake can't be read or written.
-    """
+    """Derive messages and rates of a range of days again, without calling the API, and publish."""
     lake, now = _existing_lake(settings), utc_now()
     first, last = first or date.min, last or date.max
     days = [day for day in lake.snapshot(SENT_MESSAGES).days() if first <= day <= last]
@@ -62,7 +53,7 @@ def export_days(settings: Settings, path: Path, *, first: date | None = None, la
     """Write a self-contained DuckDB file of the published data for a range of days.
 
     Raises:
-        SettingsError: there is no lake, the file exists already, or the days have no message.
+        SettingsError: the file exists already, or the days have no message.
         LakeError: nothing is published, or the file can't be written.
     """
     rows = export(path, days=Days(first, last), lake=_existing_lake(settings), settings=settings)
@@ -73,7 +64,7 @@ def forget_number(settings: Settings, number: str) -> None:
     """Erase a phone number from every table, old files included, and publish.
 
     Raises:
-        SettingsError: there is no lake, or the text is no phone number.
+        SettingsError: the text is no phone number.
         RunFailed: a row still holds the number.
     """
     lake = _existing_lake(settings)
@@ -88,12 +79,7 @@ def forget_number(settings: Settings, number: str) -> None:
 
 
 def print_status(settings: Settings) -> None:
-    """Print partitions, what is outstanding and due, and the last publication.
-
-    Raises:
-        SettingsError: there is no lake.
-        LakeError: the lake can't be read.
-    """
+    """Print partitions, what is outstanding and due, and the last publication."""
     status = status_of(lake=_existing_lake(settings), settings=settings, now=utc_now())
     click.echo(status_text(status, zone=settings.timezone.key))
 

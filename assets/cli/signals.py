@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 GRACE_SECONDS: Final = 8.0
 """Time from the signal in which a command may end in order."""
@@ -62,18 +62,27 @@ def stopped_by_signals() -> Iterator[Stop]:
     reader, writer = socket.socketpair()
     with reader, writer:
         writer.setblocking(False)  # noqa: FBT003 - its only form
-        before = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
         wakeup_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         watcher = threading.Thread(target=stop.watch, args=(reader,), name="signals", daemon=True)
         watcher.start()
         try:
-            yield stop
+            with signal_handler(signal.default_int_handler):
+                yield stop
         finally:
             signal.set_wakeup_fd(wakeup_before)
-            for number, handler in before.items():
-                signal.signal(number, handler)
             writer.shutdown(socket.SHUT_WR)
             watcher.join(_MOMENT_SECONDS)  # after a signal it goes on: threads of libraries may keep the process alive
+
+
+@contextmanager
+def signal_handler(handler: Any) -> Iterator[None]:
+    """Set the handler of SIGINT and SIGTERM for the block; a shell's `&` starts processes with SIGINT ignored."""
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def _ignore_signals() -> None:
