@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from tests.support.browser import running_browser
 from tests.support.places import COMMAND, Place, opened_place, still_place
-from tests.support.processes import MANY, PACE, UNDISTURBED_SQL, Undisturbed, assert_whole, said_until_end, wait_for
+from tests.support.processes import MANY, PACE, UNDISTURBED_SQL, Undisturbed, assert_whole, output_until_end, wait_for
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
         process = place.start(COMMAND, "run", **PACE)
         wait_for(place.lake.is_dir, process)
         began = time.monotonic()
-        said_until_end(process)
+        output_until_end(process)
         seconds = time.monotonic() - began
         assert_whole(place, answers)
         return Undisturbed(folder / "logs", seconds, place.query(UNDISTURBED_SQL))

@@ -18,7 +18,7 @@ from tests.support.places import COMMAND, Place, still_place
 from tests.support.processes import (
     MANY,
     assert_whole,
-    said_until_end,
+    output_until_end,
 )
 
 AT_A_SIGN = (
@@ -55,8 +55,8 @@ print(readings)
 def finish(*processes: subprocess.Popen[str]) -> None:
     """Wait for the end of runs: each does its work, or says in one line why not."""
     for process in processes:
-        said = said_until_end(process)
-        assert process.returncode == 0 or (process.returncode == 1 and len(said.splitlines()) == 1), said
+        output = output_until_end(process)
+        assert process.returncode == 0 or (process.returncode == 1 and len(output.splitlines()) == 1), output
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from tests.support.processes import (
     assert_whole,
     calls_made,
     final_twice,
-    said_until_end,
+    output_until_end,
     stored_ids,
     wait_for,
 )
@@ -39,9 +39,9 @@ WITH_A_LIMIT = (
 def test_a_full_disk_fails_the_run_with_one_line_and_a_rerun_with_room_completes_it(limit: int, tmp_path: Path) -> None:
     with still_place(tmp_path, messages=4000, batch=20) as (place, answers):
         process = place.start(sys.executable, "-c", WITH_A_LIMIT, str(limit), "run", **PACE)
-        said = said_until_end(process)
+        output = output_until_end(process)
         assert process.returncode == 1
-        assert_one_clear_line(said)
+        assert_one_clear_line(output)
         assert_tables_open(place)
         before = stored_ids(place) if (place.lake / "delivery_reports" / "_delta_log").is_dir() else set()
         calls = len(place.simulator.calls)
@@ -95,8 +95,8 @@ def test_a_lake_lost_while_asking_fails_the_run_with_one_line_and_the_next_run_c
         wait_for(calls_made(place, calls), process)
         while place.lake.exists():
             shutil.rmtree(place.lake, ignore_errors=True)
-        said = said_until_end(process)
+        output = output_until_end(process)
         assert process.returncode == 1
-        assert_one_clear_line(said)
+        assert_one_clear_line(output)
         place.run("run")
         assert_whole(place, answers)

@@ -177,12 +177,12 @@ def test_changes_are_against_the_same_weekday_of_four_weeks(usual: Page, worlds:
         )
     }
     newest = max(day for _, _, day in rates)
-    said = {"all": "all messages", "country": "country \u2068{}\u2069", "sender_id": "sender \u2068{}\u2069"}
+    title_of = {"all": "all messages", "country": "country \u2068{}\u2069", "sender_id": "sender \u2068{}\u2069"}
     expected = {}
     for (dimension, value, day), rate in rates.items():
         if day == newest:
             weeks = [rates[dimension, value, day - timedelta(weeks=week)] for week in (1, 2, 3, 4)]
-            expected[said[dimension].format(value)] = rate, sum(weeks) / 4
+            expected[title_of[dimension].format(value)] = rate, sum(weeks) / 4
     found = marks(usual, "changes")
     assert {mark["says"] for mark in found} == {
         f"{label}: {rate:.2%} on {newest}, usually {usual_rate:.2%}" for label, (rate, usual_rate) in expected.items()
@@ -243,10 +243,10 @@ def test_a_day_under_the_pointer_tells_its_numbers(browser: Browser, worlds: dic
         box = point.bounding_box()
         assert box
         shown.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
-        told = shown.page.locator("#vg-tooltip-element.visible")
-        told.wait_for()
-        assert f"day {day} delivery rate {rate:.2%}" in re.sub(r"\s+", " ", told.inner_text())
-        assert f"{sent:,}" in told.inner_text()
+        tooltip = shown.page.locator("#vg-tooltip-element.visible")
+        tooltip.wait_for()
+        assert f"day {day} delivery rate {rate:.2%}" in re.sub(r"\s+", " ", tooltip.inner_text())
+        assert f"{sent:,}" in tooltip.inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -285,8 +285,8 @@ def test_hostile_names_are_shown_as_text(browser: Browser, worlds: dict[str, Wor
         names = rows.locator("tbody bdi").evaluate_all("all => all.map(name => name.textContent)")
         assert sorted(names) == sorted([*(name for name in HOSTILE if name), "not known (2)"])
         assert shown.page.locator("table script, table img, table svg, .chart img, .chart script").count() == 0
-        said = " ".join(mark["says"] for mark in marks(shown.page, "senders"))
-        assert "<img src=x onerror=alert(1)>" in said
+        labels = " ".join(mark["says"] for mark in marks(shown.page, "senders"))
+        assert "<img src=x onerror=alert(1)>" in labels
 
 
 def test_the_page_of_no_messages_says_so(browser: Browser, worlds: dict[str, World]) -> None:

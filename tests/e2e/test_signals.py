@@ -64,12 +64,12 @@ def test_a_signal_at_any_moment_ends_a_run_with_status_1_and_one_line_or_comes_t
         process = place.start(COMMAND, "run", **PACE)
         wait_for(place.lake.is_dir, process)
         time.sleep(chance.uniform(0, undisturbed.seconds))
-        said = end(process, (signal.SIGINT, signal.SIGTERM)[seed % 2])
+        output = end(process, (signal.SIGINT, signal.SIGTERM)[seed % 2])
         if process.returncode:
             assert process.returncode == 1
-            assert_one_clear_line(said, STOPPED)
+            assert_one_clear_line(output, STOPPED)
         else:
-            assert said == ""
+            assert output == ""
         place.run("run")
         assert_whole(place, answers)
         assert final_twice(place, answers) <= CONCURRENCY * 50

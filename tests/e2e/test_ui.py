@@ -1,6 +1,6 @@
 """The Dagster UI as an operator sees it, in Chromium against `dagster dev`.
 
-Whatever test comes first, and on whatever worker, finds a range that was materialized from the UI.
+The fixture materializes a range from the UI, so tests run in any order and on any worker.
 Pictures are left in the test's folder, for people; two of them are in the README.
 """
 

@@ -70,14 +70,14 @@ def opened(browser: Browser, path: Path, *, size: dict[str, int] | None = None, 
                 shown.requests.append(route.request.url)
                 route.abort()
 
-        def said(dialog: Dialog) -> None:
+        def on_dialog(dialog: Dialog) -> None:
             shown.complaints.append(f"dialog: {dialog.message}")
             dialog.dismiss()
 
         context.route("**/*", asked)
         shown.page.on("console", lambda message: shown.complaints.append(f"{message.type}: {message.text}"))
         shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
-        shown.page.on("dialog", said)
+        shown.page.on("dialog", on_dialog)
         shown.page.goto(own)
         if options.get("java_script_enabled", True):
             shown.page.wait_for_selector(":root.drawn, :root.broken", state="attached")

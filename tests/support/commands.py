@@ -26,26 +26,26 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run `sms-delivery` in a folder to its end; its streams are files, not a terminal."""
     with tempfile.TemporaryDirectory() as scratch:
-        said = [Path(scratch, name) for name in ("in", "out", "err")]
-        for path in said:
+        streams = [Path(scratch, name) for name in ("in", "out", "err")]
+        for path in streams:
             path.write_text((given or "") if path.name == "in" else "", "utf-8")
-        process = _FORKS.Process(target=_run, args=(tuple(arguments), folder, dict(environment), said))
+        process = _FORKS.Process(target=_run, args=(tuple(arguments), folder, dict(environment), streams))
         process.start()
         process.join(LONGEST_SECONDS)
         if process.exitcode is None:
             process.kill()
             process.join()
-            raise subprocess.TimeoutExpired(list(arguments), LONGEST_SECONDS, *(p.read_bytes() for p in said[1:]))
-        _, out, err = (path.read_text("utf-8") for path in said)
+            raise subprocess.TimeoutExpired(list(arguments), LONGEST_SECONDS, *(p.read_bytes() for p in streams[1:]))
+        _, out, err = (path.read_text("utf-8") for path in streams)
         return subprocess.CompletedProcess(list(arguments), process.exitcode, out, err)
 
 
-def _run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], said: Sequence[Path]) -> None:
+def _run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], streams: Sequence[Path]) -> None:
     """Run the command with its folder, environment, arguments and standard streams, in the forked process."""
     os.chdir(folder)
     os.environ.clear()  # noqa: TID251 - the command reads it
     os.environ.update(environment)  # noqa: TID251 - as above
-    for number, path in enumerate(said):
+    for number, path in enumerate(streams):
         opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY)
         os.dup2(opened, number)
         os.close(opened)

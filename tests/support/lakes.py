@@ -95,18 +95,18 @@ def answer_rows(answers: Iterable[tuple[Said, date]], *, first: int = 0) -> list
     """Return rows of `delivery_reports`."""
     return [
         {
-            "app_id": said.app_id,
-            "msg_id": said.msg_id,
-            "number": said.number,
-            "country": said.country,
-            "status": said.status,
-            "receive_time": said.receive_time,
-            "observed_at": said.observed_at,
+            "app_id": answer.app_id,
+            "msg_id": answer.msg_id,
+            "number": answer.number,
+            "country": answer.country,
+            "status": answer.status,
+            "receive_time": answer.receive_time,
+            "observed_at": answer.observed_at,
             "call_id": f"call-{call}",
-            "extra": said.extra,
+            "extra": answer.extra,
             "sent_date": day,
         }
-        for call, (said, day) in enumerate(answers, first)
+        for call, (answer, day) in enumerate(answers, first)
     ]
 
 

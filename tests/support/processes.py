@@ -51,12 +51,12 @@ def end(process: subprocess.Popen[str], number: int) -> str:
     """Send a signal to a process; return its standard error. It must end within `END_SECONDS`."""
     began = time.monotonic()
     process.send_signal(number)
-    said = said_until_end(process)
+    output = output_until_end(process)
     assert time.monotonic() - began < END_SECONDS
-    return said
+    return output
 
 
-def said_until_end(process: subprocess.Popen[str]) -> str:
+def output_until_end(process: subprocess.Popen[str]) -> str:
     """Wait for the end of a process; return its standard error."""
     try:
         return process.communicate(timeout=120)[1]
@@ -126,9 +126,9 @@ def leftovers(place: Place) -> list[Path]:
     return [*place.lake.glob("_scratch/*"), *data.glob("**/.*.tmp*"), *data.glob("**/*.tmp"), *data.glob("**/*.wal")]
 
 
-def assert_one_clear_line(said: str, line: str = "sms-delivery: ") -> None:
-    assert len(said.splitlines()) == 1, said
-    assert said.startswith(line)
+def assert_one_clear_line(output: str, line: str = "sms-delivery: ") -> None:
+    assert len(output.splitlines()) == 1, output
+    assert output.startswith(line)
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
                 },
             )
             metadata = result.asset_materializations_for_node("delivery_reports")[-1].metadata
-            said = [entry.user_message for entry in instance.all_logs(result.run_id)]
-            return {"said": said, "calls": len(simulator.calls) - calls} | {k: v.value for k, v in metadata.items()}
+            log = [entry.user_message for entry in instance.all_logs(result.run_id)]
+            return {"log": log, "calls": len(simulator.calls) - calls} | {k: v.value for k, v in metadata.items()}
 
         yield execute
     os.umask(before)
@@ -65,19 +65,19 @@ def run(tmp_path: Path) -> Iterator[Run]:
 def test_run_config_limits_calls_and_apps_and_old_days_are_not_asked_for(run: Run) -> None:
     found = run(OLD)
     assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (0, 0, 1)
-    (line,) = [line for line in found["said"] if "not asked for" in line]
+    (line,) = [line for line in found["log"] if "not asked for" in line]
     assert line.startswith(f"1 days ({OLD} to {OLD}) were not asked for: the platform remembers 90")
     assert run(TODAY, apps=["another"])["calls"] == 0
     found = run(TODAY, max_requests=2)
     assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (2, 10, 0)
-    assert [line for line in found["said"] if line.startswith("10 messages that are due were left")]
+    assert [line for line in found["log"] if line.startswith("10 messages that are due were left")]
     found = run(TODAY)
     assert (found["calls"], found["left_to_next_run"]) == (1, 0)
 
 
 @pytest.fixture
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
-    """Return what Dagster is told of checks: the name, and whether an audit's tables were open at that moment."""
+    """Return what Dagster records of checks: the name, and whether an audit's tables were open at that moment."""
     found: list[tuple[str, bool]] = []
     is_open: list[bool] = []
     opened, handle = opened_context, dg.DagsterInstance.handle_new_event
@@ -92,9 +92,9 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
             is_open.pop()
 
     def noting(instance: dg.DagsterInstance, event: dg.EventLogEntry, **more: Any) -> None:
-        told = event.dagster_event
-        if told and told.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            found.append((told.asset_check_evaluation_data.check_name, bool(is_open)))
+        logged = event.dagster_event
+        if logged and logged.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            found.append((logged.asset_check_evaluation_data.check_name, bool(is_open)))
         handle(instance, event, **more)
 
     monkeypatch.setattr(checks, "opened_context", watched)

@@ -201,7 +201,7 @@ def test_a_missing_setting_is_a_skip_that_names_it(place: Place, values: dict[st
     assert str(place.tick()).startswith(f"no run until this is fixed: {setting}: ")
 
 
-def test_a_wrong_setting_is_a_skip_that_names_it_and_each_tick_reads_them_anew(place: Place) -> None:
+def test_a_wrong_setting_is_a_skip_that_names_it_and_each_tick_reads_settings_again(place: Place) -> None:
     def wrong() -> Settings:
         raise SettingsError("SMS_BATCH_SIZE: must be at most 200")
 

@@ -1,4 +1,4 @@
-"""The end of the process of `sms-delivery`: quick, but with its status and all that was said."""
+"""The end of the process of `sms-delivery`: quick, with its status and all its output."""
 
 import subprocess
 import sys
