@@ -27,7 +27,7 @@ from pipeline.collect.records import LogRules
 from pipeline.collect.rejected_records import StagedRejects
 from pipeline.collect.staging import Staging
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
-from pipeline.lake.queries import connect, query, rows_of, show_files, show_staged, write_partition
+from pipeline.lake.queries import database, query, rows_of, show_files, show_staged, write_partition
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import SENT_MESSAGES
 
@@ -86,7 +86,7 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     changed = [file for file in found if present.transaction(_note(file)) != _state(file, settings)]
     if not changed:
         return tally
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection, lake.scratch() as scratch:
         waiting = deque(changed)
         with Staging(scratch / "staged") as staging:
             while waiting:

@@ -22,7 +22,7 @@ import duckdb
 
 from pipeline.api.batches import Batch, batches_of
 from pipeline.lake.lake import Lake, Snapshot
-from pipeline.lake.queries import Scalar, connect, query, rows_of, show_files
+from pipeline.lake.queries import Scalar, database, query, rows_of, show_files
 from pipeline.lake.snapshots import is_derived, rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
@@ -109,7 +109,7 @@ def due_batches(
     apps: Collection[str] = (),
 ) -> Iterator[Iterator[list[Batch]]]:
     """Give the batches to ask for, some at a time, in the order of their days; memory does not grow with them."""
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with database(lake, settings) as connection:
         polled, rule = Polled.of(lake), due_parameters(settings, now, force=force)
 
         def batches() -> Iterator[list[Batch]]:
