@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -251,7 +251,7 @@ def append_answers(lake: Lake, settings: Settings, *, commits: int) -> None:
         model = models[number % len(models)]
         path = lake.new_file(table, model.sent_date)
         os.link(model.path, path)
-        action = add_action(table, DataFile(path, model.sent_date, 1, model.size, model.latest), root, data_change=True)
+        action = add_action(table, replace(model, path=path, added_ms=0), root, data_change=True)
         entry = {
             "path": action.path,
             "partitionValues": action.partition_values,
@@ -277,7 +277,7 @@ def _one_answer(lake: Lake, file: DataFile) -> DataFile:
         "app_id": "app0",
         "msg_id": "2611230000000000000",
         "status": "not_found",
-        "observed_at": file.latest,
+        "observed_at": file.maxima["observed_at"],
         "call_id": "made up",
         "sent_date": file.sent_date,
     }

@@ -19,7 +19,7 @@ import duckdb
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.settings import Settings
-from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, FINAL_STATUSES, MESSAGES, REJECTED_RECORDS, Table
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ def _from_log(files: Sequence[DataFile]) -> Iterator[tuple[date, CountedDay]]:
     """Give the days whose counts are in the Delta log: a file's greatest counts are those of the whole day."""
     files_of_day = Counter(file.sent_date for file in files)
     for file in files:
-        if file.sent_date and file.maxima and files_of_day[file.sent_date] == 1:
-            sent, *final = file.maxima
-            yield file.sent_date, CountedDay(sent, sent == sum(final))
+        has_counts = file.maxima.keys() >= {"sent", *FINAL_STATUSES}
+        if file.sent_date and has_counts and files_of_day[file.sent_date] == 1:
+            sent = file.maxima["sent"]
+            yield file.sent_date, CountedDay(sent, sent == sum(file.maxima[status] for status in FINAL_STATUSES))
 
 
 def days_not_closed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[date]:

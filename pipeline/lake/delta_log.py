@@ -25,14 +25,7 @@ from pipeline.model.tables import PARTITION_KEY, Table
 _REUSE_SECONDS: Final = 3600.0
 """How long a listing may be reused: far shorter than entries of the log are kept."""
 _NO_ENTRY: Final = (0, 0)
-_FILE_FIELDS: Final = (
-    "path",
-    f"partition.{PARTITION_KEY}",
-    "num_records",
-    "size_bytes",
-    "max.observed_at",
-    "modification_time",
-)
+_FILE_FIELDS: Final = ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes", "modification_time")
 
 
 @dataclass(frozen=True)
@@ -78,27 +71,23 @@ def _stamp(path: Path) -> tuple[int, int]:
 def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
     """List a table's files at the version of a handle."""
     actions = pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()  # pa.table needs pandas
-    maxima = [of if of and None not in of else None for of in _rows(actions, [f"max.{m}" for m in table.told_maxima])]
+    names = [*_FILE_FIELDS, *(f"max.{name}" for name in table.logged_maxima)]
+    known, nulls = set(actions.column_names), [None] * actions.num_rows  # a column without a value is missing
+    columns = [actions[name].to_pylist() if name in known else nulls for name in names]
     files = tuple(
-        DataFile(folder / unquote(path), day, rows, size, latest, added_ms, of_file)
-        for (path, day, rows, size, latest, added_ms), of_file in zip(_rows(actions, _FILE_FIELDS), maxima, strict=True)
+        DataFile(folder / unquote(path), day, rows, size, added_ms, _named(table, maxima))
+        for path, day, rows, size, added_ms, *maxima in zip(*columns, strict=True)
     )
     return Snapshot(table, handle.version(), files, handle)
 
 
-def _rows(actions: pa.Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return some columns as rows; a column that no file has a value for is missing, and null here."""
-    if not columns:
-        return [()] * actions.num_rows
-    known, nulls = set(actions.column_names), [None] * actions.num_rows
-    return list(zip(*(actions[name].to_pylist() if name in known else nulls for name in columns), strict=True))
+def _named(table: Table, maxima: Sequence[Any]) -> dict[str, Any]:
+    return {name: value for name, value in zip(table.logged_maxima, maxima, strict=True) if value is not None}
 
 
 def add_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> AddAction:
     """Return the entry that adds a file to the table in a folder."""
-    maxima: dict[str, object] = dict(zip(table.told_maxima, file.maxima or (), strict=False))
-    if file.latest is not None:
-        maxima["observed_at"] = file.latest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    maxima = {name: _as_json(value) for name, value in file.maxima.items()}
     return AddAction(
         str(file.path.relative_to(root)),
         file.size,
@@ -107,6 +96,11 @@ def add_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -
         data_change=data_change,
         stats=json.dumps({"numRecords": file.rows} | ({"maxValues": maxima} if maxima else {})),
     )
+
+
+def _as_json(value: Any) -> Any:
+    is_time = isinstance(value, datetime)
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if is_time else value
 
 
 def remove_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> RemoveAction:

@@ -19,10 +19,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
@@ -134,9 +133,8 @@ class Lake:
         """
         path = self.new_file(table, sent_date)
         with self.removed_unless_written(path):
-            write_parquet(path, table, [rows])
-        latest = pc.max(rows["observed_at"]).as_py() if "observed_at" in rows.column_names else None
-        return self.finished(path, sent_date, rows=rows.num_rows, latest=latest)
+            file = write_parquet(path, table, [rows])
+        return self.finished(path, sent_date, rows=file.rows, maxima=file.maxima)
 
     def write_from(self, table: Table, path: Path, sent_date: date | None, *, rows: int) -> DataFile:
         """Link a complete file of scratch space into a partition; `append` or `commit` adds it to the table."""
@@ -148,10 +146,12 @@ class Lake:
                 shutil.copyfile(path, new)
         return self.finished(new, sent_date, rows=rows)
 
-    def finished(self, path: Path, sent_date: date | None, *, rows: int, latest: datetime | None = None) -> DataFile:
+    def finished(
+        self, path: Path, sent_date: date | None, *, rows: int, maxima: Mapping[str, Any] | None = None
+    ) -> DataFile:
         """Set the mode of a file that was written, and describe it."""
         path.chmod(self.mode)
-        return DataFile(path, sent_date, rows, path.stat().st_size, latest)
+        return DataFile(path, sent_date, rows, path.stat().st_size, maxima=maxima or {})
 
     @staticmethod
     @contextmanager

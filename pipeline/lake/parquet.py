@@ -45,6 +45,8 @@ class PartitionFile:
         """Create the file with the table's stored columns."""
         self.path = path
         self.rows = 0
+        self.maxima: dict[str, Any] = {}
+        self._logged_maxima = table.logged_maxima
         schema = arrow_schema(table)
         self._schema = pa.schema([schema.field(column.name) for column in table.stored_columns])
         # A dictionary of values that hardly repeat takes a third of the time and is discarded at the end.
@@ -56,14 +58,21 @@ class PartitionFile:
         if rows.num_rows:
             self._writer.write_table(rows.select(self._schema.names).cast(self._schema))
             self.rows += rows.num_rows
+            self._keep_maxima(rows)
+
+    def _keep_maxima(self, rows: pa.Table) -> None:
+        for name in self._logged_maxima:
+            found = [value for value in (pc.max(rows[name]).as_py(), self.maxima.get(name)) if value is not None]
+            if found:
+                self.maxima[name] = max(found)
 
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
 
 
-def write_parquet(path: Path, table: Table, parts: Iterable[pa.Table]) -> int:
-    """Write a new file, one row group per part; return its rows.
+def write_parquet(path: Path, table: Table, parts: Iterable[pa.Table]) -> PartitionFile:
+    """Write a new file, one row group per part; return it closed.
 
     Raises:
         OSError: the file could not be written; the caller removes what is there.
@@ -71,14 +80,4 @@ def write_parquet(path: Path, table: Table, parts: Iterable[pa.Table]) -> int:
     with closing(PartitionFile(path, table)) as file:
         for part in parts:
             file.write(part)
-    return file.rows
-
-
-def maxima_in(path: Path, table: Table) -> tuple[int, ...] | None:
-    """Return the maxima of a table's `told_maxima` in a file; None if a column has no value."""
-    if not table.told_maxima:
-        return None
-    with pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow's datasets
-        columns = file.read(columns=list(table.told_maxima))
-    maxima = [pc.max(columns[name]).as_py() for name in table.told_maxima]
-    return None if None in maxima else tuple(maxima)
+    return file

@@ -13,7 +13,6 @@ import hashlib
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.parquet import ROWS_AT_ONCE, maxima_in, write_parquet
+from pipeline.lake.parquet import ROWS_AT_ONCE, write_parquet
 from pipeline.lake.snapshots import rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_STATUSES, FINAL_STATUSES, OPEN_STATUSES, PARTITION_KEY, Table
@@ -185,11 +184,11 @@ def write_partition(
     result = connection.sql(f"SELECT {columns} FROM ({select})", params=used_in(select, parameters))
     with lake.removed_unless_written(path):
         batches = result.to_arrow_reader(ROWS_AT_ONCE)
-        rows = write_parquet(path, table, (pa.Table.from_batches([batch]) for batch in batches))
-    if not rows:
+        file = write_parquet(path, table, (pa.Table.from_batches([batch]) for batch in batches))
+    if not file.rows:
         path.unlink()
         return None
-    return replace(lake.finished(path, day, rows=rows), maxima=maxima_in(path, table))
+    return lake.finished(path, day, rows=file.rows, maxima=file.maxima)
 
 
 def same_rows(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from deltalake import DeltaTable
 
@@ -31,18 +31,16 @@ class DataFile:
         sent_date: its partition; None for rows without a date.
         rows: number of rows.
         size: bytes.
-        latest: greatest `observed_at` in UTC; None if the table has no such column or the Delta log lacks it.
         added_ms: when it was added to its table, in Unix milliseconds of the writer's clock; 0 before that.
-        maxima: greatest values of the table's `told_maxima`, in their order; None if the Delta log lacks them.
+        maxima: maxima of the table's `logged_maxima` by name; those missing in the Delta log are left out.
     """
 
     path: Path
     sent_date: date | None
     rows: int
     size: int
-    latest: datetime | None = None
     added_ms: int = 0
-    maxima: tuple[int, ...] | None = None
+    maxima: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def fingerprint(self) -> int:
@@ -69,8 +67,8 @@ class Snapshot:
 
     @property
     def latest(self) -> datetime | None:
-        """Greatest `observed_at` of all files."""
-        return max((file.latest for file in self.files if file.latest), default=None)
+        """Maximum of `observed_at` in all files; None if no file has one in the Delta log."""
+        return max((file.maxima["observed_at"] for file in self.files if "observed_at" in file.maxima), default=None)
 
     def days(self) -> list[date]:
         """Return the partitions that have files, in order, without the one of rows without a date."""

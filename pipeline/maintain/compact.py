@@ -127,5 +127,4 @@ def _rewritten(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, 
     new = write_partition(connection, lake, table, select=select, day=files[0].sent_date, in_place_of=files)
     if new is None or new.rows != rows_in(files):
         raise LakeError(f"{table.name} of {files[0].sent_date} can't be compacted: its files lack or add rows")
-    latest = max((file.latest for file in files if file.latest), default=None)
-    return replace(new, latest=latest, added_ms=max(file.added_ms for file in files))
+    return replace(new, added_ms=max(file.added_ms for file in files))

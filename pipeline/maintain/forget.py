@@ -7,7 +7,7 @@ are stored without a number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -140,7 +140,7 @@ def _erase_once(connection: duckdb.DuckDBPyConnection, lake: Lake, present: Snap
     for file, hits in _files_with(connection, present, wanted):
         show_files(connection, table, [file])
         new = write_partition(connection, lake, table, select=wanted.erased(table), day=file.sent_date)
-        add += [replace(new, latest=file.latest)] if new else []
+        add += [new] if new else []
         remove.append(file)
         rows += hits
     if remove:

@@ -26,8 +26,6 @@ from pipeline.model.errors import SettingsError
 from pipeline.model.phone_numbers import NumberPolicy
 
 PREFIX = "SMS_"
-API_MEMORY = timedelta(days=90)
-"""Age up to which the platform answers for a message (vendor: "90-120 days")."""
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 UNSAFE_LAKE_CHARACTERS = "%[]*?"
 """delta-rs fails on `%`, `[` and `]`; DuckDB reads all but `%` as glob patterns."""

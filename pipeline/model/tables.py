@@ -43,7 +43,7 @@ class Table:
 
     Attributes:
         is_partitioned: one folder per `sent_date`, whose files omit that column; else a file holds any days.
-        told_maxima: columns whose per-file maximum is kept in the Delta log, so the file need not be opened.
+        logged_maxima: columns whose maximum per file is kept in the Delta log, so that the file need not be opened.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     is_partitioned: bool = True
-    told_maxima: tuple[str, ...] = ()
+    logged_maxima: tuple[str, ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -127,6 +127,7 @@ DELIVERY_REPORTS: Final = Table(
         _SENT_DATE,
     ),
     ("app_id", "msg_id", "call_id"),
+    logged_maxima=("observed_at",),
 )
 
 MESSAGES: Final = Table(
@@ -281,7 +282,7 @@ DELIVERY_ROLLUPS_DAILY: Final = Table(
     "One row per day of sending, and one per app, country and sender of that day.",
     (_SENT_DATE, *_DIMENSION, *MEASURES),
     ("sent_date", "dimension", "value"),
-    told_maxima=("sent", *FINAL_STATUSES),  # the row of the whole day has the maximum
+    logged_maxima=("sent", *FINAL_STATUSES),  # the row of the whole day has the maximum
 )
 DELIVERY_ROLLUPS_HOURLY: Final = Table(
     "delivery_rollups_hourly",

@@ -28,9 +28,9 @@ from pipeline.derive.rates import derive_rates
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import load_accounts
-from pipeline.model.dictionary import dictionary
 from pipeline.model.settings import given_settings
 from pipeline.publish.database import publish
+from tests.support.dictionary import dictionary
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = ROOT / "README.md"

@@ -39,6 +39,6 @@ def test_the_delta_log_and_the_rollups_give_the_same_counts_of_a_day(derived: La
         for file in present.files:  # as an older version wrote them, without counts in the log
             again = derived.new_file(DELIVERY_ROLLUPS_DAILY, file.sent_date)
             again.write_bytes(file.path.read_bytes())
-            without_counts.append(replace(file, path=again, maxima=None))
+            without_counts.append(replace(file, path=again, maxima={}))
         derived.commit(present, add=without_counts, remove=present.files)
         assert counted_days(connection, derived) == expected
