@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -100,6 +100,52 @@ def test_mutated_rows_come_to_the_same_alone(tmp_path: Path) -> None:
         return [(row.get("msg_id"), row.get("number"), row.get("reason"), row.get("raw")) for row in ordered]
 
     assert found("all.csv", rows) == [row for each in rows for row in found("one.csv", [each])]
+
+
+MUTATIONS = [b'"', b'""', b",", b"\r", b"\n", b"\0", b" ", b'",', b',"', b"\xff", b"\\"]
+
+
+def mutated_rows(chance: Random, count: int) -> Iterator[bytes]:
+    """Make rows, one in ten with some bytes replaced by quotes, line breaks and others that CSV cares about."""
+    contents = ("hi", 'a "b", c', "é", "", "two\nlines")
+    texts = [cells_as_line([*ROW[:5], content, ROW[6]], ",", csv.QUOTE_MINIMAL) for content in contents]
+    for _ in range(count):
+        row = bytearray(chance.choice(texts))
+        if chance.random() < 1 / 10:
+            at = chance.randrange(len(row) + 1)
+            row[at : at + chance.randint(0, 2)] = chance.choice(MUTATIONS)
+        yield bytes(row)
+
+
+def one_by_one(content: bytes) -> Iterator[tuple[int, bool]]:
+    """Parse each record by a reader of its own; yield its line, and whether it has as many cells as the header."""
+    texts = [line.lstrip(b"\0").decode("utf-8", "replace") + "\n" for line in content.removesuffix(b"\n").split(b"\n")]
+    at = 0
+    while at < len(texts):
+        reader = csv.reader((texts[later] for later in range(at, len(texts))), strict=True, skipinitialspace=True)
+        try:
+            row = next(reader)
+        except csv.Error:
+            yield at + 1, False
+        else:
+            if len(row) > 1 or "".join(row).strip():
+                is_text = "\ufffd" not in "".join(texts[at : at + reader.line_num])
+                yield at + 1, is_text and len(row) == len(NAMES)
+        at += reader.line_num
+
+
+def test_each_of_twenty_thousand_mutated_rows_ends_in_exactly_one_place(tmp_path: Path) -> None:
+    rows = mutated_rows(Random(6), 20_000)  # noqa: S311 - repeatable
+    content = b"\n".join([",".join(NAMES).encode(), *rows]) + b"\n"
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    _, *expected = one_by_one(content)
+    messages, rejects = read(listed(path), chunk_rows=5000)
+    assert sorted(row["line"] for row in [*messages, *rejects]) == [line for line, _ in expected]
+    assert {row["line"] for row in messages} <= {line for line, is_whole in expected if is_whole}
+    misfits = {row["line"] for row in rejects if row["raw"] is None}
+    assert misfits == {line for line, is_whole in expected if not is_whole}
+    assert len(misfits) > 500
 
 
 PLAIN = cells_as_line(ROW, ",", csv.QUOTE_MINIMAL)

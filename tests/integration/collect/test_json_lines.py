@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.support.sent_logs import (
+    ANSWER,
     GOOD,
+    SENT,
+    Row,
     Write,
     codes,
     lines,
@@ -87,3 +91,49 @@ def test_a_long_line_is_checked_like_a_short_one(write: Write) -> None:
     messages, rejects = read(write("a.jsonl", content))
     assert codes(rejects) == [(1, "bad_encoding"), (2, "broken_line"), (3, "not_a_record")]
     assert lines(messages) == [4, 5]
+
+
+def test_two_broken_lines_are_not_one_record(write: Write) -> None:
+    """A line break between `}` and `{`, two records in one line, a quote that is never closed."""
+    odd = [b'{"msg_id": [{}', b'{}], "sent_at": 1}', GOOD + GOOD, GOOD.replace(b'"app"', b'"}'), b'{"' + GOOD[1:]]
+    messages, rejects = read(write("a.jsonl", b"\n".join([GOOD, GOOD, *odd, GOOD, b""])), chunk_rows=2)
+    assert lines(messages) == [1, 2, 8]
+    assert codes(rejects) == [(line, "broken_line") for line in (3, 4, 5, 6, 7)]
+
+
+def test_an_integer_of_4301_digits_breaks_its_line_whatever_the_field(write: Write) -> None:
+    short, endless, longest = (GOOD[:-1] + b', "more": ' + b"9" * digits + b"}\n" for digits in (1, 4301, 4300))
+    messages, rejects = read(write("a.jsonl", short + endless + longest), chunk_rows=1)
+    assert (lines(messages), codes(rejects)) == ([1, 3], [(2, "broken_line")])
+
+
+def test_of_several_names_of_a_field_the_preferred_one_with_a_value_counts(write: Write) -> None:
+    """The order of SPELLINGS decides, not the order in the record; of equal names the first counts."""
+    records: list[Row] = [
+        {"to": "1", "mobile": "2"}, {"to": "1", "mobile": ""}, {"mobile": "2", "to": None}, {"to": "1", "mobile": " "},
+        {"number": "", "to": "1"}, {"number": "3", "to": "1"}, {"MOBILE": "4", "mobile": "5"},
+        {"to": "1", "mobile": "2", "phone": "6"}, {"mobile": "5", "MOBILE": "4"},
+    ]  # fmt: skip
+    named = [{"msg_id": "7", "sent_at": SENT["sent_at"], "app_id": "app"} | record for record in records]
+    content = b"".join(json.dumps(record).encode() + b"\n" for record in named)
+    messages, _ = read(write("a.jsonl", content * 2), chunk_rows=len(records))
+    assert [each["number"] for each in messages] == ["2", "1", "2", "1", "1", "3", "4", "2", "5"] * 2
+
+
+@pytest.mark.parametrize("status", ["1", "-14", "", None, False, True])
+def test_messages_of_a_receipt_with_another_status_were_not_sent(write: Write, status: object) -> None:
+    def call(answer: Row) -> bytes:
+        return json.dumps({"sent_at": 1748764800, "app_id": "app", "response": answer}).encode()
+
+    sent, refused = ANSWER | {"array": [{"msgId": "1"}, {"msgId": "2"}]}, ANSWER | {"status": status}
+    content = b"\n".join([call(sent), call(refused), call(sent), b""])
+    messages, rejects = read(write("a.jsonl", content), chunk_rows=1)
+    assert (lines(messages), codes(rejects)) == ([1, 1, 3, 3], [(2, "not_sent")])
+
+
+def test_of_two_receipts_in_a_record_the_first_counts(write: Write) -> None:
+    one, two = (json.dumps({"status": "0", "array": [{"msgId": msg_id}]}) for msg_id in "12")
+    both = b'{"sent_at": 1748764800, "app_id": "app", "RESPONSE": %s, "Response": %s}\n' % (one.encode(), two.encode())
+    second = both.replace(b"RESPONSE", b"x")
+    messages, _ = read(write("a.jsonl", second + both + second + both), chunk_rows=1)
+    assert [each["msg_id"] for each in messages] == ["2", "1", "2", "1"]
