@@ -1,7 +1,7 @@
 """Cache of the last published file; publishing copies it and rebuilds what changed.
 
-It lies in the lake and holds the published file without the rows of `snapshot_info`. A first publication of 3,000 days
-takes 12 s, one from the cache 0.1 s. The cache is never the truth: it may be deleted at any time.
+It lies in the lake and holds the published file without the rows of `snapshot_info`. It makes a publication of many
+days a hundred times as quick (benchmarks/README.md). The cache is never the truth: it may be deleted at any time.
 
 Belongs here: where the cache is, opening and deleting it, the table that records what each part was built from.
 Does not: rebuilding the parts (`refresh.py`).
