@@ -15,8 +15,7 @@ from pipeline.maintain.audits.context import AuditContext
 from pipeline.maintain.audits.delivery_rates import delivery_rate_held, states_sum_to_sent
 from pipeline.maintain.audits.delivery_reports import answers_reconcile, nothing_overdue
 from pipeline.maintain.audits.finding import Finding
-from pipeline.maintain.audits.messages import each_message_once
-from pipeline.maintain.audits.sent_messages import rejected_share
+from pipeline.maintain.audits.messages import each_message_once, rejected_share
 
 
 @dataclass(frozen=True)
