@@ -62,7 +62,7 @@ def treat_number(text: str | None, policy: NumberPolicy) -> str | None:
         return None
     if policy.mode == "mask":
         return "*" * (len(digits) - SHOWN_DIGITS) + digits[-SHOWN_DIGITS:]
-    return _hashed(digits, policy.key) if policy.mode == "hash" else digits
+    return hmac.digest(policy.key, digits.encode("ascii"), "sha256").hex() if policy.mode == "hash" else digits
 
 
 def treat_numbers(numbers: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberPolicy) -> pa.StringArray:
@@ -70,14 +70,10 @@ def treat_numbers(numbers: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberP
 
     Shape:  n texts or nulls -> n texts or nulls.
     """
-    if policy.mode == "drop":
-        return pa.nulls(len(numbers), pa.string())
     digits = _digit_array(numbers)
-    if policy.mode == "mask":
-        return _masked(digits)
-    if policy.mode == "hash":
-        return _hashes(digits, policy.key)
-    return digits
+    if policy.mode == "keep":
+        return digits
+    return pa.array([treat_number(each, policy) for each in digits.to_pylist()], pa.string())
 
 
 def _digit_array(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
@@ -103,19 +99,3 @@ def mask_digits(text: str, *, in_words: bool = True) -> str:
     """Hide runs of 7 and more digits; without `in_words` those stay that are part of a word with letters or dashes."""
     runs = _DIGIT_RUN if in_words else _LONE_DIGIT_RUN
     return runs.sub(lambda run: "*" * len(run[0]), text)
-
-
-def _hashed(digits: str, key: bytes) -> str:
-    return hmac.digest(key, digits.encode("ascii"), "sha256").hex()
-
-
-def _masked(digits: pa.StringArray) -> pa.StringArray:
-    hidden = _pc.max_element_wise(_pc.subtract(_pc.binary_length(digits), SHOWN_DIGITS), 0, skip_nulls=False)
-    shown = _pc.utf8_slice_codeunits(digits, -SHOWN_DIGITS)
-    masked: pa.StringArray = _pc.binary_join_element_wise(_pc.binary_repeat("*", hidden), shown, "")
-    return masked
-
-
-def _hashes(digits: pa.StringArray, key: bytes) -> pa.StringArray:
-    hashes = [_hashed(each, key) if each is not None else None for each in digits.to_pylist()]
-    return pa.array(hashes, pa.string())
