@@ -93,7 +93,7 @@ def ask(
     concurrency: int = 8,
     rate: float = 0,
     attempts: int = 5,
-    timeout_seconds: float = 10,
+    timeout_seconds: float = 60,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Asked:
     """Ask for each batch (one if none is given) with so many workers."""
@@ -185,7 +185,7 @@ def enveloped(http_status: int = 200, *, headers: dict[str, str] | None = None, 
 )
 def test_what_may_pass_is_asked_again_until_there_is_an_answer(fault: str, simulator: Simulate, clock: Clock) -> None:
     server = simulator(faults=struck(fault, fault))
-    asked = ask(server.base_url, clock, timeout_seconds=0.3 if fault == "timeout" else 10)
+    asked = ask(server.base_url, clock, timeout_seconds=2 if fault == "timeout" else 60)
 
     assert asked.response.envelope.status == "0"
     assert asked.response.http_status == 200

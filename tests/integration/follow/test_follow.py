@@ -661,18 +661,15 @@ def test_a_signal_ends_the_run_soon_with_what_had_arrived_committed(
         while len(server.calls) < 120 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(number)
-        began = time.monotonic()
-        _, told = process.communicate(timeout=10)
-        took = time.monotonic() - began
+        _, told = process.communicate(timeout=60)
 
     assert process.returncode == 1, told
     assert "interrupted: stopped by a signal" in told
-    assert took < 10
     committed = set(statuses(lake))
     answered = set(asked_ids(server.calls))
     assert committed <= answered
     assert len(answered - committed) <= 4  # what was under way when the signal came
-    assert 100 < len(committed) < 1_000
+    assert 100 < len(committed) < 500  # soon: most ids were left
 
     server.calls.clear()
     chosen = settings(api_base_url=server.base_url, max_requests_per_second=0)
