@@ -1,10 +1,10 @@
--- Grain: one row a sent message: when it was last answered, and whether an answer was final: as messages.sql has it.
+-- Grain: one row per sent message: when it was last answered, and whether an answer was final, as in messages.sql.
 WITH answers AS (
   SELECT
     app_id,
     msg_id,
     max(observed_at) AS last_polled_at,
-    bool_or(status IN ('delivered', 'failed', 'invalid_id')) AS is_final
+    bool_or(status IN (/* final_statuses */)) AS is_final
   FROM delivery_reports
   GROUP BY app_id, msg_id
 )
