@@ -11,17 +11,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from pipeline.api.batches import Batch
+from pipeline.api.client import GoodResponse, Ledger
 from pipeline.api.codes import ReportStatus
 from pipeline.api.envelope import AnsweredCall
+from pipeline.follow.apps import Refusal
 from pipeline.follow.rows import StoredRows
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.notes import forgotten_messages
+from pipeline.model.errors import CallError
 from pipeline.model.phone_numbers import NumberPolicy
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, FINAL_STATUSES, PARTITION_KEY, REJECTED_RECORDS, Table
 
@@ -94,25 +97,29 @@ class Recorder:
         self._writing = threading.Lock()
         self._turn = asyncio.Lock()
 
-    def answer(self, answer: AnsweredCall, call: dict[str, Any]) -> None:
+    def answer(self, batch: Batch, call_id: str, ledger: Ledger, response: GoodResponse) -> None:
         """Take the answers of a call and its row."""
-        self._slice.answers.append(answer)
-        self._slice.calls.append(call)
-        self._slice.ids += len(answer.asked)
+        envelope = response.envelope
+        self._slice.answers.append(
+            AnsweredCall(call_id, batch.app_id, batch.sent_date, response.observed_at, batch.msg_ids, envelope)
+        )
+        self._slice.calls.append(self._rows.call(batch, call_id, ledger, "ok", envelope))
+        self._slice.ids += len(batch.msg_ids)
 
-    def call(self, call: dict[str, Any]) -> None:
+    def failure(self, batch: Batch, call_id: str, ledger: Ledger, outcome: str, error: CallError) -> None:
         """Take the row of a call that brought no answer."""
-        self._slice.calls.append(call)
+        self._slice.calls.append(self._rows.call(batch, call_id, ledger, outcome, error))
 
-    def invalid_id(self, batch: Batch, call_id: str, observed_at: datetime) -> None:
+    def invalid_id(self, refusal: Refusal) -> None:
         """Take an id that the API refuses."""
+        batch = refusal.batch
         self._slice.invalid.append(
             {
                 "app_id": batch.app_id,
                 "msg_id": batch.msg_ids[0],
                 "status": ReportStatus.INVALID_ID.value,
-                "observed_at": observed_at,
-                "call_id": call_id,
+                "observed_at": refusal.observed_at,
+                "call_id": refusal.call_id,
                 "sent_date": batch.sent_date,
             }
         )

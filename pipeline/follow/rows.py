@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pyarrow as pa
 
+from pipeline.api.batches import Batch
+from pipeline.api.client import Ledger
+from pipeline.api.envelope import Envelope
 from pipeline.lake.lake import arrow_schema
 from pipeline.model.countries import countries_of
+from pipeline.model.errors import CallError
 from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, treat_number, treat_numbers
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, REJECTED_RECORDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TALLIES: Final = ("success", "fail", "sending", "not_found")
+"""Columns of `api_calls` that an envelope has under the same names."""
 RAW_FIELD_LENGTH: Final = 100
 """Characters of each field of a rejected row that are kept."""
 
@@ -58,6 +64,26 @@ class StoredRows:
         schema = arrow_schema(REJECTED_RECORDS)
         rows = [dict(row) | {"source": "api", "raw": self._raw(row)} for row in frame.to_dict("records")]
         return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
+
+    def call(
+        self, batch: Batch, call_id: str, ledger: Ledger, outcome: str, end: Envelope | CallError
+    ) -> dict[str, Any]:
+        """Return a row of `api_calls`; columns that are left out are null."""
+        reason, is_error = end.reason, isinstance(end, CallError)
+        return {
+            "call_id": call_id,
+            "app_id": batch.app_id,
+            "sent_date": batch.sent_date,
+            "requested_at": ledger.started_at,
+            "ids": len(batch.msg_ids),
+            "http_status": ledger.http_status,
+            "status": end.status,
+            "reason": None if reason is None else mask_text(reason, self.numbers),
+            "attempts": ledger.requests,
+            "elapsed_ms": ledger.elapsed_ms,
+            "outcome": outcome,
+            "error": mask_text(str(end), self.numbers) if is_error else None,
+        } | ({} if is_error else {name: getattr(end, name) for name in TALLIES})
 
     def calls(self, calls: Sequence[dict[str, Any]], mismatches: Mapping[str, str]) -> pa.Table:
         """Return rows of `api_calls`; those whose counts or rows don't agree say so."""

@@ -1,7 +1,7 @@
 """Use case: ask for every message of some days that is due, and record what the API says.
 
-What belongs here: splitting refused batches, stopping. What does not: who is due (`due_messages.py`), one exchange
-(`client.py`), storing (`recording.py`), what an answer makes of a message (`derive.py`).
+What belongs here: the queue, what each outcome of a call stops, the tally. What does not: who is due (`due.py`),
+splitting refused batches (`apps.py`), one call (`api/client.py`), storing (`recorder.py`).
 """
 
 from __future__ import annotations
@@ -12,29 +12,23 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from enum import Enum
+from functools import partial
 from itertools import chain
-from typing import Any, Final
 
 import httpx
 
 from pipeline.api.batches import Batch
-from pipeline.api.client import Clock, Gateway, GoodResponse, Ledger
-from pipeline.api.codes import EnvelopeCode
-from pipeline.api.envelope import AnsweredCall
+from pipeline.api.client import Clock, Gateway, Ledger
+from pipeline.follow.apps import App, Refusal
 from pipeline.follow.due import API_MEMORY, due_batches
 from pipeline.follow.recorder import Recorder, RecordTally
 from pipeline.follow.signals import signals_caught
 from pipeline.lake.lake import Lake
-from pipeline.model.accounts import Account, Accounts
+from pipeline.model.accounts import Accounts
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
-from pipeline.model.phone_numbers import mask_text
 from pipeline.model.settings import Settings, number_policy
 
 logger = logging.getLogger(__name__)
-
-REFUSED_BATCHES: Final = 4
-"""Batches refused whole, beside the one that was split to its single ids, after which an app is stopped."""
 
 
 @dataclass
@@ -132,35 +126,6 @@ def is_beyond_memory(day: date, *, settings: Settings, now: datetime) -> bool:
     return end.astimezone(UTC) <= now - API_MEMORY
 
 
-class _Outcome(Enum):
-    DONE = "answered, given up, or refused for another reason than its ids"
-    REFUSED_IDS = "refused with -14"
-
-
-@dataclass
-class _App:
-    """What this run knows of an app.
-
-    Attributes:
-        account: its credentials, None where there are none.
-        proven: the API has given a status-0 answer for it.
-        stopped: why it is asked for no more.
-        probed: a refused batch was split although the app was not proven.
-        suspects: single ids refused, and when; bad ids once the app is proven.
-        deferred: batches refused that are split once it is.
-        refusal: call_id of the refusal, by ids.
-    """
-
-    account: Account | None
-    proven: bool = False
-    stopped: str | None = None
-    probed: bool = False
-    probing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    suspects: list[tuple[Batch, datetime]] = field(default_factory=list)
-    deferred: list[Batch] = field(default_factory=list)
-    refusal: dict[tuple[str, ...], str] = field(default_factory=dict)
-
-
 class _Follower:
     """Workers that settle batches: each ends answered, split, given up or refused, with a row in `api_calls`."""
 
@@ -181,8 +146,7 @@ class _Follower:
         self._settings = settings
         self._clock = clock
         self._transport = transport
-        self._numbers = number_policy(settings)
-        self._apps: dict[str, _App] = {}
+        self._apps: dict[str, App] = {}
         self._stopped_bases: dict[str, str] = {}
         self._gave_up: list[str] = []
 
@@ -237,59 +201,29 @@ class _Follower:
 
     async def _work(self, gateway: Gateway, queue: asyncio.Queue[Batch | None]) -> None:
         while (batch := await queue.get()) is not None:
-            await self._settle(gateway, batch, self._app(batch.app_id))
+            await self._app(gateway, batch.app_id).settle(batch)
             await self._recorder.commit_if_full()
 
-    def _app(self, app_id: str) -> _App:
+    def _app(self, gateway: Gateway, app_id: str) -> App:
         if app_id not in self._apps:
-            app = self._apps[app_id] = _App(self._accounts.of(app_id))
-            if app.account is None:
-                fix = "set SMS_API_KEY and SMS_API_SECRET, or name it in SMS_ACCOUNTS"
-                self._stop_app(app_id, app, f"no credentials: {fix}")
+            account = self._accounts.of(app_id)
+            app = self._apps[app_id] = App(account, partial(self._ask, gateway), self._recorder.invalid_id)
+            if account is None:
+                app.stop("no credentials: set SMS_API_KEY and SMS_API_SECRET, or name it in SMS_ACCOUNTS")
         return self._apps[app_id]
 
-    async def _settle(self, gateway: Gateway, batch: Batch, app: _App) -> None:
-        """See a batch to its end: answered, given up, refused, or split until its bad ids stand alone."""
-        if await self._ask(gateway, batch, app) is _Outcome.REFUSED_IDS:
-            await self._settle_refused(gateway, batch, app)
-        while app.proven and app.deferred:
-            await self._bisect(gateway, app.deferred.pop(), app)
-
-    async def _settle_refused(self, gateway: Gateway, batch: Batch, app: _App) -> None:
-        """Split a refused batch; before the API has answered for the app, only one, to learn whether it ever does."""
-        if not app.proven:
-            async with app.probing:
-                if app.probed and not app.proven:
-                    app.deferred.append(batch)
-                    if len(app.deferred) >= REFUSED_BATCHES:
-                        self._stop_unproven(batch.app_id, app)
-                    return
-                app.probed = True
-                await self._bisect(gateway, batch, app)
-            return
-        await self._bisect(gateway, batch, app)
-
-    async def _bisect(self, gateway: Gateway, batch: Batch, app: _App) -> None:
-        if len(batch.msg_ids) == 1:
-            app.suspects.append((batch, self._clock.now()))
-            self._judge_suspects(app)
-            return
-        for half in batch.halves():
-            if await self._ask(gateway, half, app) is _Outcome.REFUSED_IDS:
-                await self._bisect(gateway, half, app)
-
-    async def _ask(self, gateway: Gateway, batch: Batch, app: _App) -> _Outcome:
-        """Ask for a batch as it is, and record what came of it."""
+    async def _ask(self, gateway: Gateway, batch: Batch) -> Refusal | None:
+        """Ask for a batch as it is, and record what came of it; return the refusal of its ids."""
+        app = self._apps[batch.app_id]
         account = app.account
         if account is None or app.stopped or account.base_url in self._stopped_bases:
-            return _Outcome.DONE
+            return None
         call_id, ledger = uuid.uuid4().hex, Ledger()
         try:
             response = await gateway.ask(batch, account, ledger)
         except BatchRefused as error:
-            app.refusal[batch.msg_ids] = call_id
             self._note(batch, call_id, ledger, "split" if len(batch.msg_ids) > 1 else "refused", error)
-            return _Outcome.REFUSED_IDS
+            return Refusal(batch, call_id, self._clock.now())
         except CapReached as error:
             self.tally.left += len(batch.msg_ids)
             if ledger.requests:
@@ -299,86 +233,38 @@ class _Follower:
             self._gave_up.append(str(error))
         except AppRefused as error:
             self._note(batch, call_id, ledger, "refused", error)
-            self._stop_app(batch.app_id, app, str(error))
+            app.stop(str(error))
         except ApiRefused as error:
             self._note(batch, call_id, ledger, "refused", error)
             self._stopped_bases.setdefault(account.base_url, str(error))
         else:
-            self._record(batch, call_id, ledger, response)
-            app.proven = True
-            self._judge_suspects(app)
-        return _Outcome.DONE
-
-    def _record(self, batch: Batch, call_id: str, ledger: Ledger, response: GoodResponse) -> None:
-        envelope = response.envelope
-        answer = AnsweredCall(call_id, batch.app_id, batch.sent_date, response.observed_at, batch.msg_ids, envelope)
-        row = self._row(batch, call_id, ledger) | {
-            "status": envelope.status,
-            "reason": mask_text(envelope.reason, self._numbers),
-            "success": envelope.success,
-            "fail": envelope.fail,
-            "sending": envelope.sending,
-            "not_found": envelope.not_found,
-            "outcome": "ok",
-        }
-        self._recorder.answer(answer, row)
+            self._count(batch, ledger)
+            self._recorder.answer(batch, call_id, ledger, response)
+            app.prove()
+        return None
 
     def _note(self, batch: Batch, call_id: str, ledger: Ledger, outcome: str, error: CallError) -> None:
-        row = self._row(batch, call_id, ledger) | {
-            "status": error.status,
-            "reason": mask_text(error.reason, self._numbers) if error.reason is not None else None,
-            "outcome": outcome,
-            "error": mask_text(str(error), self._numbers),
-        }
         logger.warning("call %s of app %s, %s ids: %s: %s", call_id, batch.app_id, len(batch.msg_ids), outcome, error)
-        self._recorder.call(row)
+        self._count(batch, ledger)
+        self._recorder.failure(batch, call_id, ledger, outcome, error)
 
-    def _row(self, batch: Batch, call_id: str, ledger: Ledger) -> dict[str, Any]:
+    def _count(self, batch: Batch, ledger: Ledger) -> None:
         tally, day, retries = self.tally, batch.sent_date, max(0, ledger.requests - 1)
         tally.requests += ledger.requests
         tally.batches += 1
         tally.retries += retries
         tally.calls_by_day[day] = tally.calls_by_day.get(day, 0) + 1
         tally.retries_by_day[day] = tally.retries_by_day.get(day, 0) + retries
-        return {
-            "call_id": call_id,
-            "app_id": batch.app_id,
-            "sent_date": day,
-            "requested_at": ledger.started_at or self._clock.now(),
-            "ids": len(batch.msg_ids),
-            "http_status": ledger.http_status,
-            "attempts": ledger.requests,
-            "elapsed_ms": ledger.elapsed_ms,
-        }
-
-    def _judge_suspects(self, app: _App) -> None:
-        """Once the API has answered for the app, an id that it refuses alone is a bad id."""
-        while app.proven and app.suspects:
-            batch, observed_at = app.suspects.pop()
-            self._recorder.invalid_id(batch, app.refusal[batch.msg_ids], observed_at)
-
-    def _stop_app(self, app_id: str, app: _App, why: str) -> None:
-        if app.stopped is None:
-            app.stopped = why
-            self.tally.failures.append(f"app {app_id} was stopped: {why}")
-
-    def _stop_unproven(self, app_id: str, app: _App) -> None:
-        code = EnvelopeCode.ABNORMAL_ID
-        self._stop_app(
-            app_id,
-            app,
-            f"the platform refuses every id of it ({code.code}, {code.meaning}): it is not the ids; "
-            f"correct {code.setting} or the app_id in the sent logs",
-        )
 
     def _close(self) -> None:
         """Say what was not got, once every batch is settled."""
         for app_id, app in self._apps.items():
-            if not app.proven and (app.suspects or app.deferred):
-                if self.tally.left:  # the calls that would have told were not made
-                    self.tally.left += len(app.suspects) + sum(len(batch.msg_ids) for batch in app.deferred)
-                    continue
-                self._stop_unproven(app_id, app)
+            if self.tally.left:  # the requests that would have shown what is wrong were not made
+                self.tally.left += app.unresolved
+            elif app.unresolved:
+                app.stop_unproven()
+            if app.stopped:
+                self.tally.failures.append(f"app {app_id} was stopped: {app.stopped}")
         self.tally.failures += [f"{url}: asking was stopped: {why}" for url, why in self._stopped_bases.items()]
         if self._gave_up:
             self.tally.failures.append(f"{len(self._gave_up)} batches were given up, the last: {self._gave_up[-1]}")

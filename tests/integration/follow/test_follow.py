@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from pipeline.api.client import FAILURES_IN_A_ROW, Clock
-from pipeline.api.envelope import AnsweredCall, decode_envelope
+from pipeline.api.batches import Batch
+from pipeline.api.client import FAILURES_IN_A_ROW, Clock, GoodResponse, Ledger
+from pipeline.api.envelope import decode_envelope
 from pipeline.api.simulator.calls import Call
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import fate_of, make_msg_id, report_at
@@ -587,10 +588,8 @@ ECHOING = {
 @pytest.mark.parametrize("mode", ["mask", "hash", "drop"])
 def test_a_number_in_an_odd_place_is_hidden_and_what_is_kept_stays_json(mode: Mode, lake: Lake) -> None:
     recorder = Recorder(lake, NumberPolicy(mode, key=b"k"), lambda _: None)
-    envelope = decode_envelope(json.dumps(ECHOING).encode())
-    recorder.answer(
-        AnsweredCall("call", "app", DAY, NOON, ["2108021054011000095"], envelope), {"call_id": "call", "sent_date": DAY}
-    )
+    batch, envelope = Batch("app", DAY, ("2108021054011000095",)), decode_envelope(json.dumps(ECHOING).encode())
+    recorder.answer(batch, "call", Ledger(), GoodResponse(envelope, 200, NOON))
     recorder.close()
     (report,) = stored(lake, DELIVERY_REPORTS)
     rejects = stored(lake, REJECTED_RECORDS)
@@ -607,10 +606,8 @@ def test_a_number_in_an_odd_place_is_hidden_and_what_is_kept_stays_json(mode: Mo
 def test_fields_of_an_answer_that_are_too_long_are_left_out_and_the_others_kept(lake: Lake) -> None:
     """`extra` is read as JSON in SQL, where text cut in the middle ends the query."""
     recorder = Recorder(lake, NumberPolicy(), lambda _: None)
-    envelope = decode_envelope(json.dumps(ECHOING).encode())
-    recorder.answer(
-        AnsweredCall("call", "app", DAY, NOON, ["2108021054011000095"], envelope), {"call_id": "call", "sent_date": DAY}
-    )
+    batch, envelope = Batch("app", DAY, ("2108021054011000095",)), decode_envelope(json.dumps(ECHOING).encode())
+    recorder.answer(batch, "call", Ledger(), GoodResponse(envelope, 200, NOON))
     recorder.close()
     (report,) = stored(lake, DELIVERY_REPORTS)
     extra = json.loads(report["extra"])
