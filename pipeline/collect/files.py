@@ -1,6 +1,6 @@
 """Finding sent logs: patterns to files and their dates.
 
-Belongs here: paths, globs, `{date}`. Does not belong here: what is in the files (`sent_logs`).
+Belongs here: paths, globs, `{date}`, whether a file is there. Does not belong here: its content (`reading`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from datetime import date
 from pathlib import Path
 from stat import S_ISREG
 
+from pipeline.model.errors import SmsDeliveryError
+
 DATE_MARK = "{date}"
 _ANY_DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _TOKENS = re.compile(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]{]*\]|\{date\})")
@@ -21,7 +23,7 @@ _AS_REGEX = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*?", "?": "[^/]"}
 
 @dataclass(frozen=True)
 class LogFile:
-    """A sent log as it was listed: absolute path, date in its name if the pattern has one, size, time."""
+    """A sent log when it was listed: absolute path, the date in its name if the pattern has one, its state."""
 
     path: Path
     file_date: date | None
@@ -33,19 +35,37 @@ class LogFile:
         """The path as text that can be stored: bytes that are not UTF-8 become the replacement character."""
         return str(self.path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
+    def has_changed(self) -> bool:
+        """Tell whether the file has changed since it was listed; then its end may be half written."""
+        return _listed(self.path, self.file_date) != self
+
+
+class LogFileUnreadable(SmsDeliveryError):  # noqa: N818 - says what the file is
+    """A sent log can't be opened or read: permissions or the disk, not its content."""
+
+    def __init__(self, file: LogFile, why: str) -> None:
+        super().__init__(f"{file.path}: {why}")
+        self.file = file
+
+
+class LogFileGone(LogFileUnreadable):
+    """A sent log was deleted after it was listed."""
+
+    def __init__(self, file: LogFile) -> None:
+        super().__init__(file, "is gone since it was listed")
+
 
 def find_log_files(patterns: Sequence[str], days: Collection[date] | None) -> list[LogFile]:
     """List the logs that may hold messages of these days, or of any day.
 
     Args:
-        patterns: paths or globs with `*`, `?`, `[..]` and `**`; `{date}` stands for YYYY-MM-DD. A `[` may
-            be meant literally: both readings are tried.
-        days: with `{date}` in a pattern, files of these days and of a day either side; None: of any day.
-            Without `{date}` every match counts, and has no date.
+        patterns: paths or globs with `*`, `?`, `[..]` and `**`; `{date}` stands for YYYY-MM-DD. A pattern
+            with `[` is also tried with a literal `[`.
+        days: files dated one of these days, or a day before or after; None: any date. Files of a pattern
+            without `{date}` have no date and are always listed.
 
     Returns:
-        Regular files, each once however many patterns match, by date and path, undated ones first.
-        Broken links, folders and what vanishes meanwhile are left out.
+        Regular files, each once, ordered by date and path, undated ones first.
     """
     window = None if days is None else _window(days)
     dates: dict[str, date | None] = {}
@@ -67,26 +87,20 @@ def _absolute(pattern: str) -> str:
 
 def _matches(pattern: str, window: Collection[date] | None) -> Iterator[tuple[str, date | None]]:
     """Yield the paths that a pattern matches, read as a glob and with literal brackets, and their dates."""
+    dates = [_ANY_DATE] if window is None else [day.isoformat() for day in sorted(window)]
     for reading in dict.fromkeys((pattern, pattern.replace("[", "[[]"))):
         if DATE_MARK not in reading:
             yield from ((path, None) for path in _globbed(reading))
             continue
         form = _regex(str(Path(reading)))
-        for path in _candidates(reading, window):
+        for path in (path for each in dates for path in _globbed(reading.replace(DATE_MARK, each))):
             file_date = _date_in(path, form)
             if file_date is not None and (window is None or file_date in window):
                 yield path, file_date
 
 
-def _candidates(pattern: str, window: Collection[date] | None) -> Iterator[str]:
-    marks = [_ANY_DATE] if window is None else [day.isoformat() for day in sorted(window)]
-    for mark in marks:
-        yield from _globbed(pattern.replace(DATE_MARK, mark))
-
-
-def _globbed(pattern: str) -> Iterator[str]:
-    for path in glob.iglob(pattern, recursive=True):  # noqa: PTH207 - Path.glob wants relative patterns
-        yield str(Path(path))
+def _globbed(pattern: str) -> list[str]:
+    return [str(Path(path)) for path in glob.iglob(pattern, recursive=True)]  # noqa: PTH207 - absolute patterns
 
 
 def _regex(pattern: str) -> re.Pattern[str]:

@@ -1,4 +1,4 @@
-"""Raw frames: what the formats yield, the logged values of many messages column by column.
+"""Raw frames: what the formats yield, the logged values of many messages.
 
 Belongs here: gathering records, and opening the receipts of `sendSms` in them.
 Does not belong here: parsing (`formats`), what values become and which rules they break (`records`).
@@ -13,7 +13,7 @@ from pipeline.collect.fields import RawFields, is_empty, picker_of
 from pipeline.collect.json_text import Receipt, receipt_of
 
 LARGE_RECORD_BYTES: Final = 4096
-"""Records of at most this size count as rows; the size of larger ones counts, too."""
+"""The bytes of larger records count towards MOST_BYTES."""
 MOST_BYTES: Final = 8 << 20
 """Bytes of large records after which a frame is full."""
 _WIDTH = len(RawFields._fields)
@@ -21,7 +21,7 @@ _RESPONSE = RawFields._fields.index("response")
 
 
 class Fault(NamedTuple):
-    """Why a row is no message, known before the rules are applied; of a receipt also its status and words."""
+    """Why a row is no message, found before the rules are applied; `receipt` adds its status and reason to `raw`."""
 
     code: str
     receipt: Receipt | None = None
@@ -31,10 +31,9 @@ class RawFrame:
     """Raw fields of messages, one row per message, in order of lines.
 
     Attributes:
-        lines: line of each row.
-        items: index of the message in its record, from 0; None for a fault of the whole record.
-        faults: row -> why it is no message.
-        unparsed: line and code of what could not be parsed.
+        items: index of each message in its record, from 0; None for a fault of the whole record.
+        faults: by place of the row.
+        unparsed: line and code of each record that could not be parsed.
     """
 
     def __init__(self) -> None:
@@ -47,12 +46,12 @@ class RawFrame:
         self._bytes = 0
 
     def __len__(self) -> int:
-        """Return how many messages and rejects it holds at most."""
+        """Return how many messages and rejects it holds."""
         return len(self.lines) + len(self.unparsed)
 
     def is_full(self, most_rows: int) -> bool:
         """Tell whether it has `most_rows` rows, or large records of MOST_BYTES."""
-        return len(self.lines) + len(self.unparsed) >= most_rows or self._bytes >= MOST_BYTES
+        return len(self) >= most_rows or self._bytes >= MOST_BYTES
 
     def column(self, field: str) -> list[object]:
         """Return the raw values of a field."""
@@ -63,7 +62,7 @@ class RawFrame:
         return RawFields(*self._values[place * _WIDTH : (place + 1) * _WIDTH])
 
     def reject(self, line: int, code: str) -> None:
-        """Add a reject in the place of a record that could not be parsed."""
+        """Add a reject for a record that could not be parsed."""
         self.unparsed.append((line, code))
 
     def add_record(self, line: int, record: object) -> None:

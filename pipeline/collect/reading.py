@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pyarrow as pa
 
-from pipeline.collect.files import LogFile
-from pipeline.collect.formats.compression import LogFileUnreadable, open_log, pieces_of, was_touched
+from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable
+from pipeline.collect.formats.compression import pieces_of
 from pipeline.collect.formats.csv import csv_frames
 from pipeline.collect.formats.json_lines import json_frames
-from pipeline.collect.formats.lines import blocks_of
+from pipeline.collect.formats.lines import lines_of
 from pipeline.collect.formats.parquet import parquet_frames
 from pipeline.collect.frames import RawFrame
 from pipeline.collect.records import LogRules, Reject, apply_rules
@@ -38,52 +38,51 @@ JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 
 @dataclass(frozen=True)
 class LogChunk:
-    """A part of one log: `messages` of MESSAGES_SCHEMA, `rejects` of REJECTS_SCHEMA, in order of lines.
-
-    Attributes:
-        records: rows of both; every record of a log is in one chunk, once.
-    """
+    """A part of one log: `messages` of MESSAGES_SCHEMA, `rejects` of REJECTS_SCHEMA, in order of lines."""
 
     messages: pa.Table
     rejects: pa.Table
-    records: int
+
+    @property
+    def records(self) -> int:
+        """How many rows both have."""
+        return self.messages.num_rows + self.rejects.num_rows
 
 
 def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -> Iterator[LogChunk]:
-    """Read one log; every message and every reject is in one chunk, once.
+    """Read one log; each message and each reject is in one chunk, once.
 
-    Shape:  chunks of about `chunk_rows` rows; more only where one line holds more messages. An empty
-            file has none.
-    Memory: one chunk, one line of at most 8 MiB and what is decompressed at once.
-    Changes: what is there is read. The last line of a file that is being written may be rejected
-            (`rejects.PROVISIONAL`) until the file is read again.
+    Shape:  chunks of about `chunk_rows` rows, more if one line holds more messages; an empty file has none.
+    Memory: one chunk, one line of at most 8 MiB and one decompressed piece.
+    Changes: while a file is being written, its last line may be rejected until the file is read again.
 
     Raises:
-        LogFileGone: the file is not there any more.
+        LogFileGone: the file was deleted.
         LogFileUnreadable: it can't be opened or read; chunks before are good.
     """
     try:
-        for frame in _frames_of(file, chunk_rows):
-            if len(frame):
-                yield _chunk_of(frame, file, rules)
+        with file.path.open("rb") as stream:
+            for frame in _frames_of(file, stream, chunk_rows):
+                if len(frame):
+                    yield _chunk_of(frame, file, rules)
+    except FileNotFoundError:
+        raise LogFileGone(file) from None
     except OSError as error:
         raise LogFileUnreadable(file, error.strerror or "can't be read") from error
 
 
-def _frames_of(file: LogFile, most_rows: int) -> Iterator[RawFrame]:
-    """Yield the raw fields of a file in whatever format."""
-    with open_log(file) as stream:
-        ending, compression = _format_of(file.path)
-        if ending in JSON_ENDINGS:
-            yield from json_frames(blocks_of(pieces_of(stream, compression)), most_rows)
-        elif ending == ".csv":
-            yield from csv_frames(blocks_of(pieces_of(stream, compression)), most_rows, lambda: was_touched(file))
-        elif ending == ".parquet" and not compression:
-            yield from parquet_frames(stream, most_rows)
-        else:
-            unknown = RawFrame()
-            unknown.reject(1, "unknown_format")
-            yield unknown
+def _frames_of(file: LogFile, stream: IO[bytes], most_rows: int) -> Iterator[RawFrame]:
+    """Return the raw fields of a file of any format."""
+    ending, compression = _format_of(file.path)
+    if ending in JSON_ENDINGS:
+        return json_frames(lines_of(pieces_of(stream, compression)), most_rows)
+    if ending == ".csv":
+        return csv_frames(lines_of(pieces_of(stream, compression)), most_rows, file.has_changed)
+    if ending == ".parquet" and not compression:
+        return parquet_frames(stream, most_rows)
+    unknown = RawFrame()
+    unknown.reject(1, "unknown_format")
+    return iter([unknown])
 
 
 def _format_of(path: Path) -> tuple[str, str]:
@@ -96,7 +95,7 @@ def _format_of(path: Path) -> tuple[str, str]:
 
 def _chunk_of(frame: RawFrame, file: LogFile, rules: LogRules) -> LogChunk:
     found, rejects = apply_rules(frame, rules, file.file_date)
-    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), found.num_rows + len(rejects))
+    return LogChunk(_messages(found, file, rules), _rejects(rejects, file))
 
 
 def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:
@@ -104,18 +103,12 @@ def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:
     columns: dict[str, Any] = {name: found[name] for name in found.column_names}
     columns["country"] = countries_of(found["number"])
     columns["number"] = treat_numbers(found["number"], rules.numbers)
-    columns["file"] = _repeated(file.label, found.num_rows)
+    columns["file"] = [file.label] * found.num_rows
     return pa.table({name: columns[name] for name in MESSAGES_SCHEMA.names}, schema=MESSAGES_SCHEMA)
 
 
 def _rejects(rejects: Sequence[Reject], file: LogFile) -> pa.Table:
     columns: dict[str, Any] = {name: [getattr(reject, name) for reject in rejects] for name in Reject._fields}
-    columns["file"] = _repeated(file.label, len(rejects))
+    columns["file"] = [file.label] * len(rejects)
     columns["sent_date"] = [file.file_date] * len(rejects)
     return pa.table({name: columns[name] for name in REJECTS_SCHEMA.names}, schema=REJECTS_SCHEMA)
-
-
-def _repeated(text: str, times: int) -> pa.StringArray:
-    scalar: Any = pa.scalar(text)
-    repeated: pa.StringArray = pa.repeat(scalar, times)
-    return repeated

@@ -35,15 +35,12 @@ _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments n
 
 @dataclass(frozen=True)
 class LogRules:
-    """What records are measured by.
+    """Settings that decide what becomes of a record, and the run's start, `now`.
 
     Attributes:
         log_zone: zone of times without an offset (`SMS_SENT_LOG_TIMEZONE`).
         partition_zone: zone whose days are the partitions (`SMS_TIMEZONE`).
         default_app_id: app of records that name none (`SMS_APP_ID`).
-        start_date: first partition (`SMS_START_DATE`).
-        now: the run's start, aware.
-        numbers: how phone numbers are stored (`SMS_NUMBERS`).
     """
 
     log_zone: ZoneInfo
@@ -64,9 +61,9 @@ class Reject(NamedTuple):
 
     Attributes:
         line: where the record starts.
-        item: index of the message in its record, from 0; None where the record as a whole is meant.
-        reason: `code: meaning`, no numbers and no secrets in it.
-        raw: recognised fields as JSON text, None where the record could not be parsed.
+        item: index of the message in its record, from 0; None if the whole record is rejected.
+        reason: `code: meaning`, without phone numbers and secrets.
+        raw: recognised fields as JSON text, None if the record could not be parsed.
     """
 
     line: int

@@ -1,6 +1,6 @@
 """Rejects of sent logs, stored in `rejected_records` and counted.
 
-Belongs here: staging rejects in DuckDB, and making the table say what the latest reading says.
+Belongs here: staging rejects in DuckDB, and updating the table to the latest reading of each log.
 Does not belong here: why a record is rejected (`rejects`, `records`).
 """
 
@@ -41,13 +41,13 @@ class StagedRejects:
         return dict(rows_of(self._connection, query("collect/sql/rejected_by_reason")))
 
     def store(self, lake: Lake, read: Sequence[str], dates: Collection[date | None], now: datetime) -> None:
-        """Make the stored rejects of logs what this reading says: add new ones, drop those of fixed lines.
+        """Store new rejects, and delete stored ones whose lines were fixed.
 
         Args:
             lake: where they are stored.
-            read: labels of logs that were read to their end. Of others rejects are added and none is dropped.
+            read: labels of logs that were read to their end; stored rejects of other logs are kept.
             dates: dates of the logs.
-            now: when the new ones were rejected.
+            now: `rejected_at` of new rejects.
 
         Raises:
             LakeError: the lake can't be read or written.

@@ -1,4 +1,4 @@
-"""Why a log record is not a message, and what is shown of it.
+"""Why a log record is rejected, and the `raw` text that is stored of it.
 
 Belongs here: the published codes, their meaning, and the text of `raw`.
 Does not belong here: when a code applies (`records` for fields, `formats` for lines and files).
@@ -45,8 +45,6 @@ REASONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Code -> meaning. The reason of a reject is `code: meaning`, sometimes with a detail behind it."""
-PROVISIONAL = frozenset({"unfinished_line", "cut_file", "broken_file"})
-"""Codes that may stop being true when a file that was still being written is read again."""
 
 
 def reason_of(code: str) -> str:
@@ -55,7 +53,7 @@ def reason_of(code: str) -> str:
 
 
 def raw_of(values: RawFields, policy: NumberPolicy, zone: ZoneInfo, **more: str | None) -> str:
-    """Return the JSON text of what `values` and `more` hold, each value at most 200 characters.
+    """Return `values` and `more` as JSON text, each value at most 200 characters.
 
     An id or a time that can't be read may be a phone number in the wrong place: its digits are
     masked like those of free text. Values that are neither text nor number are left out.

@@ -3,25 +3,25 @@
 Belongs here: which logs are read, and storing their new messages.
 Does not belong here: reading one log (`reading`), storing rejects (`rejected_records`).
 
-A log that has not changed since it was read (path, size, modification time) is skipped. Messages are stored in one
-commit together with the note that their logs were read, so that two runs can't store them twice; rejects are
-committed before. `sent_messages` only grows.
+A log that has not changed since it was read (path, size, modification time) is skipped. One commit stores messages and
+the note that their logs were read, so two runs can't store a message twice; rejects are committed before.
+`sent_messages` only grows.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
-from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import duckdb
 
-from pipeline.collect.files import LogFile, find_log_files
-from pipeline.collect.formats.compression import LogFileGone, LogFileUnreadable
+from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
 from pipeline.collect.rejected_records import StagedRejects
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 GROUP_ROWS: Final = 5_000_000
 """Messages staged on disk before they are stored: bounds scratch space, not memory."""
-_ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass
@@ -43,15 +42,8 @@ class CollectTally:
     """What collecting did; `records == stored + duplicates + rejected`.
 
     Attributes:
-        files_matched: files that the patterns name for these days.
-        files_read: those read in this run.
-        files_gone: those that vanished before they were read to their end.
-        records: messages read, and rejects.
-        stored: messages that are new in the lake.
+        files_gone: logs that were deleted before they were read to their end.
         duplicates: messages that the lake or an earlier record had already.
-        rejected: records that were rejected.
-        stored_by_day: stored messages by partition.
-        rejected_by_reason: rejects by code.
         failures: logs that could not be read, one line each, for a person.
     """
 
@@ -62,19 +54,15 @@ class CollectTally:
     stored: int = 0
     duplicates: int = 0
     rejected: int = 0
-    stored_by_day: dict[date, int] = field(default_factory=dict)
-    rejected_by_reason: dict[str, int] = field(default_factory=dict)
+    stored_by_day: Counter[date] = field(default_factory=Counter)
+    rejected_by_reason: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
 
 def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> CollectTally:
     """Read the logs of some partitions: files whose date is one of them or a day either side.
 
-    Args:
-        days: partitions asked for.
-        lake: where messages and rejects go.
-        settings: patterns, zones, default app, treatment of numbers, memory.
-        now: the run's start; records more than a day after it are rejected.
+    Records more than a day after `now`, the run's start, are rejected.
 
     Raises:
         LakeError: the lake can't be read or written.
@@ -82,22 +70,23 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     rules = log_rules(settings, now)
     found = find_log_files(settings.sent_logs, days)
     tally = CollectTally(files_matched=len(found))
-    present = lake.snapshot(SENT_MESSAGES)
-    changed = [file for file in found if present.transaction(_note(file)) != _state(file, settings)]
-    if not changed:
+    waiting = deque(_unread(found, lake, settings))
+    if not waiting:
         return tally
-    with database(lake, settings) as connection, lake.scratch() as scratch:
-        waiting = deque(changed)
-        with Staging(scratch / "staged") as staging:
-            while waiting:
-                dates = {file.file_date for file in waiting}
-                rejects = StagedRejects(connection)
-                read = _stage_group(staging, rejects, waiting, rules, tally)
-                rejects.store(lake, [file.label for file in read], dates, now)
-                _count_rejects(rejects, tally)
-                notes = {_note(file): _state(file, settings) for file in read}
-                _store_messages(connection, staging, lake, notes, tally)
-                staging.clear()
+    with (
+        database(lake, settings) as connection,
+        lake.scratch() as scratch,
+        Staging(scratch / "staged") as staging,
+    ):
+        while waiting:
+            dates = {file.file_date for file in waiting}
+            rejects = StagedRejects(connection)
+            read = _stage_group(staging, rejects, waiting, rules, tally)
+            rejects.store(lake, [file.label for file in read], dates, now)
+            _count_rejects(rejects, tally)
+            notes = {_note(file): _state(file, settings) for file in read}
+            _store_messages(connection, staging, lake, notes, tally)
+            staging.clear()
     return tally
 
 
@@ -107,13 +96,9 @@ def days_read(days: Collection[date], *, lake: Lake, settings: Settings) -> list
     Raises:
         LakeError: the lake can't be read.
     """
-    present = lake.snapshot(SENT_MESSAGES)
-
-    def is_read(day: date) -> bool:
-        found = find_log_files(settings.sent_logs, [day])
-        return bool(found) and all(present.transaction(_note(file)) == _state(file, settings) for file in found)
-
-    return [day for day in sorted(days) if is_read(day)]
+    logs = {day: find_log_files(settings.sent_logs, [day]) for day in sorted(days)}
+    unread = set(_unread(itertools.chain.from_iterable(logs.values()), lake, settings))
+    return [day for day, found in logs.items() if found and unread.isdisjoint(found)]
 
 
 def unread_logs(*, lake: Lake, settings: Settings) -> list[LogFile]:
@@ -122,12 +107,7 @@ def unread_logs(*, lake: Lake, settings: Settings) -> list[LogFile]:
     Raises:
         LakeError: the lake can't be read.
     """
-    present = lake.snapshot(SENT_MESSAGES)
-    return [
-        file
-        for file in find_log_files(settings.sent_logs, None)
-        if present.transaction(_note(file)) != _state(file, settings)
-    ]
+    return _unread(find_log_files(settings.sent_logs, None), lake, settings)
 
 
 def log_rules(settings: Settings, now: datetime) -> LogRules:
@@ -140,6 +120,11 @@ def log_rules(settings: Settings, now: datetime) -> LogRules:
         now=now,
         numbers=number_policy(settings),
     )
+
+
+def _unread(files: Iterable[LogFile], lake: Lake, settings: Settings) -> list[LogFile]:
+    present = lake.snapshot(SENT_MESSAGES)
+    return [file for file in files if present.transaction(_note(file)) != _state(file, settings)]
 
 
 def _note(file: LogFile) -> str:
@@ -157,9 +142,9 @@ def _state(file: LogFile, settings: Settings) -> int:
 def _stage_group(
     staging: Staging, rejects: StagedRejects, waiting: deque[LogFile], rules: LogRules, tally: CollectTally
 ) -> list[LogFile]:
-    """Read logs into `staging` and `rejects` until there are enough; return those read to their end.
+    """Read logs until GROUP_ROWS messages are staged; return the logs that were read to their end.
 
-    What was read of the others is staged too; they are not noted as read, and the next run reads them again.
+    Records of the others are staged too; their logs are not noted as read, and the next run reads them again.
     """
     read: list[LogFile] = []
     while waiting and staging.rows < GROUP_ROWS:
@@ -199,10 +184,10 @@ def _store_messages(
 def _new_messages(
     connection: duckdb.DuckDBPyConnection, staging: Staging, lake: Lake, present: Snapshot
 ) -> list[DataFile]:
-    """Return files of the messages that are new; the staged files themselves where no key is doubtful."""
+    """Return files of the new messages: if no key is doubtful, the staged files as they are."""
     staged = staging.files()
     days = sorted({file.sent_date for file in staged})
-    near = {day + step * _ONE_DAY for day in days for step in (-1, 0, 1)}
+    near = {day + timedelta(days=step) for day in days for step in (-1, 0, 1)}
     show_files(connection, SENT_MESSAGES, present.of(near))
     show_staged(connection, "messages_read", SENT_MESSAGES, [file.path for file in staged])
     connection.execute(query("collect/sql/doubtful_keys"))
@@ -225,11 +210,11 @@ def _count_messages(read: int, files: Sequence[DataFile], tally: CollectTally) -
     tally.duplicates += read - stored
     for file in files:
         if file.sent_date is not None:
-            tally.stored_by_day[file.sent_date] = tally.stored_by_day.get(file.sent_date, 0) + file.rows
+            tally.stored_by_day[file.sent_date] += file.rows
 
 
 def _count_rejects(rejects: StagedRejects, tally: CollectTally) -> None:
-    for code, rows in rejects.by_code().items():
-        tally.records += rows
-        tally.rejected += rows
-        tally.rejected_by_reason[code] = tally.rejected_by_reason.get(code, 0) + rows
+    by_reason = rejects.by_code()
+    tally.records += sum(by_reason.values())
+    tally.rejected += sum(by_reason.values())
+    tally.rejected_by_reason.update(by_reason)

@@ -1,9 +1,8 @@
-"""Messages that were read and are not stored yet: on disk by day, so that memory does not grow with them.
+"""Messages that were read and are not stored yet, on disk by day: memory does not grow with their number.
 
-Belongs here: writing them to files. Does not belong here: which of them are new (`sql/`), and storing them
-(`sent_messages`).
+Belongs here: writing them to files. Does not belong here: which are new (`sql/`), storing them (`sent_messages`).
 
-The files are Parquet like those of `sent_messages`: where all messages of a day are new, its files become part of
+The files are Parquet like those of `sent_messages`: if all messages of a day are new, its files become part of
 the table as they are. A thread writes them while the next messages are read.
 """
 
@@ -23,7 +22,7 @@ from pipeline.lake.parquet import ROWS_AT_ONCE, PartitionFile
 from pipeline.model.tables import PARTITION_KEY, SENT_MESSAGES
 
 OPEN_FILES: Final = 32
-"""Days that are written at the same time; more close their files and begin others."""
+"""Most files open at once; the next day closes them all and later messages go to new files."""
 _pc: Any = pyarrow.compute  # its stubs know no filter by a value
 
 
@@ -37,14 +36,10 @@ class StagedFile:
 
 
 class Staging:
-    """Messages in files of a folder, a subfolder for each day; a context manager that ends its thread.
-
-    Attributes:
-        rows: how many there are.
-    """
+    """Messages in files of a folder, a subfolder for each day; a context manager that ends its thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Start with none, in a folder that is there or not."""
+        """Start without messages; the folder is created when it is needed."""
         self.rows = 0
         self._folder = folder
         self._waiting: list[pa.Table] = []
@@ -55,17 +50,17 @@ class Staging:
         self._written: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Return itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the thread; files that are not whole stay so."""
+        """End the thread; open files stay incomplete."""
         self._thread.shutdown()
 
     def add(self, messages: pa.Table) -> None:
-        """Take messages of any days; they are written in groups.
+        """Add messages of any days; they are written in groups.
 
         Raises:
             OSError: earlier ones could not be written.
@@ -88,7 +83,7 @@ class Staging:
         return sorted(self._files, key=lambda file: file.sent_date)
 
     def clear(self) -> None:
-        """Remove them."""
+        """Delete all files."""
         for file in self.files():
             file.path.unlink()
         self._files.clear()

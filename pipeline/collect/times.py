@@ -1,6 +1,6 @@
-"""Times as sent logs write them: to instants in microseconds, and to days.
+"""Times in sent logs to instants in microseconds, and to days.
 
-Belongs here: which forms of a time are understood, and what a local time means.
+Belongs here: which forms of a time are read, and what a local time means.
 Does not belong here: which times a record may have (`records`).
 """
 
@@ -30,7 +30,7 @@ EARLIEST_US = (datetime(2, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=
 LATEST_US = (datetime(9998, 12, 31, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 """Within these a time has a date in every zone."""
 QUARTER_US = 900 * SECOND_US
-"""A quarter of an hour has one date in every zone."""
+"""Within a quarter of an hour the date is the same in every zone."""
 _FIRST_QUARTER = EARLIEST_US // QUARTER_US
 INSTANT: Final = pa.timestamp("us", "UTC")
 _LOCAL_TIME: Final = r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,6})?"
@@ -90,11 +90,6 @@ def dates_of(instants: pa.TimestampArray[Any], zone: ZoneInfo) -> pa.Date32Array
     days = pa.array([_date_of_quarter(quarter, zone) for quarter in quarters], pa.date32())
     dates: pa.Date32Array = days.take(encoded.indices)
     return dates
-
-
-def local_date(moment_us: int, zone: ZoneInfo) -> date:
-    """Return the date in `zone` at an instant that `time_us` returned."""
-    return _date_of_quarter(moment_us // QUARTER_US, zone)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -15,8 +15,7 @@ from typing import Final
 
 from pipeline.api.batches import Batch
 from pipeline.api.client import Clock, Gateway, Ledger
-from pipeline.collect.files import LogFile, find_log_files
-from pipeline.collect.formats.compression import LogFileGone, LogFileUnreadable
+from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.sent_messages import log_rules
 from pipeline.lake.lake import Lake

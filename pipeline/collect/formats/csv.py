@@ -1,26 +1,26 @@
 """CSV rows to frames.
 
-Belongs here: delimiter, header, quoted line breaks, rows that don't fit.
+Belongs here: delimiter, header, quoted line breaks, rows with too few or too many cells.
 Does not belong here: what fields mean.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from pipeline.collect.fields import Picker, fields_among, picker_of, recognised
 from pipeline.collect.formats.compression import CutStream
-from pipeline.collect.formats.lines import LONGEST_LINE_BYTES, Block, Line, lines_of
+from pipeline.collect.formats.lines import LONGEST_LINE_BYTES, Line
 from pipeline.collect.frames import RawFrame
 
 DELIMITERS = (",", ";", "\t", "|")
 
 
 class _TooLong(Exception):  # noqa: N818 - a signal inside this module
-    """The record is longer than can be held."""
+    """The record is longer than LONGEST_LINE_BYTES."""
 
 
 class _Header(NamedTuple):
@@ -30,16 +30,16 @@ class _Header(NamedTuple):
     pick: Picker
 
 
-def csv_frames(blocks: Iterable[Block], most_rows: int, was_touched: Callable[[], bool]) -> Iterator[RawFrame]:
+def csv_frames(lines: Iterator[Line], most_rows: int, was_touched: Callable[[], bool]) -> Iterator[RawFrame]:
     """Yield the records of the rows below the header; their line is the one where the row begins.
 
     Args:
-        blocks: physical lines, the header first.
+        lines: physical lines; the first that is not blank is the header.
         most_rows: how many rows a frame may have.
-        was_touched: whether the file is being written; then a last row without line end is cut off
-            somewhere, even if it looks whole.
+        was_touched: whether the file is being written; then a last row without line end is unfinished,
+            even if it has as many cells as the header.
     """
-    rows, frame = _Rows(blocks), RawFrame()
+    rows, frame = _Rows(lines), RawFrame()
     try:
         every_row = iter(rows)
         header = _header_of(next(every_row, None), rows, frame)
@@ -58,7 +58,7 @@ def csv_frames(blocks: Iterable[Block], most_rows: int, was_touched: Callable[[]
 
 
 class _Rows:
-    """The rows of a CSV file, one by one, and where the latest stands.
+    """The rows of a CSV file one by one, and the place of the latest.
 
     Attributes:
         line: physical line where the row begins.
@@ -67,16 +67,16 @@ class _Rows:
         is_ended: whether its last line has a line end.
     """
 
-    def __init__(self, blocks: Iterable[Block]) -> None:
-        """Find the delimiter; the first line that is not blank is the header."""
+    def __init__(self, lines: Iterator[Line]) -> None:
+        """Start before the header."""
         csv.field_size_limit(max(csv.field_size_limit(), 2 * LONGEST_LINE_BYTES))  # `_texts` holds the bound
-        self._lines: Iterator[Line] = lines_of(blocks)
+        self._lines = lines
         self.line = self._next_line = 1
         self.size, self.is_utf8, self.is_ended = 0, True, True
 
     @property
     def is_good(self) -> bool:
-        """Whether the row is text to its end."""
+        """Whether the row is UTF-8 and ends with a line end."""
         return self.is_utf8 and self.is_ended
 
     @property
@@ -142,10 +142,10 @@ def _header_of(row: list[str] | str | None, rows: _Rows, frame: RawFrame) -> _He
 def _add_odd(
     frame: RawFrame, row: list[str] | str, rows: _Rows, header: _Header, was_touched: Callable[[], bool]
 ) -> None:
-    """Add a row that is not plainly whole; skip it if it is blank."""
+    """Add a row that may be broken; skip it if it is blank."""
     if isinstance(row, str):
         frame.reject(rows.line, row)
-    elif not "".join(row[:2]).strip() and len(row) <= 1:
+    elif len(row) <= 1 and not "".join(row).strip():
         return
     elif not rows.is_utf8:
         frame.reject(rows.line, "bad_encoding")

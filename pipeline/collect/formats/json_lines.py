@@ -9,29 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pipeline.collect.formats.compression import CutStream
-from pipeline.collect.formats.lines import Block
+from pipeline.collect.formats.lines import Line
 from pipeline.collect.frames import RawFrame
 from pipeline.collect.json_text import decode_record
 
 _SPACE = b" \t\r"
 
 
-def json_frames(blocks: Iterable[Block], most_rows: int) -> Iterator[RawFrame]:
+def json_frames(lines: Iterable[Line], most_rows: int) -> Iterator[RawFrame]:
     """Yield the records of lines that are not blank.
 
     NUL bytes in front of a record are left out: copy-and-truncate rotation leaves them there.
     """
-    frame, next_line = RawFrame(), 1
+    frame, number = RawFrame(), 0
     try:
-        for block in blocks:
-            for number, line in enumerate(block.lines, block.number):
-                _add_line(frame, number, line, is_ended=block.is_ended)
-                if frame.is_full(most_rows):
-                    yield frame
-                    frame = RawFrame()
-            next_line = block.number + len(block.lines)
+        for number, line, is_ended in lines:
+            _add_line(frame, number, line, is_ended=is_ended)
+            if frame.is_full(most_rows):
+                yield frame
+                frame = RawFrame()
     except CutStream:
-        frame.reject(next_line, "cut_file")
+        frame.reject(number + 1, "cut_file")
     yield frame
 
 

@@ -1,74 +1,51 @@
 """Pieces of bytes to physical lines, none longer than a bound.
 
-Belongs here: where a line begins and ends. Does not belong here: what it says.
+Belongs here: where a line begins and ends. Does not belong here: parsing a line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 LONGEST_LINE_BYTES = 8 << 20
 """A longer line, or CSV record, is rejected as a whole."""
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Line = tuple[int, bytes | None, bool]
 """A physical line: its number from 1, its bytes without the newline, whether it has one.
 
-The bytes are None where the line is too long: they were dropped as they came.
+The bytes are None where the line is longer than the bound: they are dropped while they are read.
 """
 
 
-@dataclass(frozen=True)
-class Block:
-    """Physical lines in a row.
-
-    Attributes:
-        number: that of the first line, from 1.
-        lines: their bytes without the newline; None for one that is too long and was dropped as it came.
-        is_ended: whether they have their newlines; False for the last line of a file alone.
-    """
-
-    number: int
-    lines: Sequence[bytes | None]
-    is_ended: bool = True
-
-
-def lines_of(blocks: Iterable[Block]) -> Iterator[Line]:
-    """Yield the lines of blocks one by one."""
-    for block in blocks:
-        for number, line in enumerate(block.lines, block.number):
-            yield number, line, block.is_ended
-
-
-def blocks_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Block]:
-    r"""Yield the lines of a stream, which end with `\n` and with nothing else, those of a piece at once.
+def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Line]:
+    r"""Yield the lines of a stream; only `\n` ends a line.
 
     A byte order mark in front of the first line is left out. Holds at most `longest` bytes and a piece.
 
     Raises:
-        CutStream: as `pieces` does, behind the last whole line before the cut.
+        CutStream: raised by `pieces`; the lines before the cut have been yielded.
     """
     number, rest = 1, _Rest(longest)
     for piece in pieces:
-        first, *others = piece.split(b"\n")
-        rest.add(first)
-        if not others:
-            continue
-        lines = [_without_mark(rest.take(), number), *others[:-1]]
-        rest.add(others[-1])
-        yield Block(number, [line if line is not None and len(line) <= longest else None for line in lines])
-        number += len(lines)
+        ended, newline, last = piece.rpartition(b"\n")
+        if newline:
+            first, *others = ended.split(b"\n")
+            rest.add(first)
+            for line in (_without_mark(rest.take(), number), *others):
+                yield number, line if line is None or len(line) <= longest else None, True
+                number += 1
+        rest.add(last)
     if rest.size:
-        yield Block(number, [_without_mark(rest.take(), number)], is_ended=False)
+        yield number, _without_mark(rest.take(), number), False
 
 
 def _without_mark(line: bytes | None, number: int) -> bytes | None:
-    return line.removeprefix(BYTE_ORDER_MARK) if line is not None and number == 1 else line
+    return line.removeprefix(_BYTE_ORDER_MARK) if line is not None and number == 1 else line
 
 
 class _Rest:
-    """What there is of a line whose end has not come yet; dropped once it is too long."""
+    """The parts of a line whose end has not been read yet; dropped once they are too long."""
 
     def __init__(self, longest: int) -> None:
         self.size = 0
@@ -76,7 +53,7 @@ class _Rest:
         self._parts: list[bytes] = []
 
     def add(self, part: bytes) -> None:
-        """Take a further part."""
+        """Add a part."""
         self.size += len(part)
         self._parts.append(part)
         if self.size > self._longest:

@@ -26,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parquet_frames(stream: IO[bytes], most_rows: int) -> Iterator[RawFrame]:
-    """Yield the records of all rows; rows count from 1. One reject stands for what can't be read."""
+    """Yield the records of all rows; rows count from 1. One reject stands for all rows from a broken part on."""
     frame, line = RawFrame(), 1
     try:
         for batch in _batches(pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER_BYTES), most_rows):

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.collect.formats.lines import blocks_of, lines_of
+from pipeline.collect.formats.lines import lines_of
 from tests.support.sent_logs import (
     ANSWER,
     Row,
@@ -153,4 +153,4 @@ def test_lines_are_those_of_the_whole_however_it_is_cut_into_pieces(pieces: list
         for number, line in enumerate(whole, 1)
         if number < len(whole) or line
     ]
-    assert list(lines_of(blocks_of(pieces, longest=longest))) == expected
+    assert list(lines_of(pieces, longest=longest)) == expected

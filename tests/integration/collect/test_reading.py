@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from pipeline.collect.files import LogFile
-from pipeline.collect.formats.compression import LogFileGone, LogFileUnreadable
+from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.rejects import REASONS

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.collect.times import EPOCH, local_date, time_us
+from pipeline.collect.times import EPOCH, dates_of, time_us
 
 BERLIN = ZoneInfo("Europe/Berlin")
 UTC_ZONE = ZoneInfo("UTC")
@@ -111,4 +113,5 @@ def test_json_floats_of_seconds_and_of_milliseconds_are_exact_to_the_microsecond
     st.sampled_from(["UTC", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Apia"]),
 )
 def test_the_date_is_that_of_the_zone(moment: datetime, zone: str) -> None:
-    assert local_date(us(moment), ZoneInfo(zone)) == moment.astimezone(ZoneInfo(zone)).date()
+    instants: Any = pa.array([moment], pa.timestamp("us", "UTC"))
+    assert dates_of(instants, ZoneInfo(zone)).to_pylist() == [moment.astimezone(ZoneInfo(zone)).date()]
