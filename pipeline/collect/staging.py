@@ -43,7 +43,6 @@ class Staging:
         self.rows = 0
         self._folder = folder
         self._waiting: list[pa.Table] = []
-        self._waiting_rows = 0
         self._open: dict[date, PartitionFile] = {}
         self._files: list[StagedFile] = []
         self._thread = ThreadPoolExecutor(1, "staging")
@@ -67,8 +66,7 @@ class Staging:
         """
         self.rows += messages.num_rows
         self._waiting.append(messages)
-        self._waiting_rows += messages.num_rows
-        if self._waiting_rows >= ROWS_AT_ONCE:
+        if sum(table.num_rows for table in self._waiting) >= ROWS_AT_ONCE:
             self._hand_over()
 
     def files(self) -> list[StagedFile]:
@@ -93,7 +91,7 @@ class Staging:
         self._wait()  # at most one group is being written while the next one is gathered
         if self._waiting:
             self._written = self._thread.submit(self._write, pa.concat_tables(self._waiting))
-            self._waiting, self._waiting_rows = [], 0
+            self._waiting = []
 
     def _wait(self) -> None:
         written, self._written = self._written, None

@@ -7,7 +7,7 @@ Does not belong here: what fields mean.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import nan
 from typing import IO, Any
 
@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 
 from pipeline.collect.fields import fields_among, picker_of, recognised
 from pipeline.collect.frames import RawFrame
+from pipeline.collect.times import EPOCH
 
 BATCH_ROWS = 8192
 RECEIPT_BATCH_ROWS = 256
 """Rows at once where each may hold a receipt with hundreds of messages."""
 _BUFFER_BYTES = 1 << 18
 _UNREADABLE = object()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parquet_frames(stream: IO[bytes], most_rows: int) -> Iterator[RawFrame]:
@@ -78,7 +78,7 @@ def _times_of(column: pa.Array[Any]) -> list[object]:
     pyarrow's own conversion takes ten times as long.
     """
     since = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64()).to_pylist()
-    epoch = _EPOCH if column.type.tz is not None else _EPOCH.replace(tzinfo=None)
+    epoch = EPOCH if column.type.tz is not None else EPOCH.replace(tzinfo=None)
     return [None if each is None else _time_at(each, epoch) for each in since]
 
 
