@@ -102,9 +102,9 @@ class RawFrame:
         if not isinstance(row, dict):
             self._add(line, item, call, Fault("bad_response"))
             return
-        msg_id, _, _, number, _, order_id, _ = picker_of(tuple(row))([*row.values(), None])
-        own = RawFields(msg_id, call.sent_at, call.app_id, number, call.sender_id, order_id)
-        self._add(line, item, own)
+        own = RawFields(*picker_of(tuple(row))([*row.values(), None]))
+        of_row = call._replace(msg_id=own.msg_id, number=own.number, order_id=own.order_id, response=None)
+        self._add(line, item, of_row)
 
     def _add(self, line: int, item: int | None, values: RawFields, fault: Fault | None = None) -> None:
         if fault is not None:

@@ -60,13 +60,11 @@ def raw_of(values: RawFields, policy: NumberPolicy, zone: ZoneInfo, **more: str 
     """
     is_id = id_of(_shown(values.msg_id)) is not None
     is_time = time_us(values.sent_at, zone) is not None
-    shown: Mapping[str, str | None] = {
-        "msg_id": _masked(_shown(values.msg_id), policy, is_good=is_id),
-        "sent_at": _masked(_shown(values.sent_at), policy, is_good=is_time),
-        "app_id": _shown(values.app_id),
-        "number": treat_number(_shown(values.number), policy),
-        "sender_id": _shown(values.sender_id),
-        "order_id": _shown(values.order_id),
+    shown = {name: _shown(value) for name, value in values._asdict().items() if name != "response"}
+    shown |= {
+        "msg_id": _masked(shown["msg_id"], policy, is_good=is_id),
+        "sent_at": _masked(shown["sent_at"], policy, is_good=is_time),
+        "number": treat_number(shown["number"], policy),
         **{name: _masked(value, policy, is_good=False) for name, value in more.items()},
     }
     present = {name: value for name, value in shown.items() if value is not None}

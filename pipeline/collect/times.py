@@ -14,7 +14,6 @@ from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
@@ -105,6 +104,8 @@ def _matching(texts: pa.StringArray, pattern: str) -> pa.BooleanArray:
 
 def _parsed(texts: pa.StringArray, wanted: pa.BooleanArray) -> Any:
     """Parse the texts that are wanted, null for the rest and for days that do not exist (30 February)."""
+    import pandas as pd  # noqa: PLC0415 - half a second that a run without new logs does without
+
     written = _pc.if_else(wanted, texts, None).to_pandas()
     found: Any = pd.to_datetime(written, format="ISO8601", utc=True, errors="coerce")
     return pa.array(found, INSTANT)
