@@ -16,6 +16,7 @@ from pipeline.collect.files import LogFile
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
 from pipeline.model.phone_numbers import NumberPolicy
+from tests.scenarios.mutations import mutated
 
 NOW: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ASKED: Final = ("2611200954011000095", "2611200959531000096", "2611200959531000097")
@@ -24,29 +25,6 @@ RECORDS: Final[tuple[dict[str, object], ...]] = (
     {"msgId": int(ASKED[1]), "timestamp": 1_795_168_441, "to": "+91 856321412", "from": "ACME", "order_id": 7},
     {"sent_at": 1_795_168_441_000, "response": {"status": "0", "array": [{"msgId": ASKED[2], "number": "44"}]}},
 )
-PIECES: Final = (
-    *(b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\r", b"\t", b"[[[[", b"true", b"null", b"0.1", b"-0"),
-    *(b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"1e999", b"9" * 40, b'"\\ud800"', b'"msgId":'),
-)
-
-
-def mutated(text: bytes, chance: Random) -> bytes:
-    """Change, insert, cut or repeat a few bytes."""
-    found = bytearray(text)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(found) + 1)
-        match chance.randrange(5):
-            case 0:
-                found[at : at + 1] = bytes([chance.randrange(256)])
-            case 1:
-                found[at:at] = chance.choice(PIECES)
-            case 2:
-                del found[at : at + chance.randint(1, 30)]
-            case 3:
-                found[at : at + chance.randint(1, 12)] = chance.choice(PIECES)
-            case _:
-                found[at:at] = found[max(0, at - 40) : at]
-    return bytes(found)
 
 
 def fuzz_log_reader(folder: Path, inputs: int) -> None:
