@@ -1,4 +1,4 @@
--- Grain: one row a day, app, country and sender; what floor and peers make of their messages.
+-- Grain: one row per day, app, country and sender, from the messages of floor and peers.
 SELECT
   sent_date,
   app_id,

@@ -84,7 +84,7 @@ def reports_of(base_url: str, batches: list[str]) -> pa.Table:
 
 
 def decode(bodies: list[bytes]) -> pa.Table:
-    """Make one row a message of whole answers."""
+    """Make one row per message of whole answers."""
     if not bodies:
         return pa.table({name: pa.array([], pa.string()) for name in ("msgId", "receiveTime", "status")})
     read_json: Any = pyarrow.json.read_json  # its stubs know no buffers

@@ -143,7 +143,7 @@ class Told:
     Attributes:
         said: one for each id asked.
         is_consistent: its rows and counts agree with each other and with the question.
-        odd_rows: rows that have to be set aside.
+        odd_rows: rows that must be rejected.
     """
 
     app_id: str

@@ -1,4 +1,4 @@
--- Grain: one row a state of messages that are not final: how many, and when the oldest was sent.
+-- Grain: one row per state that is not final: how many messages, and when the oldest was sent.
 SELECT
   delivery_status,
   count(*) AS messages,
