@@ -75,7 +75,7 @@ async def ask_for(base_url: str, batches: list[Batch]) -> int:
             response = await gateway.ask(batch, account, Ledger())
             answered += response.http_status == 200
 
-    async with Gateway(timeout_seconds=30, max_attempts=1, max_concurrency=AT_ONCE, requests_per_second=0) as gateway:
+    async with Gateway(timeout_seconds=30, max_attempts=1, requests_per_second=0) as gateway:
         await asyncio.gather(*(work(gateway) for _ in range(AT_ONCE)))
     return answered
 

@@ -117,7 +117,6 @@ class Gateway:
     Args:
         timeout_seconds: longest time for one request, body included.
         max_attempts: most requests for one batch, the one after a learnt clock offset not counted.
-        max_concurrency: connections kept.
         requests_per_second: bound for each base URL, 0 for none.
         max_requests: most requests of all, None for no bound.
         clock: time, for tests.
@@ -129,7 +128,6 @@ class Gateway:
         *,
         timeout_seconds: float,
         max_attempts: int,
-        max_concurrency: int,
         requests_per_second: float,
         max_requests: int | None = None,
         clock: Clock | None = None,
@@ -141,7 +139,7 @@ class Gateway:
         self._requests_left = max_requests
         self._clock = clock or Clock()
         self._bases: dict[str, _Base] = {}
-        self._http = transport or Connections(max_connections=max_concurrency)
+        self._http = transport or Connections()
 
     async def __aenter__(self) -> Self:
         """Open the connections."""

@@ -1,4 +1,4 @@
-"""Connections to the platform: httpx's own transport, one per proxy.
+"""Connections to the platform: httpx's own transports, one per worker and proxy.
 
 What belongs here: which way a request goes out. What does not: what is asked, how often, and what a response means
 (`client.py`, `responses.py`). The transport alone, without httpx's client, follows no redirect and keeps no cookie.
@@ -6,6 +6,9 @@ What belongs here: which way a request goes out. What does not: what is asked, h
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import ssl
 from typing import Final
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,20 +22,18 @@ class Connections(httpx.AsyncBaseTransport):
     """Carries requests directly or by the proxy that the environment names for a host (`HTTPS_PROXY`, `NO_PROXY`).
 
     The extension `target` of a request is its path and query, already encoded: httpx spends most of its time on a
-    query of 4 kB otherwise. Certificates are verified; a failed request is not repeated.
-
-    Args:
-        max_connections: connections at once, for each proxy.
+    query of 4 kB otherwise. Certificates are verified; a failed request is not repeated. Each worker (a task) has a
+    connection of its own: in a shared pool httpx looks at all connections for each request, a quarter of its time.
     """
 
-    def __init__(self, *, max_connections: int) -> None:
-        self._limits = httpx.Limits(
-            max_connections=max_connections,
-            max_keepalive_connections=max_connections,
-            keepalive_expiry=KEPT_SECONDS,
-        )
+    def __init__(self) -> None:
+        self._limits = httpx.Limits(max_connections=1, keepalive_expiry=KEPT_SECONDS)
         self._proxies: dict[str, str | None] = {}
-        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[tuple[str | None, object], httpx.AsyncHTTPTransport] = {}
+
+    @functools.cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request without a body; the response's own is read as it is asked for.
@@ -41,9 +42,10 @@ class Connections(httpx.AsyncBaseTransport):
             httpx.TransportError: no response came.
         """
         proxy = self._proxy_of(request.url)
-        if proxy not in self._transports:
-            self._transports[proxy] = httpx.AsyncHTTPTransport(limits=self._limits, proxy=proxy)
-        return await self._transports[proxy].handle_async_request(request if proxy is None else _for_proxy(request))
+        key = (proxy, asyncio.current_task())
+        if key not in self._transports:
+            self._transports[key] = httpx.AsyncHTTPTransport(verify=self._tls, limits=self._limits, proxy=proxy)
+        return await self._transports[key].handle_async_request(request if proxy is None else _for_proxy(request))
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -182,7 +182,6 @@ class _Follower:
         return Gateway(
             timeout_seconds=self._settings.timeout_seconds,
             max_attempts=self._settings.max_attempts,
-            max_concurrency=self._settings.max_concurrency,
             requests_per_second=self._settings.max_requests_per_second,
             max_requests=self._max_requests,
             clock=self._clock,

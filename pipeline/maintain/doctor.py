@@ -170,7 +170,6 @@ async def _ask_all(examination: _Examination, accounts: Accounts, samples: Itera
     async with Gateway(
         timeout_seconds=settings.timeout_seconds,
         max_attempts=1,
-        max_concurrency=1,
         requests_per_second=settings.max_requests_per_second,
         clock=examination.clock,
     ) as gateway:

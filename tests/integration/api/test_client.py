@@ -101,7 +101,6 @@ def ask(
     gateway = Gateway(
         timeout_seconds=timeout_seconds,
         max_attempts=attempts,
-        max_concurrency=concurrency,
         requests_per_second=rate,
         clock=clock,
         transport=transport,

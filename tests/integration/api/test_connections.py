@@ -59,7 +59,7 @@ def fetch(url: str, *, times: int = 1, target: bytes | None = None) -> list[byte
             return type(error)
 
     async def all_of_them() -> list[bytes | type[Exception]]:
-        async with Connections(max_connections=1) as transport:
+        async with Connections() as transport:
             return [await once(transport) for _ in range(times)]
 
     return asyncio.run(all_of_them())
