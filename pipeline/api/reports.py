@@ -125,8 +125,8 @@ def _rows_of(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
     receive_time = _times(written)
     return pd.DataFrame(
         {
-            "call": pd.Series([place for place, array in enumerate(arrays) for _ in array], dtype="int64"),
-            "item": pd.Series([item for array in arrays for item in range(len(array))], dtype="int64"),
+            "call": _places(arrays),
+            "item": pd.Series(list(chain.from_iterable(range(len(array)) for array in arrays)), dtype="int64"),
             "row": range(len(elements)),
             "element": pd.Series(objects, dtype="object"),
             "msg_id": msg_id,
@@ -173,9 +173,14 @@ def _json_text(value: object) -> str:
 
 def _asked_by(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
     """Return one row per id asked for, with the place of its call."""
-    places = [place for place, call in enumerate(calls) for _ in call.asked]
-    msg_ids = list(chain.from_iterable(call.asked for call in calls))
-    return pd.DataFrame({"call": pd.Series(places, dtype="int64"), "msg_id": pd.Series(msg_ids, dtype="str")})
+    asked = [call.asked for call in calls]
+    msg_ids = pa.array(chain.from_iterable(asked), pa.large_string())
+    return pd.DataFrame({"call": _places(asked), "msg_id": pd.Series(msg_ids, dtype="str")})
+
+
+def _places(groups: Sequence[Sequence[object]]) -> pd.Series[int]:
+    """Return the place of its group for each element of all groups, from 0."""
+    return pd.Series(range(len(groups)), dtype="int64").repeat([len(group) for group in groups]).reset_index(drop=True)
 
 
 def _with_calls(rows: pd.DataFrame, calls: Sequence[AnsweredCall], dtypes: Mapping[str, str]) -> pd.DataFrame:
@@ -200,6 +205,8 @@ def _rejects_of(rows: pd.DataFrame, is_report: pd.Series[bool], calls: Sequence[
     """Return the rows that break a rule; of usable ones only those that became a report, others are mismatches."""
     is_odd = functools.reduce(operator.or_, (rows[code] for code in ROW_REASONS))
     odd = rows[is_odd & (is_report | ~rows["is_usable"])]
+    if odd.empty:
+        return pd.DataFrame(columns=list(REJECT_DTYPES)).astype(REJECT_DTYPES)
     reasons = [
         "; ".join(f"{code}: {meaning}" for code, meaning in ROW_REASONS.items() if getattr(row, code))
         for row in odd.itertuples()
@@ -218,14 +225,7 @@ def _as_written(value: object) -> str | None:
 
 def _mismatches(calls: Sequence[AnsweredCall], reports: pd.DataFrame, left: pd.DataFrame) -> dict[str, str]:
     """Say by call_id what does not agree: rows that became no report, and tallies that the platform gave."""
-    problems: dict[int, list[str]] = {}
-    given = reports.loc[reports["call"].isin(left["call"]), ["call", "msg_id", "status"]]
-    first = left.merge(given, on=["call", "msg_id"], how="left", suffixes=("", "_first"))
-    is_stranger = first["status_first"].isna()
-    for place in first["call"][is_stranger].unique():
-        problems.setdefault(place, []).append("rows for ids that were not asked")
-    for place in first["call"][~is_stranger & (first["status"] != first["status_first"])].unique():
-        problems.setdefault(place, []).append("rows that contradict each other")
+    problems: dict[int, list[str]] = {} if left.empty else _left_rows(reports, left)
     found = reports.groupby(["call", "status"], sort=False).size().to_dict()
     for place, call in enumerate(calls):
         for attribute, (name, status) in _TALLIES.items():
@@ -233,3 +233,15 @@ def _mismatches(calls: Sequence[AnsweredCall], reports: pd.DataFrame, left: pd.D
             if told is not None and told != counted:
                 problems.setdefault(place, []).append(f"{name} says {told}, the rows say {counted}")
     return {calls[place].call_id: "; ".join(texts) for place, texts in sorted(problems.items())}
+
+
+def _left_rows(reports: pd.DataFrame, left: pd.DataFrame) -> dict[int, list[str]]:
+    """Say by place of the call why rows became no report."""
+    problems: dict[int, list[str]] = {}
+    first = left.merge(reports, on=["call", "msg_id"], how="left", suffixes=("", "_first"))
+    is_stranger = first["status_first"].isna()
+    for place in first["call"][is_stranger].unique():
+        problems.setdefault(place, []).append("rows for ids that were not asked")
+    for place in first["call"][~is_stranger & (first["status"] != first["status_first"])].unique():
+        problems.setdefault(place, []).append("rows that contradict each other")
+    return problems
