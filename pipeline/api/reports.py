@@ -193,20 +193,20 @@ def _with_calls(rows: pd.DataFrame, calls: Sequence[AnsweredCall], dtypes: Mappi
         "observed_at": [call.observed_at for call in calls],
         "rejected_at": [call.observed_at for call in calls],
     }
-    of_rows = {
-        name: pd.Series(values, dtype=dtypes[name]).iloc[rows["call"]].array
-        for name, values in known.items()
-        if name in dtypes
+    columns = {
+        name: pd.Series(known[name], dtype=dtype).array.take(rows["call"]) if name in known else rows[name].array
+        for name, dtype in dtypes.items()
     }
-    return rows.assign(**of_rows).reindex(columns=list(dtypes)).astype(dtypes).reset_index(drop=True)
+    return pd.DataFrame(columns).astype(dtypes)
 
 
 def _rejects_of(rows: pd.DataFrame, is_report: pd.Series[bool], calls: Sequence[AnsweredCall]) -> pd.DataFrame:
     """Return the rows that break a rule; of usable ones only those that became a report, others are mismatches."""
     is_odd = functools.reduce(operator.or_, (rows[code] for code in ROW_REASONS))
-    odd = rows[is_odd & (is_report | ~rows["is_usable"])]
-    if odd.empty:
-        return pd.DataFrame(columns=list(REJECT_DTYPES)).astype(REJECT_DTYPES)
+    is_reject = is_odd & (is_report | ~rows["is_usable"])
+    if not is_reject.any():
+        return _no_rejects()
+    odd = rows[is_reject]
     reasons = [
         "; ".join(f"{code}: {meaning}" for code, meaning in ROW_REASONS.items() if getattr(row, code))
         for row in odd.itertuples()
@@ -217,6 +217,11 @@ def _rejects_of(rows: pd.DataFrame, is_report: pd.Series[bool], calls: Sequence[
     }
     rejects = odd.assign(reason=pd.Series(reasons, index=odd.index, dtype="str"), **came)
     return _with_calls(rejects, calls, REJECT_DTYPES)
+
+
+@functools.cache
+def _no_rejects() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(REJECT_DTYPES)).astype(REJECT_DTYPES)
 
 
 def _as_written(value: object) -> str | None:
