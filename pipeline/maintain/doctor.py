@@ -1,26 +1,27 @@
 """Use case: check everything that a run needs: settings, logs, lake, credentials, clock; say what to fix.
 
 One call is made for each account. A finding holds no phone number and no secret.
-To add a check: a function that gives findings, an entry in `CHECKS`.
+To add a check: a function that returns what it found and raises for what to fix, a line in `examine`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from pipeline.api.batches import Batch
-from pipeline.api.client import Clock, Gateway, Ledger
+from pipeline.api.client import Gateway, Ledger
 from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.sent_messages import log_rules
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
-from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError
+from pipeline.model.errors import BatchRefused, CallError, SettingsError, SmsDeliveryError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
 
@@ -42,141 +43,113 @@ class Finding:
     is_setting: bool = False
 
 
-@dataclass(frozen=True)
-class _Examination:
-    settings: Settings
-    now: datetime
-    clock: Clock
+class _ToFixError(SmsDeliveryError):
+    """Something other than a setting is wrong."""
 
 
-def examine(settings: Settings, *, now: datetime, clock: Clock | None = None) -> list[Finding]:
+def examine(settings: Settings, *, now: datetime) -> list[Finding]:
     """Run all checks; a problem is a finding, not an error."""
-    examination = _Examination(settings, now, clock or Clock())
-    return [finding for check in CHECKS for finding in check(examination)]
-
-
-def check_settings(examination: _Examination) -> Iterator[Finding]:
-    """Check that logs and credentials are set."""
+    findings = [
+        _finding("settings", lambda: _check_settings(settings)),
+        _finding("sent logs", lambda: _check_logs(settings, now)),
+        _finding("lake", lambda: _check_lake(settings)),
+    ]
     try:
-        check_inputs(examination.settings)
+        accounts = load_accounts(settings)
+        samples = _ids_to_ask(settings, accounts, now)
     except SettingsError as error:
-        yield Finding("settings", ok=False, text=str(error), is_setting=True)
-    else:
-        zone = examination.settings.timezone.key
-        yield Finding("settings", ok=True, text=f"logs and credentials are set; days are those of {zone}")
+        return [*findings, _to_fix("credentials", error)]
+    return [*findings, *asyncio.run(_ask_all(settings, accounts, samples, now))]
 
 
-def check_logs(examination: _Examination) -> Iterator[Finding]:
+def _finding(subject: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, ok=True, text=check())
+    except SmsDeliveryError as error:
+        return _to_fix(subject, error)
+
+
+def _to_fix(subject: str, error: SmsDeliveryError) -> Finding:
+    return Finding(subject, ok=False, text=str(error), is_setting=isinstance(error, SettingsError))
+
+
+def _check_settings(settings: Settings) -> str:
+    """Check that logs and credentials are set."""
+    check_inputs(settings)
+    return f"logs and credentials are set; days are those of {settings.timezone.key}"
+
+
+def _check_logs(settings: Settings, now: datetime) -> str:
     """Check that the pattern matches files, that some are recent, and that these can be read."""
-    settings = examination.settings
     if not settings.sent_logs:
-        yield Finding("sent logs", ok=False, text="SMS_SENT_LOGS: is not set", is_setting=True)
-        return
-    today = settings.today(examination.now)
+        raise SettingsError("SMS_SENT_LOGS: is not set")
+    today = settings.today(now)
     recent = find_log_files(settings.sent_logs, [today - timedelta(days=step) for step in range(RECENT_DAYS + 1)])
     everything = find_log_files(settings.sent_logs, None)
-    unreadable = [file.label for file in recent if not os.access(file.path, os.R_OK)]
     if not everything:
-        text = f"no file matches; fix SMS_SENT_LOGS: {', '.join(settings.sent_logs)}"
-    elif unreadable:
-        text = f"{unreadable[0]} can't be read; fix its mode"
-    elif not recent:
-        text = f"no file of the last {RECENT_DAYS} days, the newest is {everything[-1].label}; is {{date}} right?"
-    else:
-        text = f"{len(everything):,} files match, {len(recent):,} of the last days"
-    yield Finding("sent logs", ok=bool(recent) and not unreadable, text=text)
+        raise _ToFixError(f"no file matches; fix SMS_SENT_LOGS: {', '.join(settings.sent_logs)}")
+    if unreadable := [file.label for file in recent if not os.access(file.path, os.R_OK)]:
+        raise _ToFixError(f"{unreadable[0]} can't be read; fix its mode")
+    if not recent:
+        newest = everything[-1].label
+        raise _ToFixError(f"no file of the last {RECENT_DAYS} days, the newest is {newest}; is {{date}} right?")
+    return f"{len(everything):,} files match, {len(recent):,} of the last days"
 
 
-def check_lake(examination: _Examination) -> Iterator[Finding]:
+def _check_lake(settings: Settings) -> str:
     """Check that the lake opens with these settings, or can be made."""
-    settings = examination.settings
-    if not Lake.exists(settings.lake):
-        yield _new_lake(settings)
-        return
-    try:
-        lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
-        sent = lake.snapshot(SENT_MESSAGES)
-    except (SettingsError, LakeError) as error:
-        yield Finding("lake", ok=False, text=str(error), is_setting=isinstance(error, SettingsError))
-    else:
-        text = f"{sent.rows:,} sent messages of {len(sent.days()):,} days: {settings.lake}"
-        yield Finding("lake", ok=True, text=text)
-
-
-def _new_lake(settings: Settings) -> Finding:
+    if Lake.exists(settings.lake):
+        sent = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded).snapshot(SENT_MESSAGES)
+        return f"{sent.rows:,} sent messages of {len(sent.days()):,} days: {settings.lake}"
     parent = next(folder for folder in settings.lake.parents if folder.is_dir())
-    if os.access(parent, os.W_OK | os.X_OK):
-        return Finding("lake", ok=True, text=f"does not exist yet; the first run makes it: {settings.lake}")
-    return Finding("lake", ok=False, text=f"SMS_LAKE: can't be made, {parent} is not writable", is_setting=True)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise SettingsError(f"SMS_LAKE: can't be made, {parent} is not writable")
+    return f"does not exist yet; the first run makes it: {settings.lake}"
 
 
-def check_api(examination: _Examination) -> Iterable[Finding]:
-    """Make one call for each account: are its credentials good, do the clocks agree?"""
-    try:
-        accounts = load_accounts(examination.settings)
-    except SettingsError as error:
-        return [Finding("credentials", ok=False, text=str(error), is_setting=True)]
-    samples = list(_ids_to_ask(examination, accounts))
+def _ids_to_ask(settings: Settings, accounts: Accounts, now: datetime) -> dict[str, str]:
+    """Return a msg_id by app_id for each account: of the newest log record, and an unknown id for the other apps.
+
+    Raises:
+        SettingsError: no app is known.
+    """
+    if newest := _newest_record(settings, now):
+        samples = dict([newest])
+    else:
+        samples = {settings.app_id: _ANY_ID} if accounts.default and settings.app_id else {}
+    samples |= {app_id: _ANY_ID for app_id in accounts.named if app_id not in samples}
     if not samples:
-        text = "SMS_APP_ID: is not set and no sent log names an app, so no account can be checked"
-        return [Finding("credentials", ok=False, text=text, is_setting=True)]
-    return asyncio.run(_ask_all(examination, accounts, samples))
+        raise SettingsError("SMS_APP_ID: is not set and no sent log names an app, so no account can be checked")
+    return samples
 
 
-CHECKS: Final[Sequence[Callable[[_Examination], Iterable[Finding]]]] = (
-    check_settings,
-    check_logs,
-    check_lake,
-    check_api,
-)
-
-
-def _ids_to_ask(examination: _Examination, accounts: Accounts) -> Iterator[tuple[str, str]]:
-    """Yield app_id and msg_id for each account: the newest log record for its own app, an unknown id for the others."""
-    newest = _newest_record(examination)
-    if newest is not None:
-        yield newest
-    elif accounts.default is not None and examination.settings.app_id:
-        yield examination.settings.app_id, _ANY_ID
-    for app_id in accounts.named:
-        if newest is None or app_id != newest[0]:
-            yield app_id, _ANY_ID
-
-
-def _newest_record(examination: _Examination) -> tuple[str, str] | None:
+def _newest_record(settings: Settings, now: datetime) -> tuple[str, str] | None:
     """Return app_id and msg_id from the newest log that has a record, None where there is none."""
-    files = find_log_files(examination.settings.sent_logs, None)
-    today = examination.now.date()
-    newest_first = sorted(files, key=lambda file: (file.file_date or today, file.mtime_ns), reverse=True)
-    records = (_latest_message(file, examination) for file in newest_first[: RECENT_DAYS + 1])
+    files = find_log_files(settings.sent_logs, None)
+    newest_first = sorted(files, key=lambda file: (file.file_date or now.date(), file.mtime_ns), reverse=True)
+    records = (_latest_message(file, settings, now) for file in newest_first[: RECENT_DAYS + 1])
     return next((record for record in records if record), None)
 
 
-def _latest_message(file: LogFile, examination: _Examination) -> tuple[str, str] | None:
+def _latest_message(file: LogFile, settings: Settings, now: datetime) -> tuple[str, str] | None:
     """Return app_id and msg_id of the latest message among a log's first records; the rest is not read."""
-    rules = log_rules(examination.settings, examination.now)
-    try:
+    rules = log_rules(settings, now)
+    with contextlib.suppress(LogFileGone, LogFileUnreadable):
         for chunk in read_sent_log(file, rules, chunk_rows=_SAMPLE_ROWS):
             if chunk.messages.num_rows:
                 row = max(chunk.messages.to_pylist(), key=lambda message: message["sent_at"])
                 return row["app_id"], row["msg_id"]
-    except (LogFileGone, LogFileUnreadable):
-        return None
     return None
 
 
-async def _ask_all(examination: _Examination, accounts: Accounts, samples: Iterable[tuple[str, str]]) -> list[Finding]:
-    settings = examination.settings
+async def _ask_all(settings: Settings, accounts: Accounts, samples: Mapping[str, str], now: datetime) -> list[Finding]:
     async with Gateway(
         timeout_seconds=settings.timeout_seconds,
         max_attempts=1,
         requests_per_second=settings.max_requests_per_second,
-        clock=examination.clock,
     ) as gateway:
-        today = examination.clock.now().date()
-        findings = [
-            await _ask(gateway, Batch(app_id, today, (msg_id,)), accounts.of(app_id)) for app_id, msg_id in samples
-        ]
+        batches = [Batch(app_id, now.date(), (msg_id,)) for app_id, msg_id in samples.items()]
+        findings = [await _ask(gateway, batch, accounts.of(batch.app_id)) for batch in batches]
         offsets = gateway.seen_offsets()
     return [*findings, *(_clock_finding(url, offset) for url, offset in offsets.items())]
 
