@@ -17,7 +17,7 @@ from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
-from pipeline.maintain.status import status_of, status_text
+from pipeline.maintain.status import status_text
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
@@ -80,8 +80,7 @@ def forget_number(settings: Settings, number: str) -> None:
 
 def print_status(settings: Settings) -> None:
     """Print partitions, what is outstanding and due, and the last publication."""
-    status = status_of(lake=_existing_lake(settings), settings=settings, now=utc_now())
-    click.echo(status_text(status, zone=settings.timezone.key))
+    click.echo(status_text(lake=_existing_lake(settings), settings=settings, now=utc_now()))
 
 
 def _existing_lake(settings: Settings) -> Lake:

@@ -18,7 +18,7 @@ from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import Running, SimulatorOptions, running
 from pipeline.maintain.doctor import Finding, examine
-from pipeline.maintain.status import status_of
+from pipeline.maintain.status import status_text
 from pipeline.model.settings import Settings, given_settings
 from tests.integration.maintain.test_maintenance import World
 from tests.support.places import Place, opened_place, write_logs
@@ -149,21 +149,22 @@ def test_the_command_ends_with_0_1_or_2(place: Place, monkeypatch: pytest.Monkey
 def test_status_says_what_is_there_what_is_outstanding_and_when_it_was_published(tmp_path: Path) -> None:
     before = os.umask(0o077)
     world = World(tmp_path)
-    now = datetime.now(UTC)
-    status = status_of(lake=world.lake, settings=world.settings, now=now)
-    assert (status.messages, status.outstanding, status.published) == (6, (), None)
+
+    def status() -> dict[str, str]:
+        text = status_text(lake=world.lake, settings=world.settings, now=datetime.now(UTC))
+        return dict(re.split(" {2,}", line, maxsplit=1) for line in text.splitlines())
+
+    first = status()
+    assert (first["messages"], first["outstanding"], first["published"][:6]) == ("6", "none", "never;")
     world.send("7")
     world.answer("7", "sending")
     world.derive()
     world.publish()
-    status = status_of(lake=world.lake, settings=world.settings, now=now)
-    assert [(row.delivery_status, row.messages) for row in status.outstanding] == [("unknown", 1)]
-    assert status.published is not None
-    assert status.published.tables_behind == ()
-    assert status.published.data_as_of is not None
+    published = status()
+    assert published["outstanding"].startswith("1 unknown, the oldest sent 20")
+    assert re.fullmatch(r"20[-\d]+ [:\d]+ UTC, answers up to 20[-\d]+ [:\d]+ UTC", published["published"])
     world.send("8")
-    status = status_of(lake=world.lake, settings=world.settings, now=now)
+    grown = status()
     os.umask(before)
-    assert status.published is not None
-    assert status.published.tables_behind == ("sent_messages",)
-    assert (status.messages, len(status.days)) == (8, 1)
+    assert grown["published"].endswith(" UTC; changed since: sent_messages")
+    assert (grown["messages"], grown["partitions"].split()[:2]) == ("8", ["1", "days,"])
