@@ -17,8 +17,7 @@ from assets.events import library_log, materializations_of, readable_failures
 from assets.metadata import FAILURES
 from assets.partitions import RECENT_DAYS, range_of
 from assets.resources import Workspace, utc_now
-from pipeline.maintain.audits.context import opened_context
-from pipeline.maintain.audits.finding import Finding
+from pipeline.maintain.audits.context import Finding, opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.settings import Settings
 

@@ -1,23 +1,51 @@
-"""What an audit works with: a private database that shows the lake's tables, and the days of the run.
+"""What an audit works with, a private database that shows the lake's tables, and what it returns, a finding.
 
 Belongs here: reading tables and running queries of `sql/checks/`. Does not: what is bad (the audits).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, database, query, show_files, used_in
 from pipeline.lake.snapshots import rows_in
+from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.settings import Settings
 from pipeline.model.tables import Table
+from pipeline.publish.contents import insert_rows
+
+_EXAMPLES: Final = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an audit found, without personal data.
+
+    If it did not pass and `is_severe`, that is an error: figures are wrong or work stands still; else a warning.
+    """
+
+    passed: bool
+    is_severe: bool
+    figures: Mapping[str, int | float]
+    examples: Sequence[Mapping[str, object]] = ()
+
+
+def finding_of(bad: Sequence[Mapping[str, object]], figures: Mapping[str, int | float], *, is_severe: bool) -> Finding:
+    """Return the finding for an audit's bad rows."""
+    examples = [{name: _masked(name, value) for name, value in row.items()} for row in bad[:_EXAMPLES]]
+    return Finding(passed=not bad, is_severe=is_severe, figures=figures, examples=examples)
+
+
+def _masked(column: str, value: object) -> object:
+    """Mask long numbers in `value`, the sender of a roll-up, which may be a phone number."""
+    return mask_digits(value) if column == "value" and isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -42,6 +70,11 @@ class AuditContext:
         files = self.snapshot(table).of(days)
         show_files(self.connection, table, files)
         return rows_in(files)
+
+    def fill(self, name: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Make rows readable as a table that queries name; `columns` are names and types."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({columns})")
+        insert_rows(self.connection, name, rows)
 
     def bad_rows(self, name: str, **parameters: Scalar) -> list[dict[str, Any]]:
         """Run a query of `sql/checks/`; return its rows by column. Parameters that it does not name are left out."""

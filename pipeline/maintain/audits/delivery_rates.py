@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Final
 
 from pipeline.lake.queries import query
 from pipeline.lake.snapshots import is_derived
-from pipeline.maintain.audits.context import AuditContext
-from pipeline.maintain.audits.finding import Finding, finding_of
+from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, RATE_TABLES
 
 RATE_DROP: Final = 0.05
@@ -24,7 +22,10 @@ MOVERS_DAYS: Final = 7
 
 
 def states_sum_to_sent(context: AuditContext) -> Finding:
-    """In every bucket the seven states sum to `sent`, and every table counts each message of a day."""
+    """In every bucket the seven states sum to `sent`, and each rate table counts every message of a day (else error).
+
+    If it fails: `sms-delivery rebuild --from DAY --to DAY`.
+    """
     tables = [context.snapshot(table) for table in RATE_TABLES]
     messages = context.snapshot(MESSAGES)
     days = [day for day in context.days if all(is_derived(table, messages.of([day]), day) for table in tables)]
@@ -41,13 +42,15 @@ def states_sum_to_sent(context: AuditContext) -> Finding:
 
 
 def delivery_rate_held(context: AuditContext) -> Finding:
-    """No app, country or sender delivers clearly worse than in the weeks before.
+    """No app, country or sender delivers clearly worse (5 points, more than chance) on the last two days than in the 28
+    days before, and `worst_movers` shows no drop of a mature day in the last week (else warning).
 
-    Young days are compared by their final messages, mature days by the view worst_movers.
-    """
+    If it fails: ask the platform about the route and look at the sender's texts; `delivery_by_country` and
+    `delivery_by_sender` show more.
+    """  # noqa: D205 - its first sentence is longer than a line
+    # young days are compared by their final messages, mature days by the view worst_movers
     recent = context.snapshot(DELIVERY_ROLLUPS_DAILY).days()
-    last = recent[-1:] or [date.min]
-    days = [day for day in recent if (last[0] - day).days < RATE_DAYS + RATE_BASELINE_DAYS + MOVERS_DAYS]
+    days = [day for day in recent if (recent[-1] - day).days < RATE_DAYS + RATE_BASELINE_DAYS + MOVERS_DAYS]
     context.show(DELIVERY_ROLLUPS_DAILY, days)
     context.connection.execute(f"CREATE OR REPLACE TEMP VIEW worst_movers AS {query('publish/sql/views/worst_movers')}")
     movers = context.bad_rows("worst_movers_dropped", days=MOVERS_DAYS)

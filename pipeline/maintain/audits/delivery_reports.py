@@ -9,10 +9,8 @@ from typing import Final
 from pipeline.derive.days import counted_days
 from pipeline.follow.due import API_MEMORY, due_parameters, use_due_rule
 from pipeline.lake.queries import literal, query, relation, rows_of
-from pipeline.maintain.audits.context import AuditContext
-from pipeline.maintain.audits.finding import Finding, finding_of
+from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
-from pipeline.publish.contents import insert_rows
 
 OVERDUE: Final = timedelta(hours=2)
 """Time that a message may be due before it counts as overdue: eight ticks of the schedule."""
@@ -20,7 +18,11 @@ OVERDUE_SEVERE: Final = timedelta(hours=24)
 
 
 def answers_reconcile(context: AuditContext) -> Finding:
-    """The platform's own tallies agree with the answers stored for each call."""
+    """For each call the platform's tallies (success, fail, sending, not found) agree with the stored answers.
+
+    If it fails: rows with `is_known` arrived like that (warning); report the call to the platform. Other rows were lost
+    or doubled here (error); restore the lake's last backup and run the days again.
+    """
     calls = context.show(API_CALLS, context.days)  # read before the answers: a call is stored after its answers
     answers = context.show(DELIVERY_REPORTS, context.days)
     bad = context.bad_rows("answers_reconcile")
@@ -30,7 +32,11 @@ def answers_reconcile(context: AuditContext) -> Finding:
 
 
 def nothing_overdue(context: AuditContext) -> Finding:
-    """No message of any day has been due for too long."""
+    """No message of any day has been due for more than 2 hours (warning; 24 hours: error).
+
+    If it fails: check that the schedule is on and its runs succeed; `every_question_answered` says what the platform
+    refuses. Then materialize the days.
+    """
     days = _days_with_open_messages(context)
     context.show(MESSAGES, days)
     _show_stored(
@@ -69,9 +75,8 @@ def _days_with_open_messages(context: AuditContext) -> list[date]:
 def _show_stored(context: AuditContext, days: Collection[date]) -> None:
     """Show as `stored` when each message of some days was stored: when its file was added to the lake."""
     connection, files = context.connection, context.snapshot(SENT_MESSAGES).of(days)
-    connection.execute("CREATE OR REPLACE TEMP TABLE arrivals (path VARCHAR, stored_at TIMESTAMPTZ)")
     arrivals = [(str(file.path), datetime.fromtimestamp(file.added_ms / 1000, UTC)) for file in files]
-    insert_rows(connection, "arrivals", arrivals)
+    context.fill("arrivals", "path VARCHAR, stored_at TIMESTAMPTZ", arrivals)
     names = ", ".join(literal(str(file.path)) for file in files)
     source = f"read_parquet([{names}], filename = 'path')" if files else f"({relation(SENT_MESSAGES, [])})"
     columns = "app_id, msg_id, stored_at" if files else "app_id, msg_id, sent_at AS stored_at"

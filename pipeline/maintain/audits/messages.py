@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.lake.snapshots import is_derived, rows_in
-from pipeline.maintain.audits.context import AuditContext
-from pipeline.maintain.audits.finding import Finding, finding_of
+from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, SENT_MESSAGES
 
 REJECTED_SHARE: Final = 0.01
@@ -17,7 +16,11 @@ REJECTED_FEWEST: Final = 5
 
 
 def rejected_share(context: AuditContext) -> Finding:
-    """Few records of the sent logs are rejected."""
+    """At most 1 % of each day's log records are rejected (warning; more than 10 %: error).
+
+    If it fails: `reason` in `rejected_records` says what is wrong with which line. Fix the log or what writes it; the
+    next run reads the file again.
+    """
     days = [*context.days, None]
     stored, rejected = context.show(SENT_MESSAGES, context.days), context.show(REJECTED_RECORDS, days)
     bad = context.bad_rows("rejected_share", bound=REJECTED_SHARE, fewest=REJECTED_FEWEST)
@@ -33,7 +36,11 @@ def rejected_share(context: AuditContext) -> Finding:
 
 
 def each_message_once(context: AuditContext) -> Finding:
-    """Every sent message is one row of `messages`."""
+    """Each sent message is one row of `messages` (else error).
+
+    If it fails: `sms-delivery rebuild --from DAY --to DAY`; if `sent_messages` itself has a message twice, report a
+    bug.
+    """
     target, sent, reports = (context.snapshot(table) for table in (MESSAGES, SENT_MESSAGES, DELIVERY_REPORTS))
     days = [day for day in context.days if is_derived(target, (*sent.of([day]), *reports.of([day])), day)]
     bad = []

@@ -20,8 +20,7 @@ from assets.partitions import RANGE_END, RANGE_START
 from assets.resources import Workspace
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running
-from pipeline.maintain.audits.context import AuditContext, opened_context
-from pipeline.maintain.audits.finding import Finding
+from pipeline.maintain.audits.context import AuditContext, Finding, opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import given_settings

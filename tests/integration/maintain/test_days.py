@@ -10,8 +10,7 @@ import pytest
 
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import connect
-from pipeline.maintain.audits.context import opened_context
-from pipeline.maintain.audits.finding import Finding
+from pipeline.maintain.audits.context import Finding, opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.maintain.due import open_days
 from pipeline.model.settings import Settings
