@@ -68,13 +68,13 @@ def forget_number(settings: Settings, number: str) -> None:
         RunFailed: a row still holds the number.
     """
     lake = _existing_lake(settings)
-    tally = forget(number, lake=lake, settings=settings)
+    erased = forget(number, lake=lake, settings=settings)
     derive_rates([], lake=lake, settings=settings, now=utc_now())
     publish_again(settings)
-    remove_old_files(number, lake=lake, settings=settings, tally=tally)
-    rows = ", ".join(f"{count:,} {table}" for table, count in sorted(tally.rows.items())) or "none"
-    click.echo(f"erased from rows of {rows}; {tally.left} rows of any file still hold it")
-    if tally.left:
+    left = remove_old_files(number, lake=lake, settings=settings)
+    rows = ", ".join(f"{count:,} {table}" for table, count in sorted(erased.items()))
+    click.echo(f"erased from rows of {rows}; {left} rows of any file still hold it")
+    if left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
 
 

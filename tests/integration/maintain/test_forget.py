@@ -25,9 +25,8 @@ def written(lake: Lake, message: Sent) -> Path:
 
 
 def forgotten(lake: Lake, settings: Settings) -> int:
-    tally = forget(NUMBER, lake=lake, settings=settings)
-    remove_old_files(NUMBER, lake=lake, settings=settings, tally=tally)
-    return tally.left
+    forget(NUMBER, lake=lake, settings=settings)
+    return remove_old_files(NUMBER, lake=lake, settings=settings)
 
 
 def test_a_file_that_a_run_is_about_to_commit_stays_and_replaced_ones_go(
