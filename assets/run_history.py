@@ -18,21 +18,13 @@ _PAGE: Final = 100
 def prune_runs(instance: dg.DagsterInstance, *, before: datetime) -> int:
     """Delete runs that have ended and were created before an instant with a zone; return how many."""
     needed = _runs_of_latest_materializations(instance)
-    old = [run_id for run_id in _ended_runs(instance, before) if run_id not in needed]
+    ended = instance.get_run_ids(dg.RunsFilter(statuses=_ENDED, created_before=before))
+    old = [run_id for run_id in ended if run_id not in needed]
     for run_id in old:
         instance.delete_run(run_id)
         instance.compute_log_manager.delete_logs(prefix=[run_id])
         _delete_event_file(instance, run_id)
     return len(old)
-
-
-def _ended_runs(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
-    cursor: str | None = None
-    while page := instance.get_run_records(
-        dg.RunsFilter(statuses=_ENDED, created_before=before), limit=_PAGE, cursor=cursor
-    ):
-        yield from (record.dagster_run.run_id for record in page)
-        cursor = page[-1].dagster_run.run_id
 
 
 def _runs_of_latest_materializations(instance: dg.DagsterInstance) -> set[str]:

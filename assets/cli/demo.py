@@ -7,8 +7,7 @@ What belongs here: the demo's settings and what it prints. What does not: the si
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +23,7 @@ from pipeline.lake.queries import rows_of
 from pipeline.model.settings import Settings, given_settings
 
 APP_ID: Final = "demoApp1"
-_OPTIONS: Final = SimulatorOptions(api_key="demo-key", api_secret="demo-secret")  # noqa: S106 - the simulator's
+API: Final = SimulatorOptions(api_key="demo-key", api_secret="demo-secret")  # noqa: S106 - the simulator's
 _REPLACED: Final = ("lake", "logs")
 _COLUMNS: Final = "sent, delivered, failed, outstanding, unknown, delivery_rate, delivery_rate_final, is_mature"
 _DAYS: Final = f"SELECT sent_date::VARCHAR, {_COLUMNS} FROM delivery_by_day ORDER BY sent_date"
@@ -46,18 +45,11 @@ def run_demo(*, messages: int, days: int, folder: Path) -> None:
     dates = [now.date() - timedelta(days=step) for step in reversed(range(days))]
     paths = write_sent_logs(folder / "logs", messages=messages, days=dates, now=now, app_id=APP_ID)
     click.echo(f"wrote {messages:,} sent messages to {len(paths)} logs in {_short(folder / 'logs')}")
-    with simulated_api() as base_url:
-        settings = given_settings(folder, **_settings(folder, base_url), max_requests_per_second=0)
-        click.echo(f"the simulated API answers at {base_url}")
+    with running(API, record=False) as simulator:
+        settings = given_settings(folder, **_settings(folder, simulator.base_url), max_requests_per_second=0)
+        click.echo(f"the simulated API answers at {simulator.base_url}")
         refresh(settings, first=dates[0], last=dates[-1])
     _print_rates(settings)
-
-
-@contextmanager
-def simulated_api() -> Iterator[str]:
-    """Run the demo's simulated API for the block; give its base URL."""
-    with running(_OPTIONS, record=False) as simulator:
-        yield simulator.base_url
 
 
 def demo_environment(folder: Path, base_url: str) -> dict[str, str]:
@@ -68,8 +60,8 @@ def demo_environment(folder: Path, base_url: str) -> dict[str, str]:
 def _settings(folder: Path, base_url: str) -> dict[str, Any]:
     return {
         "api_base_url": base_url,
-        "api_key": _OPTIONS.api_key,
-        "api_secret": _OPTIONS.api_secret,
+        "api_key": API.api_key,
+        "api_secret": API.api_secret,
         "app_id": APP_ID,
         "sent_logs": str(folder / "logs" / "sent-{date}.jsonl"),
         "lake": folder / "lake",

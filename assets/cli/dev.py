@@ -20,9 +20,10 @@ from typing import Final
 
 import click
 
-from assets.cli.demo import demo_environment, simulated_api
+from assets.cli.demo import API, demo_environment
 from assets.cli.signals import signal_handler
 from assets.resources import utc_now
+from pipeline.api.simulator.server import running
 from pipeline.model.settings import environment_with, has_own_settings
 
 HOME: Final = Path("data/dagster")
@@ -69,8 +70,8 @@ def _settings() -> Iterator[dict[str, str]]:
     if not _is_loaded():
         command = [sys.executable, "-c", "from assets.cli.main import main; main()", "demo", "--dir", str(DEMO)]
         subprocess.run(command, check=True, env=environment_with({"DAGSTER_HOME": str(HOME.resolve())}))
-    with simulated_api() as base_url:
-        yield demo_environment(DEMO.resolve(), base_url)
+    with running(API, record=False) as simulator:
+        yield demo_environment(DEMO.resolve(), simulator.base_url)
 
 
 def _is_loaded() -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from assets.cli.signals import FAILED, STOPPED, stopped_by_signals
+from assets.cli.signals import FAILED, MOMENT_SECONDS, STOPPED, stopped_by_signals
 from pipeline import __version__
 from pipeline.model.errors import LakeError, SettingsError, SmsDeliveryError
 
@@ -31,12 +31,12 @@ WRONG: Final = 2
 @contextmanager
 def exit_status() -> Iterator[None]:
     """Turn signals and expected errors into one line and an exit status: 2 for settings, 1 for the rest."""
-    with warnings.catch_warnings(), stopped_by_signals() as stop:
+    with warnings.catch_warnings(), stopped_by_signals() as signal_arrived:
         warnings.showwarning = _show_warning
         try:
             yield
         except (KeyboardInterrupt, Exception) as error:
-            if isinstance(error, KeyboardInterrupt) or stop.was_asked:
+            if isinstance(error, KeyboardInterrupt) or signal_arrived.wait(MOMENT_SECONDS):
                 click.echo(STOPPED, err=True)
                 sys.exit(FAILED)
             expected = _expected(error)

@@ -21,57 +21,38 @@ GRACE_SECONDS: Final = 8.0
 """Time from the signal in which a command may end in order."""
 FAILED: Final = 1
 STOPPED: Final = "sms-delivery: stopped by a signal; what had arrived is committed, run again for the rest"
-_MOMENT_SECONDS: Final = 0.1
+MOMENT_SECONDS: Final = 0.1
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stop:
-    """Whether a signal arrived."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-
-    @property
-    def was_asked(self) -> bool:
-        """Return whether a signal arrived; waits a moment for one that is being delivered."""
-        return self._asked.wait(_MOMENT_SECONDS)
-
-    def watch(self, signals: socket.socket) -> None:
-        """Wait for a signal or the end of the block; after a signal the process has `GRACE_SECONDS` to end."""
-        while number := signals.recv(1):
-            if number[0] in _SIGNALS:
-                self._asked.set()
-                time.sleep(GRACE_SECONDS)
-                os.write(sys.stderr.fileno(), f"{STOPPED}\n".encode())
-                os._exit(FAILED)
-
-
 @contextmanager
-def stopped_by_signals() -> Iterator[Stop]:
+def stopped_by_signals() -> Iterator[threading.Event]:
     """Let SIGINT and SIGTERM raise `KeyboardInterrupt` in the block; end the process if it is still there afterwards.
+
+    Gives the event of a signal's arrival; wait `MOMENT_SECONDS` for one that is being delivered.
 
     Python runs a signal handler between two bytecodes, and a query of DuckDB is one bytecode, however long; DuckDB also
     swallows the exception of a handler. So a thread reads signals too, from the socket to which Python writes their
     numbers on arrival.
     """
-    stop = Stop()
+    arrived = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield arrived
         return
     atexit.register(_ignore_signals)
     reader, writer = socket.socketpair()
     with reader, writer:
         writer.setblocking(False)  # noqa: FBT003 - its only form
         wakeup_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        watcher = threading.Thread(target=stop.watch, args=(reader,), name="signals", daemon=True)
+        watcher = threading.Thread(target=_watch, args=(reader, arrived), name="signals", daemon=True)
         watcher.start()
         try:
             with signal_handler(signal.default_int_handler):
-                yield stop
+                yield arrived
         finally:
             signal.set_wakeup_fd(wakeup_before)
             writer.shutdown(socket.SHUT_WR)
-            watcher.join(_MOMENT_SECONDS)  # after a signal it goes on: threads of libraries may keep the process alive
+            watcher.join(MOMENT_SECONDS)  # after a signal it goes on: threads of libraries may keep the process alive
 
 
 @contextmanager
@@ -83,6 +64,16 @@ def signal_handler(handler: Any) -> Iterator[None]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def _watch(signals: socket.socket, arrived: threading.Event) -> None:
+    """Wait for a signal or the end of the block; after a signal the process has `GRACE_SECONDS` to end."""
+    while number := signals.recv(1):
+        if number[0] in _SIGNALS:
+            arrived.set()
+            time.sleep(GRACE_SECONDS)
+            os.write(sys.stderr.fileno(), f"{STOPPED}\n".encode())
+            os._exit(FAILED)
 
 
 def _ignore_signals() -> None:

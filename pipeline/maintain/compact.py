@@ -8,17 +8,18 @@ changed the partition, its compaction is dropped until the next day.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Final
 
 import duckdb
 
-from pipeline.follow.due import API_MEMORY
+from pipeline.follow.due import due_parameters
 from pipeline.lake.lake import DataFile, Lake, Snapshot, StaleSnapshotError
-from pipeline.lake.queries import Scalar, database, query, relation, rows_of, show_files, write_partition
+from pipeline.lake.queries import database, query, relation, rows_of, show_files, write_partition
 from pipeline.lake.snapshots import rows_in
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
@@ -38,7 +39,7 @@ _AFTER_DAYS: Final = 2
 class CompactTally:
     """What compacting did: partitions by table, and those left for another day because another writer changed them."""
 
-    partitions: dict[str, int] = field(default_factory=dict)
+    partitions: Counter[str] = field(default_factory=Counter)
     files_before: int = 0
     files_after: int = 0
     left: int = 0
@@ -55,9 +56,8 @@ def compact(*, lake: Lake, settings: Settings, now: datetime) -> CompactTally:
         for table in LAKE_TABLES:
             present = lake.snapshot(table)
             crowded = {day: bins for day in _resting(present, now) if (bins := list(_bins(present.of([day]))))}
-            closed = _closed(connection, lake, crowded, settings, now)
-            for day in sorted(closed, key=str):
-                _compact_partition(connection, lake, present, crowded[day], tally)
+            for day in sorted(_closed(connection, lake, crowded, settings, now), key=str):
+                _compact_partition(connection, lake, table, crowded[day], tally)
     return tally
 
 
@@ -72,15 +72,9 @@ def _resting(present: Snapshot, now: datetime) -> set[date | None]:
 def _bins(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
     """Yield groups of small files of a partition, oldest first; each group becomes one file."""
     small = sorted((f for f in files if f.size < SMALL_BYTES), key=lambda f: (f.added_ms, f.path.name))
-    total = 0
-
-    def bin_of(file: DataFile) -> int:
-        nonlocal total
-        total += file.size
-        return (total - 1) // LARGE_BYTES
-
-    for _, group in groupby(small, bin_of):
-        if len(together := list(group)) > 1:
+    ends = accumulate(file.size for file in small)
+    for _, group in groupby(zip(small, ends, strict=True), lambda placed: (placed[1] - 1) // LARGE_BYTES):
+        if len(together := [file for file, _ in group]) > 1:
             yield together
 
 
@@ -93,30 +87,25 @@ def _closed(
     sent, derived = lake.snapshot(SENT_MESSAGES), lake.snapshot(MESSAGES)
     old -= {day for day in old if day and rows_in(sent.of([day])) != rows_in(derived.of([day]))}
     show_files(connection, MESSAGES, derived.of(old))
-    parameters: dict[str, Scalar] = {
-        "now": now,
-        "give_up_seconds": settings.give_up_after.total_seconds(),
-        "memory_seconds": API_MEMORY.total_seconds(),
-    }
-    return old - {day for (day,) in rows_of(connection, query("maintain/sql/unsettled_days"), parameters)}
+    unsettled = rows_of(connection, query("maintain/sql/unsettled_days"), due_parameters(settings, now))
+    return old - {day for (day,) in unsettled}
 
 
 def _compact_partition(
     connection: duckdb.DuckDBPyConnection,
     lake: Lake,
-    present: Snapshot,
+    table: Table,
     bins: Sequence[Sequence[DataFile]],
     tally: CompactTally,
 ) -> None:
-    add = [_rewritten(connection, lake, present.table, files) for files in bins]
+    add = [_rewritten(connection, lake, table, files) for files in bins]
     remove = [file for files in bins for file in files]
     try:
-        lake.commit(lake.snapshot(present.table), add=add, remove=remove, data_change=False)
+        lake.commit(lake.snapshot(table), add=add, remove=remove, data_change=False)
     except StaleSnapshotError:
         tally.left += 1
         return
-    name = present.table.name
-    tally.partitions[name] = tally.partitions.get(name, 0) + 1
+    tally.partitions[table.name] += 1
     tally.files_before += len(remove)
     tally.files_after += len(add)
 

@@ -1,6 +1,7 @@
 """Use case: find the days that a run has work for: a message is due or not derived, or a sent log is new or changed.
 
-Belongs here: which days. Does not: which messages of a day are due (`follow/due.py`).
+Belongs here: which days. Does not: which messages of a day are due (`follow/due.py`). Each function raises LakeError if
+the lake can't be read.
 """
 
 from __future__ import annotations
@@ -56,11 +57,7 @@ class Due:
 
 
 def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
-    """Find the work of a run; no log is opened.
-
-    Raises:
-        LakeError: the lake can't be read.
-    """
+    """Find the work of a run; no log is opened."""
     today = settings.today(now)
     days = (day for day in open_days(lake=lake, settings=settings, now=now) if settings.start_date <= day <= today)
     read_on = (_day_to_read(file, settings, today) for file in unread_logs(lake=lake, settings=settings))
@@ -72,9 +69,6 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = d
     """Return the days of the lake, earlier than `before`, that a run has work for.
 
     Only days on which the rate tables count a message that is not final are read.
-
-    Raises:
-        LakeError: the lake can't be read.
     """
     sent = {day for day in lake.snapshot(SENT_MESSAGES).days() if day < before}
     derived = lake.snapshot(MESSAGES)
@@ -89,11 +83,7 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = d
 
 
 def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[date]:
-    """Yield, in order, the days on which every message that was due at `now` has an answer.
-
-    Raises:
-        LakeError: the lake can't be read.
-    """
+    """Yield, in order, the days on which every message that was due at `now` has an answer."""
     polled = Polled.of(lake)
     with database(lake, settings) as connection:
         for day in sorted(days):
