@@ -69,7 +69,7 @@ def loaded_settings() -> Iterator[Settings]:
         yield load_settings()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True})
 @click.version_option(__version__, prog_name="sms-delivery")
 def main() -> None:
     """Follow every sent SMS to its final state, and publish delivery rates in DuckDB.
@@ -103,13 +103,12 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
 
 
 @main.command()
-@click.option("--messages", default=5000, show_default=True, type=click.IntRange(1), help="Messages to send.")
-@click.option("--days", default=3, show_default=True, type=click.IntRange(1, 60), help="Days they are spread over.")
+@click.option("--messages", default=5000, type=click.IntRange(1), help="Messages to send.")
+@click.option("--days", default=3, type=click.IntRange(1, 60), help="Days they are spread over.")
 @click.option(
     "--dir",
     "folder",
     default=Path("data/demo"),
-    show_default=True,
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for logs, lake and results; its lake and logs are replaced.",
 )
@@ -133,29 +132,19 @@ class _WithFaults(click.Command):
 
 
 @main.command(cls=_WithFaults)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
-)
-@click.option("--api-key", default="demo-key", show_default=True, help="The accepted Api-Key.")
-@click.option("--api-secret", default="demo-secret", show_default=True, help="Secret of the signatures.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=8765, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option("--api-key", default="demo-key", help="The accepted Api-Key.")
+@click.option("--api-secret", default="demo-secret", help="Secret of the signatures.")
 @click.option("--app", "apps", multiple=True, help="A known app; repeat for several (default: any).")
 @click.option("--unpriced-app", "unpriced_apps", multiple=True, help="App that gets -19; repeat for several.")
 @click.option("--allow-ip", "allowed_ips", multiple=True, help="Allowed address, others get -2 (default: any).")
-@click.option(
-    "--window",
-    "window_seconds",
-    default=300,
-    show_default=True,
-    help="Seconds by which Timestamp may be off, else -16.",
-)
-@click.option("--latency-ms", default=0.0, show_default=True, help="Milliseconds added to each response.")
-@click.option(
-    "--max-requests-per-second", default=0.0, show_default=True, help="Limit above which requests get -15; 0 for none."
-)
+@click.option("--window", "window_seconds", default=300, help="Seconds by which Timestamp may be off, else -16.")
+@click.option("--latency-ms", default=0.0, help="Milliseconds added to each response.")
+@click.option("--max-requests-per-second", default=0.0, help="Limit above which requests get -15; 0 for none.")
 @click.option("--price-details", is_flag=True, help="Add a pricedetail object to each row.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="Switch on a fault; repeat for several.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the faults.")
+@click.option("--seed", default=0, help="Seed of the faults.")
 def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **options: Any) -> None:
     """Serve the API on this machine, to try things out and to rehearse an outage.
 

@@ -88,33 +88,22 @@ def _instance() -> dg.DagsterInstance:
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """Give the callback for progress: a bar on a terminal, elsewhere a line every five seconds."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _progress_lines()
-        return
     text = "getReport: {task.completed:,.0f} messages asked, {task.fields[final]:,} final, {task.fields[rate]:,.0f}/s"
-    with Progress(SpinnerColumn(), TextColumn(text), TimeElapsedColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("getReport", total=None, final=0, rate=0.0)
-        started = utc_now()
-
-        def update(asked: int, final: int) -> None:
-            rate = asked / max((utc_now() - started).total_seconds(), 1e-3)
-            progress.update(task, completed=asked, final=final, rate=rate)
-
-        yield update
-
-
-def _progress_lines() -> Callable[[int, int], None]:
+    columns = SpinnerColumn(), TextColumn(text), TimeElapsedColumn()
     started = printed = utc_now()
 
     def update(asked: int, final: int) -> None:
         nonlocal printed
         now = utc_now()
-        if now - printed >= timedelta(seconds=5):
+        rate = asked / max((now - started).total_seconds(), 1e-3)
+        progress.update(task, completed=asked, final=final, rate=rate)
+        if progress.disable and now - printed >= timedelta(seconds=5):
             printed = now
-            rate = asked / (now - started).total_seconds()
             click.echo(f"asked {asked:,} messages, {final:,} final, {rate:,.0f} a second")
 
-    return update
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("getReport", total=None, final=0, rate=0.0)
+        yield update
 
 
 def _print_outcome(result: dg.ExecuteInProcessResult) -> None:
@@ -123,7 +112,7 @@ def _print_outcome(result: dg.ExecuteInProcessResult) -> None:
     Raises:
         RunFailed: the run failed; the text is why.
     """
-    metadata = dict(materializations(result.all_events))
+    metadata = materializations(result.all_events)
     for asset, label in (("sent_messages", "logs"), ("delivery_reports", "API")):
         if summary := metadata.get(asset, {}).get(SUMMARY):
             click.echo(f"{label}: {summary}")
