@@ -86,6 +86,6 @@ def _days_of_run(context: dg.AssetCheckExecutionContext, settings: Settings) -> 
 
 
 def _failures_of(context: dg.AssetCheckExecutionContext) -> list[str]:
-    """Return what the steps of this run did not get, each line once; a range repeats it for each of its days."""
-    found = materializations_of(context.instance, context.run.run_id)
-    return list(dict.fromkeys(str(line) for _, metadata in found for line in metadata.get(FAILURES, [])))
+    """Return what the steps of this run did not get, each line once."""
+    found = materializations_of(context.instance, context.run.run_id).values()
+    return list(dict.fromkeys(str(line) for metadata in found for line in metadata.get(FAILURES, [])))

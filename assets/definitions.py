@@ -12,7 +12,7 @@ from assets.partitions import settings_for_loading
 from assets.resources import Workspace
 from assets.schedules import REFRESH_CRON, build_schedules
 from assets.sensors import build_sensors
-from pipeline.model.settings import Settings, load_settings
+from pipeline.model.settings import Settings
 
 
 def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron: str = REFRESH_CRON) -> dg.Definitions:
@@ -21,8 +21,8 @@ def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron:
         assets=build_assets(settings),
         asset_checks=[audit, run_outcome],
         jobs=[refresh, maintenance],
-        schedules=build_schedules(settings, workspace.reread, refresh_cron=refresh_cron),
-        sensors=build_sensors(settings, load_settings),
+        schedules=build_schedules(settings, workspace.load, refresh_cron=refresh_cron),
+        sensors=build_sensors(settings, workspace.load),
         resources={"workspace": workspace},
         executor=dg.in_process_executor,
     )

@@ -130,17 +130,16 @@ def run_events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventT
             yield entry.dagster_event
 
 
-def materializations_of(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, dict[str, Any]]]:
+def materializations_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, dict[str, Any]]:
     """Return what `materializations` finds in a run that is recorded."""
-    return list(materializations(run_events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)))
+    return materializations(run_events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION))
 
 
-def materializations(events: Iterable[dg.DagsterEvent]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the asset's name and the metadata of each materialization; a range has one for each day."""
-    for event in events:
-        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
-            found = event.step_materialization_data.materialization
-            yield found.asset_key.to_user_string(), {name: entry.value for name, entry in found.metadata.items()}
+def materializations(events: Iterable[dg.DagsterEvent]) -> dict[str, dict[str, Any]]:
+    """Return the metadata of each asset's materialization; of a range, that of its last day."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    found = [e.step_materialization_data.materialization for e in events if e.event_type is kind]
+    return {m.asset_key.to_user_string(): {name: v.value for name, v in m.metadata.items()} for m in found}
 
 
 def failure_reasons(events: Iterable[dg.DagsterEvent]) -> list[str]:

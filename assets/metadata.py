@@ -99,7 +99,7 @@ def publication_metadata(publication: Publication) -> dict[str, Any]:
 def run_summary(context: dg.AssetExecutionContext) -> dg.MarkdownMetadataValue:
     """Return a table of what the steps of this run did so far, a line each, and of what they did not get."""
     lines = ["| step | what it did |", "|---|---|"]
-    for name, metadata in dict(materializations_of(context.instance, context.run.run_id)).items():
+    for name, metadata in materializations_of(context.instance, context.run.run_id).items():
         lines.append(f"| `{name}` | {metadata.get(SUMMARY, '')} |")
         cells = [one_line(failure).replace("|", "\\|") for failure in metadata.get(FAILURES, [])]
         lines += [f"| | **not got:** {cell} |" for cell in cells]

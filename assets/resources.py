@@ -29,12 +29,8 @@ class Workspace:
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self._load = load
+        self.load = load
         self.on_progress = on_progress
-
-    def reread(self) -> "Workspace":
-        """Return a workspace that reads the settings again; this one keeps those of its run."""
-        return Workspace(self._load)
 
     @cached_property
     def settings(self) -> Settings:
@@ -43,7 +39,7 @@ class Workspace:
         Raises:
             SettingsError: one is wrong.
         """
-        return self._load()
+        return self.load()
 
     @cached_property
     def lake(self) -> Lake:

@@ -34,14 +34,14 @@ _UNDER_WAY: Final = [dg.DagsterRunStatus(name) for name in ("QUEUED", "STARTING"
 
 def build_schedules(
     settings: Settings,
-    new_workspace: Callable[[], Workspace],
+    load: Callable[[], Settings],
     *,
     refresh_cron: str = REFRESH_CRON,
     republish_after: timedelta = REPUBLISH_AFTER,
 ) -> list[dg.ScheduleDefinition]:
     """Make the two schedules. `SMS_SCHEDULES=on` starts both with the daemon; otherwise the UI switches them on.
 
-    Each tick takes a new workspace, which reads the settings again.
+    Each tick loads the settings again.
     """
     status = dg.DefaultScheduleStatus.RUNNING if settings.schedules == "on" else dg.DefaultScheduleStatus.STOPPED
 
@@ -56,7 +56,7 @@ def build_schedules(
     )
     def refresh_what_is_due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            return _tick(context, new_workspace(), republish_after)
+            return _tick(context, Workspace(load), republish_after)
         except Exception as error:
             expected = expected_error(error)
             if expected is None:

@@ -18,8 +18,6 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import Table
 from pipeline.model.views import VIEWS
 
-GROUP = "sms_delivery"
-OWNERS = ["team:sms-delivery"]
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=12), warn_window=timedelta(hours=6))
 """Time without a refresh after which the published file and the page turn yellow and red.
 
@@ -59,8 +57,8 @@ def column_schema(table: Table) -> dg.TableSchema:
 def asset_spec(name: str, settings: Settings) -> dict[str, Any]:
     """Return the arguments of `dg.asset` that describe the asset `name`."""
     return {
-        "group_name": GROUP,
-        "owners": OWNERS,
+        "group_name": "sms_delivery",
+        "owners": ["team:sms-delivery"],
         "code_version": code_version(name),
         "metadata": _metadata(name, settings),
         **_DESCRIPTION[name],

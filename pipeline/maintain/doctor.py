@@ -16,7 +16,7 @@ from typing import Final
 
 from pipeline.api.batches import Batch
 from pipeline.api.client import Gateway, Ledger
-from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, find_log_files
+from pipeline.collect.files import LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.sent_messages import log_rules
 from pipeline.lake.lake import Lake
@@ -74,13 +74,11 @@ def _to_fix(subject: str, error: SmsDeliveryError) -> Finding:
 
 
 def _check_settings(settings: Settings) -> str:
-    """Check that logs and credentials are set."""
     check_inputs(settings)
     return f"logs and credentials are set; days are those of {settings.timezone.key}"
 
 
 def _check_logs(settings: Settings, now: datetime) -> str:
-    """Check that the pattern matches files, that some are recent, and that these can be read."""
     if not settings.sent_logs:
         raise SettingsError("SMS_SENT_LOGS: is not set")
     today = settings.today(now)
@@ -97,7 +95,6 @@ def _check_logs(settings: Settings, now: datetime) -> str:
 
 
 def _check_lake(settings: Settings) -> str:
-    """Check that the lake opens with these settings, or can be made."""
     if Lake.exists(settings.lake):
         sent = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded).snapshot(SENT_MESSAGES)
         return f"{sent.rows:,} sent messages of {len(sent.days()):,} days: {settings.lake}"
@@ -124,21 +121,15 @@ def _ids_to_ask(settings: Settings, accounts: Accounts, now: datetime) -> dict[s
 
 
 def _newest_record(settings: Settings, now: datetime) -> tuple[str, str] | None:
-    """Return app_id and msg_id from the newest log that has a record, None where there is none."""
-    files = find_log_files(settings.sent_logs, None)
+    """Return app_id and msg_id of the latest message among the first records of the newest log that has any."""
+    files, rules = find_log_files(settings.sent_logs, None), log_rules(settings, now)
     newest_first = sorted(files, key=lambda file: (file.file_date or now.date(), file.mtime_ns), reverse=True)
-    records = (_latest_message(file, settings, now) for file in newest_first[: RECENT_DAYS + 1])
-    return next((record for record in records if record), None)
-
-
-def _latest_message(file: LogFile, settings: Settings, now: datetime) -> tuple[str, str] | None:
-    """Return app_id and msg_id of the latest message among a log's first records; the rest is not read."""
-    rules = log_rules(settings, now)
-    with contextlib.suppress(LogFileGone, LogFileUnreadable):
-        for chunk in read_sent_log(file, rules, chunk_rows=_SAMPLE_ROWS):
-            if chunk.messages.num_rows:
-                row = max(chunk.messages.to_pylist(), key=lambda message: message["sent_at"])
-                return row["app_id"], row["msg_id"]
+    for file in newest_first[: RECENT_DAYS + 1]:
+        with contextlib.suppress(LogFileGone, LogFileUnreadable):
+            chunks = read_sent_log(file, rules, chunk_rows=_SAMPLE_ROWS)
+            if messages := next((chunk.messages for chunk in chunks if chunk.messages.num_rows), None):
+                latest = max(messages.to_pylist(), key=lambda message: message["sent_at"])
+                return latest["app_id"], latest["msg_id"]
     return None
 
 

@@ -67,9 +67,7 @@ class Place:
         """Evaluate the schedule once: the run that it asks for, or why there is none."""
         schedule = self.definitions.resolve_schedule_def(REFRESH)
         if republish_after is not None:
-            schedule, _ = build_schedules(
-                self.settings, lambda: Workspace(lambda: self.settings), republish_after=republish_after
-            )
+            schedule, _ = build_schedules(self.settings, lambda: self.settings, republish_after=republish_after)
         with dg.build_schedule_context(instance=self.instance, scheduled_execution_time=NOW) as context:
             data = schedule.evaluate_tick(context)
         if data.run_requests:
