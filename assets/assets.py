@@ -7,6 +7,7 @@ what an asset says before any run (`specs.py`), and any rule about messages (`pi
 import warnings
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -163,9 +164,11 @@ def delivery_page(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets in their order, partitioned by day up to the rates."""
-    by_day: dict[str, Any] = {"partitions_def": sent_dates(settings), "pool": "sms_delivery_lake"}
-    whole: dict[str, Any] = {"pool": "sms_delivery_publication"}
-    chain: list[tuple[Callable[..., Result], list[str], dict[str, Any]]] = [
+    # One policy for all, those without partitions too: the UI then launches a range as one run.
+    asset = partial(dg.asset, backfill_policy=dg.BackfillPolicy.single_run())
+    by_day = partial(asset, partitions_def=sent_dates(settings), pool="sms_delivery_lake")
+    whole = partial(asset, pool="sms_delivery_publication")
+    chain: list[tuple[Callable[..., Result], list[str], Callable[..., Any]]] = [
         (sent_messages, [], by_day),
         (delivery_reports, ["sent_messages"], by_day),
         (messages, ["sent_messages", "delivery_reports"], by_day),
@@ -175,12 +178,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # `backfill_policy` has no stable twin
-        # One policy for all, those without partitions too: the UI then launches a range as one run.
-        policy: dict[str, Any] = {"backfill_policy": dg.BackfillPolicy.single_run()}
-        return [
-            dg.asset(deps=deps, **policy, **shape, **asset_spec(compute.__name__, settings))(compute)
-            for compute, deps, shape in chain
-        ]
+        return [make(deps=deps, **asset_spec(run.__name__, settings))(run) for run, deps, make in chain]
 
 
 def run_started_at(context: dg.AssetExecutionContext) -> datetime:
@@ -194,13 +192,9 @@ def _log_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) ->
     if tally.left:
         context.log.info("%d messages that are due were left to the next run: max_requests is reached", tally.left)
     if days := tally.not_asked:
-        context.log.info(
-            "%d days (%s to %s) were not asked for: the platform remembers %d days",
-            len(days),
-            days[0],
-            days[-1],
-            API_MEMORY.days,
-        )
+        span = f"{days[0]} to {days[-1]}"
+        text = "%d days (%s) were not asked for: the platform remembers %d days"
+        context.log.info(text, len(days), span, API_MEMORY.days)
 
 
 def _derived(context: dg.AssetExecutionContext, tally: DeriveTally) -> Result:

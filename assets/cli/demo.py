@@ -24,7 +24,6 @@ from pipeline.model.settings import Settings, given_settings
 
 APP_ID: Final = "demoApp1"
 API: Final = SimulatorOptions(api_key="demo-key", api_secret="demo-secret")  # noqa: S106 - the simulator's
-_REPLACED: Final = ("lake", "logs")
 _COLUMNS: Final = "sent, delivered, failed, outstanding, unknown, delivery_rate, delivery_rate_final, is_mature"
 _DAYS: Final = f"SELECT sent_date::VARCHAR, {_COLUMNS} FROM delivery_by_day ORDER BY sent_date"
 _COUNTRIES: Final = (
@@ -39,7 +38,7 @@ def run_demo(*, messages: int, days: int, folder: Path) -> None:
         RunFailed: something is missing.
     """
     folder = folder.resolve()
-    for name in _REPLACED:
+    for name in ("lake", "logs"):
         shutil.rmtree(folder / name, ignore_errors=True)
     now = utc_now()
     dates = [now.date() - timedelta(days=step) for step in reversed(range(days))]

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +58,7 @@ def main(host: str, port: int) -> None:
         _serve(host, port, settings | {"DAGSTER_HOME": str(HOME.resolve())})
 
 
-@contextmanager
+@contextlib.contextmanager
 def _settings() -> Iterator[dict[str, str]]:
     """Give the variables to add to the environment: none, or those of the demo, whose API runs for the block."""
     if has_own_settings():

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 import click
 import dagster as dg
-from dagster._core.errors import DagsterHomeNotSetError
+from dagster._core.instance.config import is_dagster_home_set
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -64,7 +64,8 @@ def _execute(
     settings: Settings, workspace: Workspace, first: date, last: date, *, force: bool
 ) -> dg.ExecuteInProcessResult:
     job = build_definitions(settings, workspace).resolve_job_def(REFRESH)
-    with _instance() as instance:
+    # DAGSTER_HOME records the run; without it the record is discarded
+    with dg.DagsterInstance.get() if is_dagster_home_set() else dg.DagsterInstance.ephemeral() as instance:
         return job.execute_in_process(
             instance=instance,
             tags=range_tags(first, last),
@@ -74,14 +75,6 @@ def _execute(
             },
             raise_on_error=False,
         )
-
-
-def _instance() -> dg.DagsterInstance:
-    """Return the instance of DAGSTER_HOME, which records the run; without it one that is discarded."""
-    try:
-        return dg.DagsterInstance.get()
-    except DagsterHomeNotSetError:
-        return dg.DagsterInstance.ephemeral()
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield arrived
         return
-    atexit.register(_ignore_signals)
+    for number in _SIGNALS:  # they keep the exit status of a process that is ending
+        atexit.register(signal.signal, number, signal.SIG_IGN)
     reader, writer = socket.socketpair()
     with reader, writer:
         writer.setblocking(False)  # noqa: FBT003 - its only form
@@ -74,9 +75,3 @@ def _watch(signals: socket.socket, arrived: threading.Event) -> None:
             time.sleep(GRACE_SECONDS)
             os.write(sys.stderr.fileno(), f"{STOPPED}\n".encode())
             os._exit(FAILED)
-
-
-def _ignore_signals() -> None:
-    """Keep the exit status of a process that is ending."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

@@ -20,7 +20,6 @@ GAP: Final = timedelta(hours=1)
 """Shortest time between two alerts about one subject."""
 LASTING_GAP: Final = timedelta(days=1)
 """The same for a subject that has been bad since the last alert."""
-TRIES: Final = 2
 TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -77,7 +76,7 @@ def post(webhook: SecretStr, message: Mapping[str, Any]) -> None:
     Raises:
         AlertFailed: the webhook did not accept it. The text leaves out the URL, which is a secret.
     """
-    transport = httpx.HTTPTransport(retries=TRIES - 1)
+    transport = httpx.HTTPTransport(retries=1)
     try:
         with httpx.Client(transport=transport, timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
             response = client.post(webhook.get_secret_value(), json=dict(message))

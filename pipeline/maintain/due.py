@@ -37,23 +37,17 @@ class Due:
     logs: int
 
     @property
-    def days(self) -> frozenset[date]:
-        """All days with work."""
-        return self.open | self.logged
-
-    @property
     def range(self) -> tuple[date, date] | None:
-        """Smallest range that covers these days, None where there is no work."""
-        return (min(self.days), max(self.days)) if self.days else None
+        """Smallest range that covers the days with work, None where there is none."""
+        days = self.open | self.logged
+        return (min(days), max(days)) if days else None
 
     @property
     def reason(self) -> str:
         """What the work is, for a person."""
-        if not self.days:
-            return "nothing to do: no message is due, and no sent log is new or has changed"
         parts = [f"{len(self.open)} days with messages that are due"] if self.open else []
         parts += [f"{self.logs} sent logs that are new or have changed"] if self.logged else []
-        return " and ".join(parts)
+        return " and ".join(parts) or "nothing to do: no message is due, and no sent log is new or has changed"
 
 
 def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
