@@ -45,7 +45,6 @@ def step_events(
 
 
 def _mark_completed(context: dg.AssetExecutionContext, completed_days: Callable[[], Iterable[date]]) -> None:
-    """Mark the completed days of a step that fails."""
     keys, marked = context.partition_keys, 0
     try:
         for day in completed_days():

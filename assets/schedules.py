@@ -124,7 +124,6 @@ def _run_under_way(instance: dg.DagsterInstance, *, is_lake_in_use: bool) -> str
 
 
 def _last_event_at(instance: dg.DagsterInstance, record: dg.RunRecord) -> datetime:
-    """Return when a run last recorded an event."""
     newest = instance.get_records_for_run(record.dagster_run.run_id, limit=1, ascending=False).records
     recorded_at = newest[0].timestamp if newest else 0.0
     return max(datetime.fromtimestamp(recorded_at, UTC), record.create_timestamp.replace(tzinfo=UTC))

@@ -99,7 +99,6 @@ def _ended_since(instance: dg.DagsterInstance, memory: Memory, *, now: float) ->
 
 
 def _failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, memory: Memory) -> list[Alert]:
-    """Return the alert for a run that failed."""
     del memory
     run = record.dagster_run
     if run.status is not dg.DagsterRunStatus.FAILURE:

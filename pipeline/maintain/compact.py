@@ -63,9 +63,7 @@ def compact(*, lake: Lake, settings: Settings, now: datetime) -> CompactTally:
 
 def _resting(present: Snapshot, now: datetime) -> set[date | None]:
     """Return the partitions without a new file for the time `REST`."""
-    newest: dict[date | None, int] = {}
-    for file in present.files:
-        newest[file.sent_date] = max(file.added_ms, newest.get(file.sent_date, 0))
+    newest = {file.sent_date: file.added_ms for file in sorted(present.files, key=lambda file: file.added_ms)}
     return {day for day, added in newest.items() if datetime.fromtimestamp(added / 1000, UTC) <= now - REST}
 
 

@@ -20,22 +20,11 @@ from pipeline.lake.queries import database, literal, relation, rows_of, write_pa
 from pipeline.model.errors import SettingsError
 from pipeline.model.phone_numbers import digits_of, treat_number
 from pipeline.model.settings import Settings, number_policy
-from pipeline.model.tables import (
-    API_CALLS,
-    DELIVERY_REPORTS,
-    LAKE_TABLES,
-    MESSAGES,
-    RATE_PUBLICATIONS,
-    REJECTED_RECORDS,
-    SENT_MESSAGES,
-    Table,
-)
+from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, LAKE_TABLES, RATE_PUBLICATIONS, SENT_MESSAGES, Table
 from pipeline.publish.cache import delete_cache
 
 SHORTEST: Final = 7
 """Fewest digits of a phone number: erasing a shorter text would change other numbers."""
-_TABLES: Final = (SENT_MESSAGES, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, API_CALLS, RATE_PUBLICATIONS)
-"""Tables that are rewritten. The caller derives rates from `messages` again."""
 _FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value")
 
 
@@ -82,7 +71,8 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> dict[str, int]:
     wanted = _number(number, settings)
     with database(lake, settings) as connection:
         _note_messages(connection, lake, wanted)
-        rows = {table.name: retry(partial(_erase, connection, lake, table, wanted)) for table in _TABLES}
+        tables = reversed(DETAIL_TABLES)  # `messages` last: a run that derives it meanwhile reads the others
+        rows = {table.name: retry(partial(_erase, connection, lake, table, wanted)) for table in tables}
     delete_cache(lake)
     return rows
 
