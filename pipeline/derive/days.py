@@ -1,7 +1,8 @@
 """The daily roll-up read back: figures of whole days, for steps, audits and monitoring.
 
 What belongs here: figures of days from the lake, without a request and without personal data. What does not: how they
-are shown (`assets/metadata.py`), tables for analysts (`publish`).
+are shown (`assets/metadata.py`), tables for analysts (`publish`). Each function raises LakeError if the lake can't be
+read.
 
 The Delta log keeps the counts of each roll-up file, so that looking at all days costs the same for a thousand days as
 for ten. Files whose counts are not in the log are opened.
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import duckdb
 
@@ -31,11 +33,7 @@ class CountedDay:
 
 
 def counted_days(connection: duckdb.DuckDBPyConnection, lake: Lake) -> dict[date, CountedDay]:
-    """Return every day that has rates.
-
-    Raises:
-        LakeError: the lake can't be read.
-    """
+    """Return every day that has rates."""
     files = lake.snapshot(DELIVERY_ROLLUPS_DAILY).files
     logged = dict(_from_log(files))
     rest = [file for file in files if file.sent_date not in logged]
@@ -79,46 +77,34 @@ class DayFigures:
 
 
 def figures_of_latest(count: int, *, lake: Lake, settings: Settings) -> list[DayFigures]:
-    """Return the figures of the latest days that have messages, at most `count`, in order.
-
-    Raises:
-        LakeError: the lake can't be read.
-    """
+    """Return the figures of the latest days that have messages, at most `count`, in order."""
     return figures_of(lake.snapshot(DELIVERY_ROLLUPS_DAILY).days()[-count:], lake=lake, settings=settings)
 
 
 def figures_of(days: Collection[date], *, lake: Lake, settings: Settings) -> list[DayFigures]:
-    """Return the figures of some days, in order; days without a message are left out.
-
-    Raises:
-        LakeError: the lake can't be read.
-    """
-    files = lake.snapshot(DELIVERY_ROLLUPS_DAILY).of(days)
-    with database(lake, settings) as connection:
-        show_files(connection, DELIVERY_ROLLUPS_DAILY, files)
-        return [DayFigures(*row) for row in rows_of(connection, query("derive/sql/figures_of_days"))]
+    """Return the figures of some days, in order; days without a message are left out."""
+    rows = _rows_of_days("figures_of_days", DELIVERY_ROLLUPS_DAILY, days, lake=lake, settings=settings)
+    return [DayFigures(*row) for row in rows]
 
 
 def rejected_of(days: Collection[date], *, lake: Lake, settings: Settings) -> Counter[date]:
-    """Return the number of rejected records in the sent logs of some days.
+    """Return the number of rejected records in the sent logs of some days."""
+    return Counter(dict(_rows_of_days("rejected_of_days", REJECTED_RECORDS, days, lake=lake, settings=settings)))
 
-    Raises:
-        LakeError: the lake can't be read.
-    """
-    files = lake.snapshot(REJECTED_RECORDS).of(days)
+
+def _rows_of_days(
+    name: str, table: Table, days: Collection[date], *, lake: Lake, settings: Settings
+) -> list[tuple[Any, ...]]:
+    files = lake.snapshot(table).of(days)
     if not files:
-        return Counter()
+        return []
     with database(lake, settings) as connection:
-        show_files(connection, REJECTED_RECORDS, files)
-        return Counter(dict(rows_of(connection, query("derive/sql/rejected_of_days"))))
+        show_files(connection, table, files)
+        return rows_of(connection, query(f"derive/sql/{name}"))
 
 
 def rows_by_day(table: Table, *, lake: Lake) -> Counter[date]:
-    """Return the rows of a table by partition, from the Delta log alone.
-
-    Raises:
-        LakeError: the lake can't be read.
-    """
+    """Return the rows of a table by partition, from the Delta log alone."""
     rows: Counter[date] = Counter()
     for file in lake.snapshot(table).files:
         if file.sent_date is not None:

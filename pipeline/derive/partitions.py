@@ -20,32 +20,10 @@ from pipeline.model.tables import Table
 
 @dataclass(frozen=True)
 class DeriveTally:
-    """What deriving did.
-
-    Attributes:
-        days: partitions looked at.
-        replaced: partitions whose rows changed.
-    """
+    """What deriving did: the partitions looked at, and those of them whose rows changed."""
 
     days: tuple[date, ...]
     replaced: tuple[date, ...]
-
-
-@dataclass(frozen=True)
-class Derivation:
-    """How a table's partition is derived.
-
-    Attributes:
-        table: the derived table.
-        inputs: tables whose files of the same day it is derived from.
-        selects: queries whose rows together are the partition.
-        outdated: query of the derived table with a row if time alone may have changed the partition.
-    """
-
-    table: Table
-    inputs: tuple[Table, ...]
-    selects: tuple[str, ...]
-    outdated: str
 
 
 @dataclass(frozen=True)
@@ -59,79 +37,79 @@ class _Replacement:
 
 
 @dataclass(frozen=True)
-class Deriver:
-    """Replaces partitions of derived tables.
+class Derivation:
+    """How partitions of a table are derived.
 
     Attributes:
         connection: where queries are run.
         lake: where inputs and results are.
+        table: the derived table.
+        inputs: tables whose files of the same day it is derived from.
+        selects: queries whose rows together are the partition.
+        outdated: query of the derived table with a row if time alone may have changed the partition.
         parameters: parameters of the queries.
         anew: derive even if no input changed.
     """
 
     connection: duckdb.DuckDBPyConnection
     lake: Lake
+    table: Table
+    inputs: tuple[Table, ...]
+    selects: tuple[str, ...]
+    outdated: str
     parameters: Mapping[str, Scalar]
     anew: bool
 
-    def replace_days(self, derivation: Derivation, days: Collection[date]) -> set[date]:
+    def replace(self, days: Collection[date]) -> set[date]:
         """Replace some partitions in one commit; return the days of which a row changed.
 
         The derived table's snapshot is taken before those of its inputs. An answer that arrives later changes the
         inputs, and a commit of the same partition by another run makes this one stale: it is worked out again.
         """
-        return retry(lambda: self._replace(derivation, days))
+        return retry(lambda: self._replace(days))
 
-    def _replace(self, derivation: Derivation, days: Collection[date]) -> set[date]:
-        target = self.lake.snapshot(derivation.table)
-        inputs = [self.lake.snapshot(table) for table in derivation.inputs]
-        found = [self._replacement(derivation, day, target, inputs) for day in days]
+    def _replace(self, days: Collection[date]) -> set[date]:
+        target = self.lake.snapshot(self.table)
+        inputs = [self.lake.snapshot(table) for table in self.inputs]
+        found = [self._replacement(day, target, inputs) for day in days]
         changes = [one for one in found if one and (one.add or one.remove or target.transaction(one.key) != one.inputs)]
+        add, remove = [file for one in changes for file in one.add], [file for one in changes for file in one.remove]
         if changes:
-            self.lake.commit(
-                target,
-                add=[file for one in changes for file in one.add],
-                remove=[file for one in changes for file in one.remove],
-                transactions={one.key: one.inputs for one in changes},
-            )
-        return {file.sent_date for one in changes for file in (*one.add, *one.remove) if file.sent_date}
+            self.lake.commit(target, add=add, remove=remove, transactions={one.key: one.inputs for one in changes})
+        return {file.sent_date for file in (*add, *remove) if file.sent_date}
 
-    def _replacement(
-        self, derivation: Derivation, day: date, target: Snapshot, inputs: Sequence[Snapshot]
-    ) -> _Replacement | None:
+    def _replacement(self, day: date, target: Snapshot, inputs: Sequence[Snapshot]) -> _Replacement | None:
         """Derive a partition, if it may have changed; its file is written but not committed."""
         files, present = [file for snapshot in inputs for file in snapshot.of([day])], tuple(target.of([day]))
         if not files and not present:
             return None
-        if not self.anew and is_derived(target, files, day) and not self._is_outdated(derivation, present):
+        if not self.anew and is_derived(target, files, day) and not self._is_outdated(present):
             return None
         for snapshot in inputs:
             show_files(self.connection, snapshot.table, snapshot.of([day]))
-        new = self._written(derivation, day)
-        add, key = (new,) if new else (), inputs_key(derivation.table, day)
-        if same_rows(self.connection, derivation.table, add, present):
+        new = self._written(day)
+        add, key = (new,) if new else (), inputs_key(self.table, day)
+        if same_rows(self.connection, self.table, add, present):
             if new:
                 new.path.unlink()
             return _Replacement(key, fingerprint_of(files))
         return _Replacement(key, fingerprint_of(files), add, present)
 
-    def _is_outdated(self, derivation: Derivation, present: Sequence[DataFile]) -> bool:
-        show_files(self.connection, derivation.table, present)
-        return bool(rows_of(self.connection, derivation.outdated, self.parameters))
+    def _is_outdated(self, present: Sequence[DataFile]) -> bool:
+        show_files(self.connection, self.table, present)
+        return bool(rows_of(self.connection, self.outdated, self.parameters))
 
-    def _written(self, derivation: Derivation, day: date) -> DataFile | None:
+    def _written(self, day: date) -> DataFile | None:
         """Write the rows of the queries to a new file; None if there is no row."""
-        select, *others = derivation.selects
-        if others:
-            select = self._gathered(derivation.selects)
+        select = self.selects[0] if len(self.selects) == 1 else self._gathered()
         return write_partition(
-            self.connection, self.lake, derivation.table, select=select, day=day, parameters=self.parameters
+            self.connection, self.lake, self.table, select=select, day=day, parameters=self.parameters
         )
 
-    def _gathered(self, selects: Sequence[str]) -> str:
-        """Run queries one after the other, to bound memory; return a query of all their rows."""
+    def _gathered(self) -> str:
+        """Run the queries one after the other, to bound memory; return a query of all their rows."""
         statement = "CREATE OR REPLACE TEMP TABLE gathered AS"
-        for select in selects:
+        for select in self.selects:
             self.connection.execute(f"{statement} {select}", used_in(select, self.parameters))
             statement = "INSERT INTO gathered"
         return "SELECT * FROM gathered"

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Final
 
 from pipeline.derive.days import counted_days, days_that_differ, rows_by_day
-from pipeline.derive.partitions import Derivation, Deriver, DeriveTally
+from pipeline.derive.partitions import Derivation, DeriveTally
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed
 from pipeline.lake.queries import Scalar, database, literal, query
@@ -21,12 +21,7 @@ from pipeline.model.tables import MESSAGES, RATE_TABLES, Table
 
 RATES: Final = "delivery_rates"
 """Name of the step that derives the rate tables."""
-_DIMENSIONS: Final = {
-    "all": "CAST(NULL AS VARCHAR)",
-    "app_id": "app_id",
-    "country": "country",
-    "sender_id": "sender_id",
-}
+_DIMENSIONS: Final = {"all": "CAST(NULL AS VARCHAR)"} | {name: name for name in ("app_id", "country", "sender_id")}
 """Dimensions of the roll-ups, each with the expression of its value."""
 
 
@@ -35,12 +30,8 @@ def derive_rates(
 ) -> DeriveTally:
     """Derive the rate tables of some partitions, and of every other one whose messages changed since.
 
-    Args:
-        days: partitions to derive.
-        lake: where messages and rates are.
-        settings: `SMS_UNKNOWN_AFTER_HOURS`, memory, and `SMS_TIMEZONE`, whose hours are counted.
-        now: the instant at which silence is judged: the run's start.
-        anew: derive even if no message changed.
+    Silence is judged at `now`, the run's start. Hours are those of `SMS_TIMEZONE`. With `anew` a partition is derived
+    even if no message changed.
 
     Raises:
         LakeError: the lake can't be read or written.
@@ -55,16 +46,13 @@ def derive_rates(
         counted = Counter({day: of_day.sent for day, of_day in counted_days(connection, lake).items()})
         missing = days_that_differ(rows_by_day(MESSAGES, lake=lake), counted)
         wanted = sorted({*days, *changed, *missing})
-        deriver = Deriver(connection, lake, parameters, anew=anew)
         for table in RATE_TABLES:
-            replaced |= deriver.replace_days(_derivation(table), wanted)
+            # Time alone changes `is_mature` of a bucket with pending messages only: any other becomes `unknown` first.
+            outdated = f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1"
+            selects = tuple(selects_of(table))
+            derivation = Derivation(connection, lake, table, (MESSAGES,), selects, outdated, parameters, anew)
+            replaced |= derivation.replace(wanted)
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
-
-
-def _derivation(table: Table) -> Derivation:
-    # Time alone changes `is_mature` of a bucket with pending messages only: any other becomes `unknown` first.
-    outdated = f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1"
-    return Derivation(table, (MESSAGES,), tuple(selects_of(table)), outdated)
 
 
 def selects_of(table: Table) -> list[str]:
