@@ -3,17 +3,16 @@
 It lies in the lake and holds the published file without the rows of `snapshot_info`. It makes a publication of many
 days a hundred times as quick (benchmarks/README.md). The cache is never the truth: it may be deleted at any time.
 
-Belongs here: where the cache is, opening and deleting it, the table that records what each part was built from.
-Does not: rebuilding the parts (`refresh.py`).
+Belongs here: where the cache is, opening and deleting it, replacing the days of rate tables and the views whose files
+in the lake changed. Does not: the published file (`database.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -22,9 +21,17 @@ from typing import Final
 import duckdb
 
 from pipeline import __version__
-from pipeline.lake.lake import Lake
-from pipeline.lake.queries import query, relation, rows_of
-from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, SNAPSHOT_INFO
+from pipeline.lake.lake import DataFile, Lake, Snapshot
+from pipeline.lake.queries import literal, query, relation, rows_of
+from pipeline.model.tables import (
+    DELIVERY_ROLLUPS_DAILY,
+    DETAIL_TABLES,
+    LAKE_TABLES,
+    RATE_TABLES,
+    REJECTED_RECORDS,
+    SNAPSHOT_INFO,
+    Table,
+)
 from pipeline.model.views import VIEWS
 from pipeline.publish.contents import add_detail_view, add_ready_made_views, add_table, attach_for_writing, insert_rows
 
@@ -52,37 +59,17 @@ def delete_cache(lake: Lake) -> None:
 def opened_cache(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[None]:
     """Attach the cache as `cache`; the block is one transaction. The caller holds the lock of publishing.
 
-    After a kill in the block the next publication finds the cache as it was, and does the same work again.
+    After a failure or a kill in the block the next publication finds the cache as it was, and does the same work again.
     """
     path = cache_path(lake)
     _attach(connection, lake, path)
     connection.execute("BEGIN")
-    try:
-        _fill_if_new(connection)
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(duckdb.Error):  # a failed COMMIT has ended the transaction
-            connection.execute("ROLLBACK")
-        raise
+    _fill_if_new(connection)
+    yield
+    connection.execute("COMMIT")
     if path.with_name(f"{path.name}.wal").exists():  # of now, or of a publication that died: the file is copied next
         connection.execute(f"CHECKPOINT {CACHE}")
     connection.execute(f"DETACH {CACHE}")
-
-
-def sources_of(connection: duckdb.DuckDBPyConnection, name: str) -> Sources:
-    """Return what a table or view of the cache was built from; empty if it was never built."""
-    return dict(
-        rows_of(connection, f"SELECT sent_date, sources FROM {CACHE}.{BUILT_FROM} WHERE name = $name", {"name": name})
-    )
-
-
-def record_sources(
-    connection: duckdb.DuckDBPyConnection, name: str, sources: Sources, *, rows: int | None = None
-) -> None:
-    """Replace what is recorded of a table or view; `rows` is the number of its rows, where it was counted."""
-    connection.execute(f"DELETE FROM {CACHE}.{BUILT_FROM} WHERE name = ?", [name])
-    insert_rows(connection, f"{CACHE}.{BUILT_FROM}", [(name, day, text, rows) for day, text in sources.items()])
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, lake: Lake, path: Path) -> None:
@@ -116,3 +103,86 @@ def _model_digest() -> str:
     views = [(view, query(f"publish/sql/views/{view.name}")) for view in VIEWS]
     model = repr((__version__, duckdb.__version__, LAKE_TABLES, SNAPSHOT_INFO, views, _COLUMNS))
     return hashlib.blake2b(model.encode(), digest_size=8).hexdigest()
+
+
+def refresh_rates(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, Snapshot]) -> set[date]:
+    """Replace the changed days of the rate tables in the cache; return the changed days of the daily roll-up."""
+    changed = {table.name: _refresh_table(connection, snapshots[table.name]) for table in RATE_TABLES}
+    return changed[DELIVERY_ROLLUPS_DAILY.name]
+
+
+def refresh_views(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, Snapshot]) -> int:
+    """Rebuild the detail views that name other files than before; return the rows of `rejected_records`."""
+    connection.execute(f"USE {CACHE}")
+    for table in DETAIL_TABLES:
+        select = _detail_select(table, snapshots[table.name].files)
+        sources: Sources = {None: hashlib.blake2b(select.encode(), digest_size=16).hexdigest()}
+        if _sources_of(connection, table.name) != sources:
+            add_detail_view(connection, table, select)
+            _record_sources(connection, table.name, sources, rows=_rows_if_distinct(connection, table))
+    connection.execute("USE work")
+    recorded = f"SELECT rows FROM {CACHE}.{BUILT_FROM} WHERE name = '{REJECTED_RECORDS.name}'"
+    ((rows,),) = rows_of(connection, recorded)
+    return int(rows)
+
+
+def _refresh_table(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> set[date]:
+    before, present = _sources_of(connection, snapshot.table.name), _files_by_day(snapshot.files)
+    changed = {day for day in before.keys() | present.keys() if day and before.get(day) != present.get(day)}
+    if changed:
+        _replace_days(connection, snapshot.table, snapshot.of(changed), changed)
+        _record_sources(connection, snapshot.table.name, present)
+    return changed
+
+
+def _files_by_day(files: Sequence[DataFile]) -> Sources:
+    names: dict[date | None, list[str]] = {}
+    for file in files:
+        names.setdefault(file.sent_date, []).append(file.path.name)
+    return {day: "\n".join(sorted(of_day)) for day, of_day in names.items()}
+
+
+def _replace_days(
+    connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[DataFile], days: Collection[date]
+) -> None:
+    """Replace the rows of some days; all later rows are written again, so that rows stay in the order of days."""
+    name, key = f"{CACHE}.{table.name}", ", ".join(table.key)
+    listed = ", ".join(f"DATE {literal(day.isoformat())}" for day in sorted(days))
+    since = f"sent_date >= DATE {literal(min(days).isoformat())}"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE later AS FROM {name} WHERE {since} AND sent_date NOT IN ({listed}) "
+        f"UNION ALL {relation(table, files)}"
+    )
+    connection.execute(f"DELETE FROM {name} WHERE {since}")
+    connection.execute(f"INSERT INTO {name} FROM later ORDER BY {key}")
+    connection.execute("DROP TABLE later")
+
+
+def _detail_select(table: Table, files: Sequence[DataFile]) -> str:
+    select = relation(table, files)
+    if table is REJECTED_RECORDS:  # two runs at once may store the same reject
+        key = ", ".join(table.key)
+        return f"SELECT DISTINCT ON ({key}) * FROM ({select}) ORDER BY {key}, rejected_at"
+    return select
+
+
+def _rows_if_distinct(connection: duckdb.DuckDBPyConnection, table: Table) -> int | None:
+    """Count the rows of the one view that has fewer rows than its files."""
+    if table is not REJECTED_RECORDS:
+        return None
+    ((rows,),) = rows_of(connection, f"SELECT count(*) FROM {table.name}")
+    return int(rows)
+
+
+def _sources_of(connection: duckdb.DuckDBPyConnection, name: str) -> Sources:
+    """Return what a table or view of the cache was built from; empty if it was never built."""
+    select = f"SELECT sent_date, sources FROM {CACHE}.{BUILT_FROM} WHERE name = $name"
+    return dict(rows_of(connection, select, {"name": name}))
+
+
+def _record_sources(
+    connection: duckdb.DuckDBPyConnection, name: str, sources: Sources, *, rows: int | None = None
+) -> None:
+    """Replace what is recorded of a table or view; `rows` is the number of its rows, where it was counted."""
+    connection.execute(f"DELETE FROM {CACHE}.{BUILT_FROM} WHERE name = ?", [name])
+    insert_rows(connection, f"{CACHE}.{BUILT_FROM}", [(name, day, text, rows) for day, text in sources.items()])

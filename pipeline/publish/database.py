@@ -30,10 +30,9 @@ from pipeline.model.tables import (
     SNAPSHOT_INFO,
 )
 from pipeline.publish.atomic import remove_leftovers, written_whole
-from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, opened_cache
+from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, opened_cache, refresh_rates, refresh_views
 from pipeline.publish.contents import WRITE_BITS, insert_rows, opened_file
 from pipeline.publish.history import record_publication
-from pipeline.publish.refresh import refresh_rates, refresh_views
 
 PUBLISHING: Final = "publish"
 """Name of the lock that a writer of the published files holds."""
