@@ -13,9 +13,9 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from pipeline.lake.atomic import replace_text
 from pipeline.lake.delta_log import now_ms
 from pipeline.lake.lake import Lake
-from pipeline.lake.text_files import replace_text
 from pipeline.model.tables import Table
 
 MessageKey = tuple[str, str]

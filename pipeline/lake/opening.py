@@ -17,9 +17,9 @@ from typing import Final
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from pipeline.lake.atomic import replace_text
 from pipeline.lake.locks import Locks
 from pipeline.lake.parquet import arrow_schema
-from pipeline.lake.text_files import replace_text
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.tables import LAKE_TABLES, Table
 

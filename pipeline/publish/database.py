@@ -17,6 +17,7 @@ from typing import Final
 import duckdb
 
 from pipeline import __version__
+from pipeline.lake.atomic import remove_leftovers, written_whole
 from pipeline.lake.lake import Lake, Snapshot, folder_mode
 from pipeline.lake.queries import database
 from pipeline.model.errors import LakeError
@@ -29,7 +30,6 @@ from pipeline.model.tables import (
     REJECTED_RECORDS,
     SNAPSHOT_INFO,
 )
-from pipeline.publish.atomic import remove_leftovers, written_whole
 from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, opened_cache, refresh_rates, refresh_views
 from pipeline.publish.contents import WRITE_BITS, insert_rows, opened_file
 from pipeline.publish.history import record_publication

@@ -14,12 +14,12 @@ from typing import Final
 
 import duckdb
 
+from pipeline.lake.atomic import remove_leftovers, written_whole
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import connect, literal, rows_of
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
-from pipeline.publish.atomic import remove_leftovers, written_whole
 from pipeline.publish.contents import add_ready_made_views, add_table, insert_rows, opened_file
 from pipeline.publish.reading import PUBLISHED, attached
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 
+from pipeline.lake.atomic import written_whole
 from pipeline.lake.queries import literal
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
-from pipeline.publish.atomic import written_whole
 from pipeline.publish.page.content import PageContent, read_content
 from pipeline.publish.page.document import document
 

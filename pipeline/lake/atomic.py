@@ -32,3 +32,11 @@ def remove_leftovers(path: Path) -> None:
     """Remove temporary files of writers that died. The caller holds a lock, so that none is in use."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*tmp*"):
         leftover.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str, *, mode: int) -> None:
+    """Replace a small text file of the lake. The caller holds a lock."""
+    path.parent.mkdir(exist_ok=True)
+    remove_leftovers(path)
+    with written_whole(path, mode=mode) as temporary:
+        temporary.write_text(text, "utf-8")
