@@ -69,11 +69,6 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def identifier(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _literals(names: Collection[str]) -> str:
     return ", ".join(map(literal, names))
 

@@ -26,8 +26,8 @@ from pipeline.lake.lake import Lake
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
+from pipeline.publish.contents import lake_files_named
 from pipeline.publish.database import PUBLISHING
-from pipeline.publish.reading import lake_files_named
 
 IN_FLIGHT: Final = timedelta(hours=1)
 """Shortest age of a file that no log names before its run counts as dead; a live run commits within minutes."""

@@ -10,7 +10,7 @@ from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.maintain.due import what_is_due
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
-from pipeline.publish.reading import PUBLISHED, opened_published
+from pipeline.publish.contents import PUBLISHED, opened_published
 
 
 def status_text(*, lake: Lake, settings: Settings, now: datetime) -> str:

@@ -20,8 +20,7 @@ from pipeline.lake.queries import connect, literal, rows_of
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
-from pipeline.publish.contents import add_ready_made_views, add_table, insert_rows, opened_file
-from pipeline.publish.reading import PUBLISHED, attached
+from pipeline.publish.contents import PUBLISHED, add_ready_made_views, add_table, attached, insert_rows, opened_file
 
 _EXPORTING: Final = "export"
 """Name of the lock that an export holds."""

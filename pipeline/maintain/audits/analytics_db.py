@@ -9,7 +9,7 @@ from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
 from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.publish.reading import attached
+from pipeline.publish.contents import attached
 
 
 def published_file_agrees(context: AuditContext) -> Finding:
