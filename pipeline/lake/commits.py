@@ -70,11 +70,7 @@ class Change:
 def commit_change(change: Change, handle: DeltaTable, *, folder: Path, newest: Callable[[], Snapshot]) -> None:
     """Commit a change to the table in a folder; delete its new files if it certainly was not committed.
 
-    Args:
-        change: what to commit.
-        handle: the table at the version that the change was worked out from.
-        folder: where the table is.
-        newest: takes a new snapshot of the table.
+    `handle` is the table at the version that the change was worked out from; `newest` takes a new snapshot.
 
     Raises:
         StaleSnapshotError: a transaction was recorded, or a file to remove was removed, in the meantime.

@@ -14,8 +14,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from deltalake.exceptions import DeltaError
 
 from pipeline.lake.commits import Change, StaleSnapshotError, commit_change, retry
 from pipeline.lake.delta_log import LogEntry, replaced_files, snapshot_of
-from pipeline.lake.locks import Locks
+from pipeline.lake.locks import SharedFolder
 from pipeline.lake.opening import RECORDED, folder_mode, prepare
 from pipeline.lake.parquet import arrow_schema, write_parquet
 from pipeline.lake.snapshots import DataFile, Snapshot, compacted_name
@@ -41,16 +41,9 @@ _NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
-class Lake:
-    """A folder of Delta tables.
+class Lake(SharedFolder):
+    """A folder of Delta tables."""
 
-    Attributes:
-        folder: absolute path.
-        mode: mode of its files.
-    """
-
-    folder: Path
-    mode: int
     _listed: dict[str, tuple[LogEntry, Snapshot]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _handles: dict[str, tuple[LogEntry, DeltaTable]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -60,10 +53,8 @@ class Lake:
     def open(cls, folder: Path, *, mode: int, recorded: Mapping[str, str]) -> Lake:
         """Open the lake; create what is missing, delete what dead processes left.
 
-        Args:
-            folder: where it is, or will be.
-            mode: mode of its files; from now on this process creates files with it.
-            recorded: settings (by name) that must not change for the life of a lake.
+        From now on this process creates files with `mode`. `recorded` are settings, by name, that must not change for
+        the life of a lake.
 
         Raises:
             SettingsError: `folder` can't be used, or a recorded setting has another value there.
@@ -106,10 +97,7 @@ class Lake:
     def new_file(self, table: Table, sent_date: date | None, *, in_place_of: Collection[DataFile] = ()) -> Path:
         """Return the path for a new file of a partition, in a folder that exists.
 
-        Args:
-            table: the table.
-            sent_date: the partition.
-            in_place_of: files whose rows, and no others, it will hold.
+        `in_place_of` are the files whose rows, and no others, it will hold.
 
         Raises:
             LakeError: the lake has gone; half a lake is not created in its place.
@@ -124,22 +112,27 @@ class Lake:
         return folder / f"{compacted_name(name, in_place_of) if in_place_of else name}.parquet"
 
     def write(self, table: Table, rows: pa.Table, sent_date: date | None) -> DataFile:
-        """Write rows of one partition to a new file; `append` or `commit` adds it to the table.
+        """Write rows of one partition to a new file; `append` or `commit` adds it to the table."""
+        return self.write_parts(table, [rows], sent_date)
 
-        Args:
-            table: the table.
-            rows: all its columns; the partition key is not written.
-            sent_date: the partition.
-        """
-        path = self.new_file(table, sent_date)
-        with self.removed_unless_written(path):
-            file = write_parquet(path, table, [rows])
+    def write_parts(
+        self,
+        table: Table,
+        parts: Iterable[pa.Table],
+        sent_date: date | None,
+        *,
+        in_place_of: Collection[DataFile] = (),
+    ) -> DataFile:
+        """Write a new file as `write` does, one row group per part; `in_place_of` is as for `new_file`."""
+        path = self.new_file(table, sent_date, in_place_of=in_place_of)
+        with _removed_unless_written(path):
+            file = write_parquet(path, table, parts)
         return self.finished(path, sent_date, rows=file.rows, maxima=file.maxima)
 
     def write_from(self, table: Table, path: Path, sent_date: date | None, *, rows: int) -> DataFile:
         """Link a complete file of scratch space into a partition; `append` or `commit` adds it to the table."""
         new = self.new_file(table, sent_date)
-        with self.removed_unless_written(new):
+        with _removed_unless_written(new):
             try:
                 new.hardlink_to(path)
             except OSError:  # not every file system has links
@@ -152,16 +145,6 @@ class Lake:
         """Set the mode of a file that was written, and describe it."""
         path.chmod(self.mode)
         return DataFile(path, sent_date, rows, path.stat().st_size, maxima=maxima or {})
-
-    @staticmethod
-    @contextmanager
-    def removed_unless_written(path: Path) -> Iterator[None]:
-        """Delete the partial file if the block that writes it fails: on a full disk it takes space."""
-        try:
-            yield
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
 
     def append(self, table: Table, files: Sequence[DataFile]) -> None:
         """Add files to a table, whatever else was committed in the meantime."""
@@ -188,15 +171,7 @@ class Lake:
         transactions: Mapping[str, int] | None = None,
         data_change: bool = True,
     ) -> None:
-        """Add and remove files in one commit, starting from `snapshot`.
-
-        Args:
-            snapshot: the version that the change was worked out from.
-            add: files that were written and are not part of the table.
-            remove: files of `snapshot` to remove.
-            transactions: application transactions to record: name to new version. Since `snapshot` nobody else may
-                have recorded one of these names.
-            data_change: False if the rows stay the same, in other files.
+        """Commit a `Change` that was worked out from `snapshot`.
 
         Raises:
             StaleSnapshotError: one of `transactions` was recorded, or one of `remove` was removed, in the meantime; see
@@ -220,9 +195,7 @@ class Lake:
     def delete_unnamed(self, table: Table, *, written_before: datetime) -> None:
         """Delete every file that was removed from a table, however recently, and those that no version ever named.
 
-        Args:
-            table: the table.
-            written_before: age limit of files that no version ever named: a run at work may be about to commit them.
+        A file that no version named must be older than `written_before`: a run at work may be about to commit it.
         """
         present, named = self.files_there(table), {file.path for file in self.snapshot(table).files}
         replaced = replaced_files(self.folder_of(table))
@@ -231,18 +204,12 @@ class Lake:
                 if path in replaced or datetime.fromtimestamp(path.stat().st_mtime, UTC) < written_before:
                     path.unlink()
 
-    @property
-    def _locks(self) -> Locks:
-        return Locks(self.folder, self.mode)
 
-    def lock(self, name: str, *, seconds: float = -1) -> AbstractContextManager[None]:
-        """Hold a lock of the lake, see `Locks.lock`."""
-        return self._locks.lock(name, seconds=seconds)
-
-    def scratch(self) -> AbstractContextManager[Path]:
-        """Give a folder for this process alone, see `Locks.scratch`."""
-        return self._locks.scratch()
-
-    def working_since(self) -> datetime | None:
-        """Return when the oldest process at work in the lake began, see `Locks.working_since`."""
-        return self._locks.working_since()
+@contextmanager
+def _removed_unless_written(path: Path) -> Iterator[None]:
+    """Delete the partial file if the block that writes it fails: on a full disk it takes space."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

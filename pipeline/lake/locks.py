@@ -1,4 +1,4 @@
-"""Locks and scratch folders in the lake's folder; the operating system frees them when a process dies.
+"""Locks and scratch folders of a folder that processes share; the system frees them when a process dies.
 
 What belongs here: exclusion between processes. What does not: what a lock protects.
 """
@@ -23,13 +23,8 @@ _SCRATCH: Final = "_scratch"
 
 
 @dataclass(frozen=True)
-class Locks:
-    """The locks and scratch folders of a lake.
-
-    Attributes:
-        folder: absolute path of the lake.
-        mode: mode of its files.
-    """
+class SharedFolder:
+    """A folder by its absolute path, and the mode of its files."""
 
     folder: Path
     mode: int
@@ -38,12 +33,8 @@ class Locks:
     def lock(self, name: str, *, seconds: float = -1) -> Iterator[None]:
         """Hold a lock that other processes on this machine see.
 
-        Args:
-            name: what is locked.
-            seconds: how long to wait for it; negative: without limit.
-
         Raises:
-            LakeError: another process held it all that time.
+            LakeError: another process held it for these seconds; if they are negative, it is waited for without limit.
         """
         folder = self.folder / "_locks"
         folder.mkdir(exist_ok=True)

@@ -43,12 +43,8 @@ def note_forgotten(lake: Lake, messages: AbstractSet[MessageKey]) -> None:
 def days_changed(lake: Lake, tables: Sequence[Table], *, reader: str) -> Iterator[set[date]]:
     """Give the days that got new files since this reader last completed the block.
 
-    A block that fails leaves the watermark as it was, so that the next run gets the same days again.
-
-    Args:
-        lake: where to look.
-        tables: tables to look at.
-        reader: the step that reads; each has a watermark of its own.
+    A block that fails leaves the watermark as it was, so that the next run gets the same days again. Each reader, a
+    step, has a watermark of its own.
     """
     began, watermark = now_ms(), lake.folder / _WATERMARKS / reader
     since = _read(watermark) - _COMMIT_MS

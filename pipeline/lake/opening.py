@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline.lake.atomic import replace_text
-from pipeline.lake.locks import Locks
+from pipeline.lake.locks import SharedFolder
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.tables import LAKE_TABLES, Table
@@ -36,21 +36,16 @@ def folder_mode(mode: int) -> int:
 
 
 def prepare(folder: Path, *, mode: int, recorded: Mapping[str, str]) -> None:
-    """Create what is missing of a lake, check its recorded settings, delete what dead processes left.
-
-    Raises:
-        SettingsError: `folder` can't be used, or a recorded setting has another value there.
-        LakeError: the disk is full, or the lake can't be read.
-    """
+    """Create what is missing of a lake, check its recorded settings, delete what dead processes left: `Lake.open`."""
     os.umask(0o777 & ~folder_mode(mode))
-    locks = Locks(folder, mode)
+    shared = SharedFolder(folder, mode)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locks.lock("create"):
+        with shared.lock("create"):
             _check_recorded(folder, mode, recorded)
             for table in LAKE_TABLES:
                 _create(folder / table.name, table)
-        locks.clear_scratch()
+        shared.clear_scratch()
         _clear_staged(folder)
     except (DeltaError, OSError) as error:
         # Delta's own errors have no number: they come after the folder was found usable.

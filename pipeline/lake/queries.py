@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.parquet import ROWS_AT_ONCE, write_parquet
+from pipeline.lake.parquet import ROWS_AT_ONCE
 from pipeline.lake.snapshots import rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_STATUSES, FINAL_STATUSES, OPEN_STATUSES, PARTITION_KEY, Table
@@ -38,9 +38,8 @@ Scalar = str | int | float | bool | datetime | None
 def connect(*, memory_limit: str, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database in a file of `scratch`; its time zone is UTC.
 
-    Args:
-        memory_limit: memory for DuckDB and the batches read from it; larger tables and joins spill to `scratch`.
-        scratch: folder of this process alone.
+    `memory_limit` is for DuckDB and the batches read from it; larger tables and joins spill to `scratch`, a folder of
+    this process alone.
     """
     number = memory_limit.rstrip(string.ascii_letters + " ")
     limit = f"{float(number) * _COUNTED_SHARE:.3f}{memory_limit.removeprefix(number).strip()}"
@@ -165,25 +164,18 @@ def write_partition(
 ) -> DataFile | None:
     """Stream the result of a query to a new file of a partition; None if it has no row.
 
-    Args:
-        connection: where the query is run.
-        lake: where the file is written.
-        table: the table; the query gives its columns in any order, the partition key is not written.
-        select: the query.
-        day: the partition.
-        parameters: of the query; those that it does not name are left out.
-        in_place_of: files whose rows the query gives.
+    The query gives the table's columns in any order; the partition key is not written. Parameters that it does not name
+    are left out. `in_place_of` are files whose rows the query gives.
     """
-    path = lake.new_file(table, day, in_place_of=in_place_of)
     columns = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in table.stored_columns)
     result = connection.sql(f"SELECT {columns} FROM ({select})", params=used_in(select, parameters))
-    with lake.removed_unless_written(path):
-        batches = result.to_arrow_reader(ROWS_AT_ONCE)
-        file = write_parquet(path, table, (pa.Table.from_batches([batch]) for batch in batches))
+    batches = result.to_arrow_reader(ROWS_AT_ONCE)
+    parts = (pa.Table.from_batches([batch]) for batch in batches)
+    file = lake.write_parts(table, parts, day, in_place_of=in_place_of)
     if not file.rows:
-        path.unlink()
+        file.path.unlink()
         return None
-    return lake.finished(path, day, rows=file.rows, maxima=file.maxima)
+    return file
 
 
 def same_rows(
