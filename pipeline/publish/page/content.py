@@ -81,16 +81,14 @@ def outstanding(backlog: Iterable[Row]) -> Row:
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
     """Number repeated labels: a chart would draw rows of one label at one place."""
-    seen: set[str] = set()
-    numbered = []
+    numbered: dict[str, Row] = {}
     for row in rows:
         label, number = row["label"], 1
-        while label in seen:
+        while label in numbered:
             number += 1
             label = f"{row['label']} ({number})"
-        seen.add(label)
-        numbered.append({**row, "label": label})
-    return numbered
+        numbered[label] = {**row, "label": label}
+    return list(numbered.values())
 
 
 def with_others(rows: Sequence[Row], at_most: int) -> list[Row]:
@@ -100,15 +98,11 @@ def with_others(rows: Sequence[Row], at_most: int) -> list[Row]:
     kept, rest = list(rows[: at_most - 1]), rows[at_most - 1 :]
     counts = {name: sum(row[name] for row in rest) for name in _COUNTS}
     final = counts["delivered"] + counts["failed"]
-    return distinct(
-        [
-            *kept,
-            {
-                "label": f"{len(rest)} others",
-                **counts,
-                "delivery_rate": counts["delivered"] / counts["sent"],
-                "delivery_rate_final": counts["delivered"] / final if final else None,
-                "is_mature": all(row["is_mature"] for row in rest),
-            },
-        ]
-    )
+    others = {
+        "label": f"{len(rest)} others",
+        **counts,
+        "delivery_rate": counts["delivered"] / counts["sent"],
+        "delivery_rate_final": counts["delivered"] / final if final else None,
+        "is_mature": all(row["is_mature"] for row in rest),
+    }
+    return distinct([*kept, others])
