@@ -11,7 +11,6 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -167,19 +166,8 @@ class Settings(BaseSettings):
         return now.astimezone(self.timezone).date()
 
 
-@dataclass(frozen=True)
-class _Home:
-    """The `.env` that is read, if any, and the folder that relative paths start from."""
-
-    env_file: Path | None
-    folder: Path
-
-
-def _home(start: Path) -> _Home:
-    for folder in (start, *start.parents):
-        if (folder / ".env").is_file():
-            return _Home(folder / ".env", folder)
-    return _Home(None, start)
+def _nearest_env_file(folder: Path) -> Path | None:
+    return next((above / ".env" for above in (folder, *folder.parents) if (above / ".env").is_file()), None)
 
 
 def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
@@ -191,15 +179,16 @@ def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
     Raises:
         SettingsError: a value is wrong; one line with the name of the setting, without its value.
     """
-    home = _home((folder or Path.cwd()).resolve())
+    folder = (folder or Path.cwd()).resolve()
+    env_file = _nearest_env_file(folder)
     try:
-        settings = Settings(_env_file=home.env_file, **overrides)
+        settings = Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
         raise SettingsError(_first_error(error)) from None
-    _warn_about_unknown(home)
+    _warn_about_unknown(env_file)
     if settings.numbers == "hash" and not revealed(settings.numbers_key):
         raise SettingsError("SMS_NUMBERS_KEY: is needed for SMS_NUMBERS=hash, and is not set")
-    return settings.model_copy(update=_absolute_paths(settings, home.folder))
+    return settings.model_copy(update=_absolute_paths(settings, env_file.parent if env_file else folder))
 
 
 def _absolute_paths(settings: Settings, folder: Path) -> dict[str, object]:
@@ -227,18 +216,14 @@ def _first_error(error: ValidationError) -> str:
     return f"{name}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _warn_about_unknown(home: _Home) -> None:
+def _warn_about_unknown(env_file: Path | None) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may read it
-    if home.env_file is not None:
-        names |= {name.upper() for name in _names_in(home.env_file)}
+    if env_file is not None:
+        names |= {name.upper() for name in dotenv_values(env_file, interpolate=False)}
     for name in sorted(names):
         if name.startswith(PREFIX) and name not in known:
             warnings.warn(f"{name}: is not a setting of sms-delivery; it is ignored", stacklevel=3)
-
-
-def _names_in(env_file: Path) -> list[str]:
-    return re.findall(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", env_file.read_text("utf-8"), re.MULTILINE)
 
 
 def has_own_settings(folder: Path | None = None) -> bool:
@@ -246,7 +231,7 @@ def has_own_settings(folder: Path | None = None) -> bool:
     decisive = ("api_key", "sent_logs", "accounts", "lake")
     names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may read it
     found = any(PREFIX + name.upper() in names for name in decisive)
-    return found or _home((folder or Path.cwd()).resolve()).env_file is not None
+    return found or _nearest_env_file((folder or Path.cwd()).resolve()) is not None
 
 
 def environment_with(values: Mapping[str, str]) -> dict[str, str]:
@@ -257,7 +242,7 @@ def environment_with(values: Mapping[str, str]) -> dict[str, str]:
 def environment_secret(name: str) -> SecretStr | None:
     """Return the value of a variable of the environment, else of `.env`; None if it is empty or not set."""
     value = os.environ.get(name)  # noqa: TID251 - this is the module that may read it
-    env_file = _home(Path.cwd().resolve()).env_file
+    env_file = _nearest_env_file(Path.cwd())
     if not value and env_file is not None:
         value = dotenv_values(env_file).get(name)
     return SecretStr(value) if value else None
