@@ -18,6 +18,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
+from pipeline.model.phone_numbers import digit_array
+
 SHORTEST_NATIONAL = 2
 LONGEST_NATIONAL = 17
 """Number of digits after the calling code that the library accepts."""
@@ -62,7 +64,7 @@ def countries_of(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArra
             number is invalid. For a shared code the library decides. Satellite and other non-geographic codes have no
             country.
     """
-    digits = _digits(numbers)
+    digits = digit_array(numbers)
     if _pc.any(_pc.starts_with(digits, "00")).as_py():
         digits = _pc.replace_substring_regex(digits, "^00", "")
     found: pa.StringArray = _regions(digits, HEAD_DIGITS)
@@ -72,15 +74,6 @@ def countries_of(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArra
             finer = _regions(digits.filter(undecided), int(marker[1:]))
             found = _pc.replace_with_mask(found, undecided, finer)
     return found
-
-
-def _digits(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
-    whole = numbers.combine_chunks() if isinstance(numbers, pa.ChunkedArray) else numbers
-    texts: pa.StringArray = _pc.cast(whole, pa.string())
-    if _pc.all(_pc.ascii_is_decimal(texts)).as_py():
-        return texts
-    digits: pa.StringArray = _pc.replace_substring_regex(texts, "[^0-9]+", "")
-    return digits
 
 
 def _regions(digits: pa.StringArray, size: int) -> pa.StringArray:

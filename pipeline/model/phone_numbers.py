@@ -70,13 +70,13 @@ def treat_numbers(numbers: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberP
 
     Shape:  n texts or nulls -> n texts or nulls.
     """
-    digits = _digit_array(numbers)
+    digits = digit_array(numbers)
     if policy.mode == "keep":
         return digits
     return pa.array([treat_number(each, policy) for each in digits.to_pylist()], pa.string())
 
 
-def _digit_array(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
+def digit_array(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
     """Return the ASCII digits of each text, null where there are none."""
     whole = numbers.combine_chunks() if isinstance(numbers, pa.ChunkedArray) else numbers
     texts: pa.StringArray = _pc.cast(whole, pa.string())
