@@ -58,7 +58,7 @@ def add_detail_view(connection: duckdb.DuckDBPyConnection, table: Table, select:
 
 
 def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Add the views of `model/views.py` with their comments; the tables that they read must be there."""
+    """Add the views of `model/views.toml` with their comments; the tables that they read must be there."""
     for view in VIEWS:
         connection.execute(f"CREATE VIEW {view.name} AS {query(f'publish/sql/views/{view.name}')}")
         _comment(connection, "VIEW", view.name, view.row, view.columns)
