@@ -64,12 +64,9 @@ class SharedFolder:
         """Delete the scratch folders of dead processes."""
         with self.lock(_SCRATCH):
             for folder in {entry.with_suffix("") for entry in (self.folder / _SCRATCH).glob("*")}:
-                try:
-                    with FileLock(f"{folder}.lock", timeout=0):
-                        shutil.rmtree(folder, ignore_errors=True)
-                except Timeout:
-                    continue  # its process is alive
-                Path(f"{folder}.lock").unlink(missing_ok=True)
+                if not _in_use(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    Path(f"{folder}.lock").unlink(missing_ok=True)
 
     def working_since(self) -> datetime | None:
         """Return when the oldest scratch folder in use was created; None if there is none.
