@@ -16,7 +16,8 @@ from benchmarks.made_lake import make_lake, settings_in
 from benchmarks.parts.conftest import MESSAGES, Measure
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates, selects_of
-from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import arrow_schema
 from pipeline.lake.queries import relation
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, RATE_TABLES, SENT_MESSAGES

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.api.batches import Batch
 from pipeline.api.client import Ledger
 from pipeline.api.envelope import Envelope
-from pipeline.lake.lake import arrow_schema
+from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
 from pipeline.model.errors import CallError
 from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, treat_number, treat_numbers

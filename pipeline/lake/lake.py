@@ -28,13 +28,13 @@ from deltalake.exceptions import DeltaError
 from pipeline.lake.commits import Change, StaleSnapshotError, commit_change, retry
 from pipeline.lake.delta_log import LogEntry, replaced_files, snapshot_of
 from pipeline.lake.locks import SharedFolder
-from pipeline.lake.opening import RECORDED, folder_mode, prepare
-from pipeline.lake.parquet import arrow_schema, write_parquet
+from pipeline.lake.opening import RECORDED, prepare
+from pipeline.lake.parquet import write_parquet
 from pipeline.lake.snapshots import DataFile, Snapshot, compacted_name
 from pipeline.model.errors import LakeError
 from pipeline.model.tables import PARTITION_KEY, Table
 
-__all__ = ["DataFile", "Lake", "Snapshot", "StaleSnapshotError", "arrow_schema", "folder_mode", "retry"]
+__all__ = ["DataFile", "Lake", "Snapshot", "StaleSnapshotError", "retry"]  # all of its interface in one place
 
 _NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """Folder of the partition of rows without a date, as Hive, Delta and DuckDB write it."""

@@ -18,7 +18,7 @@ import duckdb
 
 from pipeline import __version__
 from pipeline.lake.atomic import remove_leftovers, written_whole
-from pipeline.lake.lake import Lake, Snapshot, folder_mode
+from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import database
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
@@ -61,7 +61,7 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
         snapshots = {table.name: lake.snapshot(table) for table in LAKE_TABLES}
         data_as_of = snapshots[DELIVERY_REPORTS.name].latest
         try:
-            _make_folder(path.parent, settings.file_mode)
+            path.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(path)
             with written_whole(path, mode=settings.file_mode & ~WRITE_BITS) as temporary:
                 rows = _build(temporary, lake, snapshots, settings, now)
@@ -70,12 +70,6 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
         except (OSError, duckdb.Error) as error:
             raise LakeError(f"SMS_DUCKDB: {path} can't be published: {error}") from error
     return Publication(path, rows, now, data_as_of)
-
-
-def _make_folder(folder: Path, mode: int) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        folder.chmod(folder_mode(mode))
 
 
 def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Settings, now: datetime) -> dict[str, int]:

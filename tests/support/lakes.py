@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
-from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import arrow_schema
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, SENT_MESSAGES, Table
 

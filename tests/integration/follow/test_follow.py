@@ -28,7 +28,8 @@ from pipeline.api.simulator.rules import fate_of, make_msg_id, report_at
 from pipeline.api.simulator.server import Running, utc_now
 from pipeline.follow.recorder import Recorder
 from pipeline.follow.workers import FollowTally, follow
-from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import arrow_schema
 from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.phone_numbers import Mode, NumberPolicy
 from pipeline.model.settings import Settings

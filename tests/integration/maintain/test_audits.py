@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
-from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.audits.context import Finding, opened_context
 from pipeline.maintain.audits.delivery_reports import OVERDUE
 from pipeline.maintain.audits.registry import AUDITS

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES

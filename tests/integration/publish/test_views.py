@@ -21,7 +21,8 @@ import pytest
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates, selects_of
-from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import arrow_schema
 from pipeline.lake.queries import create_table, query
 from pipeline.model.settings import given_settings
 from pipeline.model.tables import (
