@@ -16,12 +16,13 @@ from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
+from pipeline.lake.queries import database
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.publish.cache import cache_path
+from pipeline.publish.cache import CACHE, cache_path, opened_cache
 from pipeline.publish.database import Publication, publish
 from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
@@ -163,3 +164,16 @@ os._exit(0)
     subprocess.run([sys.executable, "-c", code, str(cache_path(published))], check=True)
     publish(lake=published, settings=chosen, now=NOW)
     assert ask(chosen, "SELECT DISTINCT sent FROM delivery_rates_hourly") == [[(77,)]]
+
+
+def test_a_publication_that_fails_leaves_the_cache_as_it_was(published: Lake, chosen: Settings) -> None:
+    def fail() -> None:
+        with database(published, chosen) as connection, opened_cache(connection, published):
+            connection.execute(f"DELETE FROM {CACHE}.delivery_rates_daily")
+            raise ZeroDivisionError
+
+    first = everything(chosen)
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    publish(lake=published, settings=chosen, now=NOW)
+    assert everything(chosen) == first
