@@ -17,8 +17,6 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from pipeline.model.errors import LakeError
-
 _SCRATCH: Final = "_scratch"
 
 
@@ -30,19 +28,12 @@ class SharedFolder:
     mode: int
 
     @contextmanager
-    def lock(self, name: str, *, seconds: float = -1) -> Iterator[None]:
-        """Hold a lock that other processes on this machine see.
-
-        Raises:
-            LakeError: another process held it for these seconds; if they are negative, it is waited for without limit.
-        """
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a lock that other processes on this machine see; wait for it without limit."""
         folder = self.folder / "_locks"
         folder.mkdir(exist_ok=True)
-        try:
-            with FileLock(folder / f"{name}.lock", timeout=seconds, mode=self.mode):
-                yield
-        except Timeout as error:
-            raise LakeError(f"another run holds {name} of the lake {self.folder}") from error
+        with FileLock(folder / f"{name}.lock", mode=self.mode):
+            yield
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

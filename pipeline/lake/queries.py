@@ -133,11 +133,10 @@ def show_staged(connection: duckdb.DuckDBPyConnection, name: str, table: Table, 
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
 
 
-def create_table(connection: duckdb.DuckDBPyConnection, table: Table, *, catalog: str | None = None) -> None:
-    """Create an empty table, in an attached database or in the main one, unless it exists."""
+def create_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Create an empty table unless it exists."""
     columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
-    prefix = f"{catalog}." if catalog else ""
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {prefix}{table.name} ({columns})")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({columns})")
 
 
 def used_in(select: str, parameters: Mapping[str, Scalar] | None) -> dict[str, Scalar]:
