@@ -16,7 +16,7 @@ import duckdb
 
 from pipeline.lake.atomic import remove_leftovers, written_whole
 from pipeline.lake.lake import Lake
-from pipeline.lake.queries import connect, literal, rows_of
+from pipeline.lake.queries import database, literal, rows_of
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
@@ -73,7 +73,7 @@ def _check_place(path: Path) -> None:
 
 
 def _write(path: Path, days: Days, lake: Lake, settings: Settings) -> dict[str, int]:
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    with lake.scratch() as scratch, database(lake, settings) as connection:
         source = scratch / "published.duckdb"
         shutil.copyfile(settings.duckdb, source)  # a read-write connection of an analyst locks the published file
         with attached(connection, source):
