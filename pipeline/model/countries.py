@@ -9,8 +9,7 @@ numbers with the same deciding digits and the same length.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -49,11 +48,6 @@ for each number. For a shared code that is not listed, all digits decide.
 """
 _pc: Any = pyarrow.compute  # its stubs lack plain values as arguments, and results
 _NON_GEOGRAPHIC = "001"
-_KINDS = (
-    "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan",
-    "voicemail",
-)  # fmt: skip
-"""Kinds of numbers in the library's metadata, in the order in which it looks for a region."""
 
 
 def countries_of(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
@@ -123,38 +117,7 @@ def _asked(head: str, length: int) -> str | None:
     """Ask the library for the country of a number with `length` digits that starts with `head`."""
     import phonenumbers  # noqa: PLC0415 - its metadata takes long to load
 
-    digits = head.ljust(length, "2")
-    code, regions = _calling_code(digits[:3])
-    national = digits[len(code) :]
-    if not _may_begin(regions[0])(national):
-        # Nothing to strip, so patterns are enough; the library's own way is ten times slower.
-        return next((region for region in regions if _belongs_to(region)(national)), None)
     try:
-        return phonenumbers.region_code_for_number(phonenumbers.parse("+" + digits))
+        return phonenumbers.region_code_for_number(phonenumbers.parse("+" + head.ljust(length, "2")))
     except phonenumbers.NumberParseException:
         return None
-
-
-@lru_cache(maxsize=64)
-def _may_begin(region: str) -> Callable[[str], object]:
-    """Return a matcher for national numbers that may start with a national prefix or a leading zero."""
-    from phonenumbers import PhoneMetadata  # noqa: PLC0415 - as above
-
-    metadata = PhoneMetadata.metadata_for_region(region)
-    prefix = metadata.national_prefix_for_parsing if metadata else None
-    return re.compile(f"0|{prefix or '0'}").match
-
-
-@lru_cache(maxsize=64)
-def _belongs_to(region: str) -> Callable[[str], object]:
-    """Return a matcher for national numbers of a region, by first digits if those decide."""
-    from phonenumbers import PhoneMetadata  # noqa: PLC0415 - as above
-
-    metadata = PhoneMetadata.metadata_for_region(region)
-    if metadata is None:
-        return lambda _: None
-    if metadata.leading_digits:
-        return re.compile(metadata.leading_digits).match
-    kinds = (getattr(metadata, kind) for kind in _KINDS)
-    patterns = [kind.national_number_pattern for kind in kinds if kind and kind.national_number_pattern]
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)).fullmatch
