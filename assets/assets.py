@@ -48,10 +48,11 @@ class AskConfig(dg.Config):
 
 
 def sent_messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
-    """Every message in the sent logs of these days, one row per message. Only grows.
+    """Every message in the sent logs of these days, one row per message, as its log says now.
 
-    A log that has not changed since it was read is not read again. A record that can't be used is stored in
-    `rejected_records` with the reason. Numbers are treated as `SMS_NUMBERS` says before anything is stored.
+    A log is read again if it or a setting that it is read with has changed; no log removes a message. A record that
+    can't be used is stored in `rejected_records` with the reason. Numbers are treated as `SMS_NUMBERS` says before
+    anything is stored.
     """
     days = days_of(context)
     with step_events(context, lambda: days_read(days, lake=workspace.lake, settings=workspace.settings)):
@@ -75,7 +76,7 @@ def sent_messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
 def delivery_reports(
     context: dg.AssetExecutionContext, config: AskConfig, workspace: dg.ResourceParam[Workspace]
 ) -> Result:
-    """Every answer of getReport for the messages of these days, one row per answer. Only grows.
+    """Every answer of getReport for the messages of these days, one row per answer. None is removed.
 
     A message is asked for again until its state is final or it is too old, at intervals that grow with its age.
     The run's last step fails for what the platform does not answer, after what was answered is published.

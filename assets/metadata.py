@@ -60,9 +60,10 @@ def add_rates_by_day(context: dg.AssetExecutionContext, figures: Sequence[DayFig
 
 def collect_summary(tally: CollectTally) -> str:
     """Return what reading the sent logs did, in one line."""
+    corrected = f" ({tally.corrected:,} corrected)" if tally.corrected else ""
     return (
         f"{tally.files_read} of {tally.files_matched} files read, {tally.records:,} records: "
-        f"{tally.stored:,} stored, {tally.duplicates:,} known already, {tally.rejected:,} rejected"
+        f"{tally.stored:,} stored, {tally.duplicates:,} known already{corrected}, {tally.rejected:,} rejected"
     )
 
 

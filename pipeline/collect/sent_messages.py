@@ -3,9 +3,9 @@
 Belongs here: which logs are read, and storing their new messages.
 Does not belong here: reading one log (`reading`), storing rejects (`rejected_records`).
 
-A log that has not changed since it was read (path, size, modification time) is skipped. One commit stores messages and
-the note that their logs were read, so two runs can't store a message twice; rejects are committed before.
-`sent_messages` only grows.
+A log is skipped if neither it (path, size, modification time) nor a setting that it is read with has changed since it
+was read. One commit stores messages, replaces corrected ones and notes that their logs were read, so two runs can't
+store a message twice; rejects are committed before. A log that vanishes, shrinks or is renamed removes nothing.
 """
 
 from __future__ import annotations
@@ -14,25 +14,28 @@ import hashlib
 import itertools
 import logging
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import duckdb
 
+from pipeline.collect.corrections import Change, Comparison
 from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
 from pipeline.collect.rejected_records import StagedRejects
 from pipeline.collect.staging import Staging
-from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
-from pipeline.lake.queries import database, query, rows_of, show_files, show_staged, write_partition
+from pipeline.lake.lake import Lake, Snapshot, retry
+from pipeline.lake.moves import answers_follow, finish_moves, has_unfinished_moves
+from pipeline.lake.queries import database
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import SENT_MESSAGES
 
 logger = logging.getLogger(__name__)
 
+_REPEATS: Final = "sent_log_repeats:"
 GROUP_ROWS: Final = 5_000_000
 """Messages staged on disk before they are stored: bounds scratch space, not memory."""
 
@@ -43,7 +46,8 @@ class CollectTally:
 
     Attributes:
         files_gone: logs that were deleted before they were read to their end.
-        duplicates: messages that the lake or an earlier record had already.
+        duplicates: messages that the lake or an earlier record had already, corrected ones included.
+        corrected: messages that the lake had with another app, time, number or sender.
         failures: logs that could not be read, one line each, for a person.
     """
 
@@ -53,6 +57,7 @@ class CollectTally:
     records: int = 0
     stored: int = 0
     duplicates: int = 0
+    corrected: int = 0
     rejected: int = 0
     stored_by_day: Counter[date] = field(default_factory=Counter)
     rejected_by_reason: Counter[str] = field(default_factory=Counter)
@@ -67,26 +72,23 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     Raises:
         LakeError: the lake can't be read or written.
     """
-    rules = log_rules(settings, now)
     found = find_log_files(settings.sent_logs, days)
     tally = CollectTally(files_matched=len(found))
     waiting = deque(_unread(found, lake, settings))
-    if not waiting:
+    if not waiting and not has_unfinished_moves(lake):
         return tally
     with (
         database(lake, settings) as connection,
         lake.scratch() as scratch,
         Staging(scratch / "staged") as staging,
     ):
+        finish_moves(connection, lake)
+        group = _Group(connection, lake, settings, log_rules(settings, now), staging, tally)
         while waiting:
-            dates = {file.file_date for file in waiting}
-            rejects = StagedRejects(connection)
-            read = _stage_group(staging, rejects, waiting, rules, tally)
-            rejects.store(lake, [file.label for file in read], dates, now)
-            _count_rejects(rejects, tally)
-            notes = {_note(file): _state(file, settings) for file in read}
-            _store_messages(connection, staging, lake, notes, tally)
-            staging.clear()
+            group.start()
+            group.stage(waiting)
+            group.stage_witnesses(waiting)
+            group.store()
     return tally
 
 
@@ -132,85 +134,122 @@ def _note(file: LogFile) -> str:
     return f"sent_log:{file.label}"
 
 
+def _repeats(file: LogFile) -> str:
+    """Name of the application transaction that marks a log with a message that counts from another log."""
+    return _REPEATS + file.label
+
+
 def _state(file: LogFile, settings: Settings) -> int:
     """Number of 63 bits for a log's size and modification time, and for the settings that it is read with."""
-    read_with = (settings.sent_log_timezone.key, settings.app_id, settings.start_date, file.file_date)
+    read_with = (*settings.logs_read_with, file.file_date)
     text = repr((file.size, file.mtime_ns, read_with))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
-def _stage_group(
-    staging: Staging, rejects: StagedRejects, waiting: deque[LogFile], rules: LogRules, tally: CollectTally
-) -> list[LogFile]:
-    """Read logs until GROUP_ROWS messages are staged; return the logs that were read to their end.
+@dataclass
+class _Group:
+    """Logs that are read and stored together.
 
-    Records of the others are staged too; their logs are not noted as read, and the next run reads them again.
+    Attributes:
+        dates: dates of all logs that were opened, by label.
+        read: logs that were read to their end. Records of the others are staged too; their logs are not noted as
+            read, and the next run reads them again.
     """
-    read: list[LogFile] = []
-    while waiting and staging.rows < GROUP_ROWS:
-        file = waiting.popleft()
+
+    connection: duckdb.DuckDBPyConnection
+    lake: Lake
+    settings: Settings
+    rules: LogRules
+    staging: Staging
+    tally: CollectTally
+    read: list[LogFile] = field(default_factory=list)
+    dates: dict[str, date | None] = field(default_factory=dict)
+    rejects: StagedRejects = field(init=False)
+    _latest: Comparison | None = None
+
+    def start(self) -> None:
+        """Forget the logs of the group before."""
+        self.staging.clear()
+        self.read.clear()
+        self.dates.clear()
+        self._latest = None
+        self.rejects = StagedRejects(self.connection)
+
+    def stage(self, waiting: deque[LogFile]) -> None:
+        """Read logs until GROUP_ROWS messages are staged."""
+        while waiting and self.staging.rows < GROUP_ROWS:
+            self._stage(waiting.popleft())
+
+    def stage_witnesses(self, waiting: deque[LogFile]) -> None:
+        """Read the logs that repeat messages of other logs and may hold some that the group corrects."""
+        present = self.lake.snapshot(SENT_MESSAGES)
+        while witnesses := self._witnesses(present):
+            for file in witnesses:
+                if file in waiting:
+                    waiting.remove(file)
+                self._stage(file)
+
+    def _witnesses(self, present: Snapshot) -> list[LogFile]:
+        days = self._compared(present).days_corrected()
+        near = find_log_files(self.settings.sent_logs, days) if days else []
+        return [file for file in near if file.label not in self.dates and present.transaction(_repeats(file))]
+
+    def _stage(self, file: LogFile) -> None:
+        self._latest = None
+        self.dates[file.label] = file.file_date
         try:
-            for chunk in read_sent_log(file, rules):
-                staging.add(chunk.messages)
-                rejects.add(chunk.rejects)
-            read.append(file)
+            for chunk in read_sent_log(file, self.rules):
+                self.staging.add(chunk.messages)
+                self.rejects.add(chunk.rejects)
+            self.read.append(file)
+            self.tally.files_read += 1
         except LogFileGone as gone:
             logger.warning("%s", gone)
-            tally.files_gone.append(file.label)
+            self.tally.files_gone.append(file.label)
         except LogFileUnreadable as unreadable:
-            tally.failures.append(f"SMS_SENT_LOGS: {unreadable}")
-    tally.files_read += len(read)
-    return read
+            self.tally.failures.append(f"SMS_SENT_LOGS: {unreadable}")
+
+    def store(self) -> None:
+        """Store rejects, then in one commit messages and the note of which logs they came from."""
+        self.rejects.store(self.lake, [file.label for file in self.read], set(self.dates.values()), self.rules.now)
+        _count_rejects(self.rejects, self.tally)
+        _count_messages(self.staging.rows, retry(self._commit), self.tally)
+
+    def _commit(self) -> Change:
+        present = self.lake.snapshot(SENT_MESSAGES)
+        compared = self._compared(present)
+        change = compared.change()
+        notes = {_note(file): _state(file, self.settings) for file in self.read}
+        notes |= {_REPEATS + label: 1 for label in change.repeating}
+        with answers_follow(self.connection, self.lake, compared.moves):
+            self.lake.commit(present, add=change.add, remove=change.remove, transactions=notes | self._guards(present))
+        return change
+
+    def _guards(self, present: Snapshot) -> dict[str, int]:
+        """Return transactions of the days: of two runs that store messages of one day the second compares again."""
+        days = {file.sent_date + timedelta(days=step) for file in self.staging.files() for step in (-1, 0, 1)}
+        names = [f"{SENT_MESSAGES.name}/{day}" for day in sorted(days)]
+        return {name: (present.transaction(name) or 0) + 1 for name in names}
+
+    def _compared(self, present: Snapshot) -> Comparison:
+        if self._latest is not None and self._latest.present is present:
+            return self._latest
+        read_before = [file for file in self.read if present.transaction(_note(file)) is not None]
+        days = {file.file_date + timedelta(days=step) for file in read_before if file.file_date for step in (-1, 0, 1)}
+        if any(file.file_date is None for file in read_before):
+            days.update(present.days())
+        staged, read = self.staging.files(), [file.label for file in self.read]
+        self._latest = Comparison(self.connection, self.lake, present, staged=staged, read=read, days=days)
+        return self._latest
 
 
-def _store_messages(
-    connection: duckdb.DuckDBPyConnection,
-    staging: Staging,
-    lake: Lake,
-    notes: Mapping[str, int],
-    tally: CollectTally,
-) -> None:
-    """Store the new messages of `staging` and note which logs they came from, in one commit."""
-
-    def store() -> list[DataFile]:
-        present = lake.snapshot(SENT_MESSAGES)
-        files = _new_messages(connection, staging, lake, present)
-        lake.commit(present, add=files, transactions=notes)
-        return files
-
-    _count_messages(staging.rows, retry(store), tally)
-
-
-def _new_messages(
-    connection: duckdb.DuckDBPyConnection, staging: Staging, lake: Lake, present: Snapshot
-) -> list[DataFile]:
-    """Return files of the new messages: if no key is doubtful, the staged files as they are."""
-    staged = staging.files()
-    days = sorted({file.sent_date for file in staged})
-    near = {day + timedelta(days=step) for day in days for step in (-1, 0, 1)}
-    show_files(connection, SENT_MESSAGES, present.of(near))
-    show_staged(connection, "messages_read", SENT_MESSAGES, [file.path for file in staged])
-    connection.execute(query("collect/sql/doubtful_keys"))
-    if not rows_of(connection, "SELECT 1 FROM doubtful_keys LIMIT 1"):
-        return [lake.write_from(SENT_MESSAGES, file.path, file.sent_date, rows=file.rows) for file in staged]
-    connection.execute(query("collect/sql/doubtful"))
-    connection.execute(query("collect/sql/new_messages"))
-    files = []
-    for day in days:
-        select, parameters = query("collect/sql/messages_of_day"), {"day": day.isoformat()}
-        file = write_partition(connection, lake, SENT_MESSAGES, select=select, day=day, parameters=parameters)
-        files += [file] if file else []
-    return files
-
-
-def _count_messages(read: int, files: Sequence[DataFile], tally: CollectTally) -> None:
-    stored = sum(file.rows for file in files)
+def _count_messages(read: int, change: Change, tally: CollectTally) -> None:
+    stored = change.stored_by_day.total()
     tally.records += read
     tally.stored += stored
     tally.duplicates += read - stored
-    for file in files:
-        if file.sent_date is not None:
-            tally.stored_by_day[file.sent_date] += file.rows
+    tally.corrected += change.corrected
+    tally.stored_by_day += change.stored_by_day
 
 
 def _count_rejects(rejects: StagedRejects, tally: CollectTally) -> None:

@@ -161,6 +161,13 @@ class Settings(BaseSettings):
         """Settings that can't change once the lake exists, by name."""
         return {"SMS_TIMEZONE": self.timezone.key, "SMS_NUMBERS": self.numbers}
 
+    @property
+    def logs_read_with(self) -> tuple[object, ...]:
+        """Settings that change what is read from a log: if one changes, every log is read again."""
+        others = sorted(name for name in type(self).model_fields if name.startswith("sent_log_"))
+        given = [(name, getattr(self, name)) for name in others if name != "sent_log_timezone" and getattr(self, name)]
+        return (self.sent_log_timezone.key, self.app_id, self.start_date, *given)
+
     def today(self, now: datetime) -> date:
         """Return the day of `now` in `SMS_TIMEZONE`."""
         return now.astimezone(self.timezone).date()

@@ -85,7 +85,7 @@ _CALL_ID = Column("call_id", "VARCHAR", "Call that brought this answer: a row of
 
 SENT_MESSAGES: Final = Table(
     "sent_messages",
-    "One row per sent message, as logged. Rows are added, never removed.",
+    "One row per sent message, as its log says now. A log that vanishes or shrinks removes none.",
     (
         _APP_ID,
         _MSG_ID,
@@ -103,7 +103,8 @@ SENT_MESSAGES: Final = Table(
 
 DELIVERY_REPORTS: Final = Table(
     "delivery_reports",
-    "One row per answer: what getReport said of one id in one call, not_found included. Rows are added, never removed.",
+    "One row per answer: what getReport said of one id in one call, not_found included. Rows are never removed; they "
+    "follow a message whose log corrects its app or day.",
     (
         _APP_ID,
         _MSG_ID,

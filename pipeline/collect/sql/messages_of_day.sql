@@ -1,7 +1,7 @@
--- Grain: one row per message of one day that was read now and is not in the lake. Most have a key of their own.
-SELECT *
+-- Grain: one row per message of one day that was read now and is to be stored. Most have a key of their own.
+SELECT * EXCLUDE (place)
 FROM messages_read
-WHERE sent_date = $day::DATE AND hash(app_id, msg_id) NOT IN (SELECT key FROM doubtful_keys)
+WHERE sent_date = $day::DATE AND hash(app_id, msg_id) NOT IN (FROM doubtful_keys)
 UNION ALL BY NAME
 SELECT *
 FROM new_messages

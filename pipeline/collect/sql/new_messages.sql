@@ -1,23 +1,14 @@
--- Grain: one row per message with a doubtful key that is not in the lake: of several records the earliest by sent_at.
--- Those with one record are not compared: an aggregate over whole records costs ten times as much as one over keys.
--- Records of one line stand in their order in the file that they are read from.
-CREATE OR REPLACE TEMP TABLE new_messages AS
-WITH several AS (
-  SELECT app_id, msg_id
-  FROM doubtful
-  GROUP BY app_id, msg_id
-  HAVING count(*) > 1
+-- Grain: one row per message to be stored of those with unsettled records: new, or other than it is stored.
+CREATE OR REPLACE TABLE new_messages AS
+WITH read_now AS (
+  SELECT * EXCLUDE (key, place, is_read)
+  FROM winners
+  WHERE is_read
 ),
-first_records AS (
-  SELECT doubtful.*
-  FROM doubtful
-  ANTI JOIN several USING (app_id, msg_id)
-  UNION ALL
-  SELECT unnest(arg_min(doubtful, {'sent_at': sent_at, 'file': file, 'line': line, 'place': place}))
-  FROM doubtful
-  SEMI JOIN several USING (app_id, msg_id)
-  GROUP BY doubtful.app_id, doubtful.msg_id
+stored AS (
+  SELECT * EXCLUDE (key)
+  FROM touched
 )
-SELECT first_records.*
-FROM first_records
-ANTI JOIN sent_messages USING (app_id, msg_id);
+SELECT * EXCLUDE (content)
+FROM (SELECT *, hash(read_now) AS content FROM read_now)
+ANTI JOIN (SELECT app_id, msg_id, hash(stored) AS content FROM stored) AS known USING (app_id, msg_id, content);

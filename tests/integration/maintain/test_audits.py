@@ -23,6 +23,7 @@ from pipeline.maintain.forget import forget
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, REJECTED_RECORDS, Table
 from pipeline.publish.database import publish
+from tests.scenarios.stage import read_file
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -182,6 +183,16 @@ def test_answers_that_were_lost_are_an_error_and_tallies_that_came_wrong_are_a_w
     tell(sound, range(300, 303), "ddf", day=DAYS[0], success=3)
     finding = look(sound, chosen, "answers_reconcile")
     assert (finding.passed, finding.is_severe, finding.figures["calls_lost_or_doubled"]) == (False, True, 1)
+
+
+def test_answers_that_followed_a_message_to_another_day_are_not_lost(sound: Lake, chosen: Settings) -> None:
+    tell(sound, range(200, 203), "ddf", day=DAYS[0])
+    present = sound.snapshot(DELIVERY_REPORTS)
+    (moved,) = (file for file in present.of([DAYS[0]]) if file.rows == 3)
+    rows = pa.Table.from_pylist(read_file(moved), schema=arrow_schema(DELIVERY_REPORTS))
+    month_before = DAYS[0] - timedelta(days=30)
+    sound.commit(present, add=[sound.write(DELIVERY_REPORTS, rows, month_before)], remove=[moved])
+    assert look(sound, chosen, "answers_reconcile").passed
 
 
 def test_answers_stored_twice_are_found(sound: Lake, chosen: Settings) -> None:
