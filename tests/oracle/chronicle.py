@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,8 @@ from tests.support.lakes import Said, Sent
 Key = tuple[str, str]
 """App and msg_id."""
 Row = dict[str, Any]
+ONLY_THERE = {"not_found", "invalid_id"}
+"""Answers that hold for the app that was asked for, and say nothing of another."""
 FINAL = {"delivered", "failed", "invalid_id"}
 FIRST_ASKED_WITHIN = timedelta(days=90)
 SPLIT_CALLS = 20
@@ -47,6 +49,14 @@ class Played:
     end: Literal["done", "killed", "stopped"] = "done"
     failures: list[str] = field(default_factory=list)
     tally: FollowTally | None = None
+
+
+@dataclass(frozen=True)
+class _Logged:
+    """What a log says of a message: the message as it is read, and the date in the name of the log."""
+
+    sent: Sent
+    file_date: date
 
 
 @dataclass
@@ -71,17 +81,29 @@ class Chronicle:
         self.lake = lake
         self.states: dict[Key, Row] = {}
         self._has_logs = has_logs
-        self.messages = {_key(message.sent): message for message in messages}
-        self.answers: dict[Key, list[Said]] = defaultdict(list)
-        self.known: set[Key] = set()
-        self._logged: set[Key] = set()
+        self._message_of = {message.sent.msg_id: message for message in messages}
+        self.messages: dict[Key, Message] = {}
+        self._answers: dict[tuple[str, str, date], list[Said]] = defaultdict(list)
+        self._answers_seen: set[tuple[str, str]] = set()
+        self._known: dict[str, Sent] = {}
+        self._logged: dict[str, _Logged] = {}
         self.settings = settings
         self._latest_verdict: dict[date, datetime] = {}
-        self._tables = {table.name: _Growing(lake) for table in (DELIVERY_REPORTS, API_CALLS, REJECTED_RECORDS)}
+        self._tables = {table.name: _Growing(lake) for table in (API_CALLS, REJECTED_RECORDS)}
 
-    def log(self, messages: Iterable[Message]) -> None:
-        """Record which messages were logged."""
-        self._logged |= {_key(message.sent) for message in messages}
+    @property
+    def known(self) -> set[Key]:
+        """The messages that are stored."""
+        return set(self.messages)
+
+    def answers(self, key: Key) -> list[Said]:
+        """Return the answers that count for a message: those of its app, in the partition of its day."""
+        return self._answers[*key, self._day(key)]
+
+    def log(self, messages: Iterable[tuple[Message, Sent]]) -> None:
+        """Record what the logs say now, as the next run reads it."""
+        for message, sent in messages:
+            self._logged[sent.msg_id] = _Logged(sent, message.sent.sent_at.date())
 
     def check(self, played: Played) -> None:
         """Check a run after its end, and record what it did."""
@@ -98,22 +120,35 @@ class Chronicle:
             self._check_messages(played)
 
     def _check_sent(self, played: Played) -> None:
-        """Every logged message is in `sent_messages` once; a killed run may not have stored all."""
-        rows = [(row["app_id"], row["msg_id"]) for row in read_table(self.lake, SENT_MESSAGES)]
-        present = set(rows)
+        """Every message is in `sent_messages` once, as its log says now; a killed run may not have stored that."""
+        rows = read_table(self.lake, SENT_MESSAGES)
+        present = {row["msg_id"]: (row["app_id"], row["sent_at"], row["number"], row["sent_date"]) for row in rows}
         assert len(rows) == len(present)
-        readable = self.known | {key for key in self._logged if self._is_readable(key, played)}
-        assert self.known <= present <= readable
-        assert present == readable or played.end == "killed"
-        self.known = present
+        read = {msg_id: of.sent for msg_id, of in self._logged.items() if self._is_readable(of, played)}
+        possible = [self._known | read, *([self._known] if played.end == "killed" else [])]
+        found = [sent for sent in possible if present == {msg_id: _stored(of) for msg_id, of in sent.items()}]
+        assert found, (present, possible)
+        self._correct(found[0])
 
-    def _is_readable(self, key: Key, played: Played) -> bool:
-        """Return whether a run reads the log of a message: it covers the message's day or a day either side."""
-        return not self._has_logs or any(abs(self._day(key) - day) <= _ONE_DAY for day in played.days)
+    def _correct(self, present: dict[str, Sent]) -> None:
+        """Take over what is stored now: answers go with their message, but for those that only say `unknown here`."""
+        for msg_id, sent in present.items():
+            former = self._known.get(msg_id, sent)
+            old, new = _place(former), _place(sent)
+            if old != new:
+                going = [said for said in self._answers[old] if old[0] == new[0] or said.status not in ONLY_THERE]
+                self._answers[old] = [said for said in self._answers[old] if said not in going]
+                self._answers[new] += going
+        self._known = present
+        self.messages = {_key(sent): replace(self._message_of[msg_id], sent=sent) for msg_id, sent in present.items()}
+
+    def _is_readable(self, logged: _Logged, played: Played) -> bool:
+        """Return whether a run reads a log: it covers the log's date or a day either side."""
+        return not self._has_logs or any(abs(logged.file_date - day) <= _ONE_DAY for day in played.days)
 
     def _is_due(self, key: Key, played: Played) -> bool:
         """Return whether an id may be asked for: "When an id is due" of the design, in whole microseconds."""
-        sent_at, said = self.messages[key].sent.sent_at, self.answers[key]
+        sent_at, said = self.messages[key].sent.sent_at, self.answers(key)
         if self._day(key) not in played.days or any(each.status in FINAL for each in said):
             return False
         age = played.now - sent_at
@@ -139,7 +174,11 @@ class Chronicle:
 
     def _check_reports(self, played: Played) -> list[Said]:
         """Compare new rows of `delivery_reports` with the API's answers; return them."""
-        rows = self._tables[DELIVERY_REPORTS.name].new_rows(self.lake.snapshot(DELIVERY_REPORTS).files)
+        everything = {(row["call_id"], row["msg_id"]): row for row in read_table(self.lake, DELIVERY_REPORTS)}
+        assert self.lake.snapshot(DELIVERY_REPORTS).rows == len(everything)
+        assert self._answers_seen <= everything.keys()
+        rows = [everything[each] for each in everything.keys() - self._answers_seen]
+        self._answers_seen = set(everything)
         assert all(row["sent_date"] == self._day((row["app_id"], row["msg_id"])) for row in rows)
         stored = [_said(row) for row in rows]
         invalid = [said for said in stored if said.status == "invalid_id"]
@@ -185,7 +224,8 @@ class Chronicle:
 
     def _note(self, stored: Iterable[Said]) -> None:
         for said in stored:
-            self.answers[said.app_id, said.msg_id].append(said)
+            key = (said.app_id, said.msg_id)
+            self._answers[*key, self._day(key)].append(said)
 
     def _check_messages(self, played: Played) -> None:
         """Every message is there once; those of the run's days have the state that follows from their answers."""
@@ -195,8 +235,8 @@ class Chronicle:
         assert self.lake.snapshot(MESSAGES).rows == len(rows)
         for key, row in rows.items():
             if self._day(key) in played.days:
-                assert _state(row) in self._expected(key, played.now), (key, self.answers[key])
-        for day in played.days:
+                assert _state(row) in self._expected(key, played.now), (key, self.answers(key))
+        for day in {*played.days, *map(self._day, self.messages)}:
             self._latest_verdict[day] = max(played.now, self._latest_verdict.get(day, played.now))
 
     def _expected(self, key: Key, now: datetime) -> list[Row]:
@@ -205,13 +245,13 @@ class Chronicle:
         return [self._expected_at(key, moment) for moment in moments]
 
     def _expected_at(self, key: Key, now: datetime) -> Row:
-        sent, said = self.messages[key].sent, self.answers[key]
+        sent, said = self.messages[key].sent, self.answers(key)
         state = expected_state(sent, said, now=now, unknown_after=self.settings.unknown_after)
         times = [each.observed_at for each in said]
         return {
             "sent_at": sent.sent_at,
             "sent_date": self._day(key),
-            "number": next((each.number for each in said if each.number), None),
+            "number": sent.number or next((each.number for each in said if each.number), None),
             "delivery_status": state.status,
             "is_final": state.is_final,
             "receive_time": state.receive_time,
@@ -224,6 +264,15 @@ class Chronicle:
 
 def _key(sent: Sent) -> Key:
     return sent.app_id, sent.msg_id
+
+
+def _stored(sent: Sent) -> tuple[str, datetime, str | None, date]:
+    return sent.app_id, sent.sent_at, sent.number, sent.sent_at.astimezone(UTC).date()
+
+
+def _place(sent: Sent) -> tuple[str, str, date]:
+    """Return where the answers of a message are."""
+    return sent.app_id, sent.msg_id, sent.sent_at.astimezone(UTC).date()
 
 
 def _keys(told: Told) -> list[Key]:

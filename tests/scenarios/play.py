@@ -9,10 +9,12 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
@@ -86,7 +88,7 @@ class Player:
             due_at += run.gap
             self.time.advance(max(timedelta(), due_at - self.time.true))
             self.time.error = run.clock_error + timedelta(microseconds=number)
-            self._log([m for m in self._world.messages if m.logged_before == number])
+            self._log(number, run)
             since, played = self.time.true, self._run(run)
             self.chronicle.check(played)
         assert played is not None
@@ -94,17 +96,20 @@ class Player:
         ending.check()
         return ending
 
-    def _log(self, messages: Collection[Message]) -> None:
-        """Write log records, or store the messages if there are no logs."""
-        self.chronicle.log(messages)
+    def _log(self, number: int, run: Run) -> None:
+        """Write what the logs say before a run, or store the messages if there are no logs."""
+        logged = [message for message in self._world.messages if message.logged_before <= number]
+        self.chronicle.log((message, message.read_in(number, run)) for message in logged)
         if self._logs is None:
-            store_sent(self._stage.lake, [message.sent for message in messages])
+            store_sent(self._stage.lake, [message.sent for message in logged if message.logged_before == number])
             return
-        for message in messages:
-            sent = message.sent
-            record = {"msg_id": sent.msg_id, "app_id": sent.app_id, "sent_at": sent.sent_at.isoformat()}
-            with (self._logs / f"sent-{sent.sent_at.date()}.jsonl").open("a") as log:
-                log.write(json.dumps(record) + "\n")
+        lines: dict[str, list[str]] = defaultdict(list)
+        for message in logged:
+            lines[f"sent-{message.sent.sent_at.date()}.jsonl"].append(json.dumps(_record(message, number)) + "\n")
+        for name, of_file in lines.items():
+            path, text = self._logs / name, "".join(of_file)
+            if not path.exists() or path.read_text() != text:
+                path.write_text(text)
 
     def _run(self, run: Run) -> Played:
         days = self._days(run)
@@ -117,6 +122,8 @@ class Player:
                 "batch_size": run.batch_size,
                 "max_concurrency": run.workers,
                 "max_requests_per_second": run.rate,
+                "sent_log_timezone": ZoneInfo(run.log_zone),
+                "app_id": run.default_app,
             }
         )
         with self._watched(played, life):
@@ -154,10 +161,17 @@ class Player:
 
     def _days(self, run: Run) -> list[date]:
         """Return all days of the world except the one that the run leaves out."""
-        days = sorted({message.sent.sent_at.date() for message in self._world.messages})
+        days = sorted({day for message in self._world.messages for day in self._days_of(message)})
         if run.leaves_out is not None and len(days) > 1:
             del days[run.leaves_out % len(days)]
         return days
+
+    def _days_of(self, message: Message) -> set[date]:
+        """Return the days that a message is on in any run."""
+        runs = [*self._world.runs, self._world.last]
+        if self._logs is None:
+            return {message.sent.sent_at.date()}
+        return {message.read_in(number, run).sent_at.date() for number, run in enumerate(runs)}
 
 
 @dataclass(frozen=True)
@@ -197,7 +211,7 @@ class Ending:
     def _is_out_of_reach(self, key: Key) -> bool:
         """Return whether it is too old, its app stopped, or its last answer in the future (a clock was ahead)."""
         age = self.last.now - self.chronicle.messages[key].sent.sent_at
-        latest = max((said.observed_at for said in self.chronicle.answers[key]), default=self.last.now)
+        latest = max((said.observed_at for said in self.chronicle.answers(key)), default=self.last.now)
         return (
             age > self.chronicle.settings.give_up_after
             or is_stopped(key[0], self.last.failures)
@@ -222,10 +236,19 @@ class Ending:
 
 
 def last_alone(world: World) -> World:
-    """Return the world with only its last run, at the same time."""
+    """Return the world with only its last run, at the same time, and the messages as they are logged then."""
     gap = sum((run.gap for run in world.runs), world.last.gap)
-    messages = tuple(replace(message, logged_before=0) for message in world.messages)
+    number = len(world.runs)
+    messages = tuple(Message(m.read_in(number, world.last), m.fate, logged_before=0) for m in world.messages)
     return replace(world, messages=messages, runs=(), last=replace(world.last, gap=gap))
+
+
+def _record(message: Message, number: int) -> dict[str, str | None]:
+    """Return the log record of a message before a run."""
+    sent = message.logged(number)
+    moment = sent.sent_at.replace(tzinfo=None) if message.is_local else sent.sent_at
+    app = {"app_id": sent.app_id} if message.names_app else {}
+    return {"msg_id": sent.msg_id, "sent_at": moment.isoformat(), "number": sent.number} | app
 
 
 def _account(host: str) -> Account:

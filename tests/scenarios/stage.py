@@ -7,6 +7,7 @@ test share one instance of DuckDB: opening one takes 40 ms, more than all that a
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -118,6 +119,7 @@ class _InMemory(Lake):
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
+        shutil.rmtree(self.workshop / "staged", ignore_errors=True)  # its files may be links to files of the lake
         yield self.workshop
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
@@ -42,12 +43,46 @@ _ANY_FAULT: Final = (*_COMMON_FAULTS, *GIVE_UP_FAULTS, *STOP_APP_FAULTS, *STOP_B
 
 
 @dataclass(frozen=True)
+class Edit:
+    """The log of a message is corrected before a run: another app or number, an earlier time."""
+
+    before: int
+    app_id: str | None = None
+    number: str | None = None
+    earlier: timedelta = timedelta()
+
+
+@dataclass(frozen=True)
 class Message:
-    """A sent message, its states over time, and the number of the run before which it is logged."""
+    """A sent message, its states over time, and the number of the run before which it is logged.
+
+    Attributes:
+        sent: as it is logged first, with an offset and its app.
+        is_local: the log has the time without an offset.
+        names_app: the log has the app.
+    """
 
     sent: Sent
     fate: Fate
     logged_before: int
+    edits: tuple[Edit, ...] = ()
+    is_local: bool = False
+    names_app: bool = True
+
+    def logged(self, number: int) -> Sent:
+        """Return what the log says before a run, with an offset and an app."""
+        sent = self.sent
+        for edit in (edit for edit in self.edits if edit.before <= number):
+            app_id, to = edit.app_id or sent.app_id, edit.number or sent.number
+            sent = replace(sent, sent_at=sent.sent_at - edit.earlier, app_id=app_id, number=to)
+        return sent
+
+    def read_in(self, number: int, run: Run) -> Sent:
+        """Return what the log says before a run as the settings of the run understand it."""
+        sent = self.logged(number)
+        if self.is_local:
+            sent = replace(sent, sent_at=sent.sent_at.replace(tzinfo=ZoneInfo(run.log_zone)).astimezone(UTC))
+        return sent if self.names_app else replace(sent, app_id=run.default_app)
 
     @property
     def is_steady(self) -> bool:
@@ -82,6 +117,8 @@ class Run:
     batch_size: int = 200
     workers: int = 1
     rate: float = 0
+    log_zone: str = "UTC"
+    default_app: str = "app"
 
 
 @dataclass(frozen=True)
@@ -167,6 +204,34 @@ def messages(draw: st.DrawFn, starts: list[datetime], ages: list[int], *, is_pla
     sent_at = starts[number] - timedelta(seconds=age)
     sent = Sent("", sent_at, app_id=draw(st.sampled_from(["app", "app", "app", *HOSTS])))
     return Message(sent, draw(fates(sent_at, is_plagued=is_plagued)), number)
+
+
+@st.composite
+def corrected(draw: st.DrawFn, world: World) -> World:
+    """A world whose logs are corrected and whose settings change between its runs."""
+
+    def with_settings(run: Run) -> Run:
+        zone = draw(st.sampled_from(["UTC", "UTC", "Asia/Tokyo", "America/New_York"]))
+        return replace(run, log_zone=zone, default_app=draw(st.sampled_from(["app", "app", "other", "third"])))
+
+    def with_edits(message: Message) -> Message:
+        edit = st.builds(
+            Edit,
+            before=st.integers(1, len(world.runs)),
+            app_id=st.sampled_from([None, None, *HOSTS]),
+            number=st.sampled_from([None, None, "4915112345678", "919856321412"]),
+            earlier=_seconds(st.sampled_from([0, 0, 1, 3600, 5 * 3600])),
+        )
+        edits = sorted(draw(st.lists(edit, max_size=2)), key=lambda edit: edit.before)
+        is_local, names_app = draw(st.booleans()), draw(st.booleans())
+        return replace(message, edits=tuple(edits), is_local=is_local, names_app=names_app)
+
+    return replace(
+        world,
+        messages=tuple(with_edits(message) for message in world.messages),
+        runs=tuple(with_settings(run) for run in world.runs),
+        last=with_settings(world.last),
+    )
 
 
 @st.composite

@@ -5,10 +5,11 @@ After every run the whole lake is compared with `tests/oracle/chronicle.py`, whi
 - `delivery_reports` has exactly the API's answers; after a killed run the oldest of them, in whole calls;
 - messages that are final, not due or too old are not asked for; each due message is answered once, or the failures
   say why not;
+- what a log says now stands: app, time, day and number are corrected, and the answers go with their message;
 - `api_calls` has one row per batch and accounts for each request;
 - at the end of the world every message is in the platform's state, whatever happened before.
 
-The quick tests play 200 worlds, 10 of them on a real lake; the thorough tests 1,000 more, or as many as `--worlds`
+The quick tests play 260 worlds, 10 of them on a real lake; the thorough tests 1,000 more, or as many as `--worlds`
 says:
 
     python -m pytest -n 2 -p tests.scenarios.option --worlds 10000 -m thorough tests/scenarios/test_worlds.py
@@ -26,11 +27,12 @@ from hypothesis import strategies as st
 
 from tests.scenarios.play import Player, last_alone
 from tests.scenarios.stage import StageMaker, memory_stages, real_stage
-from tests.scenarios.story import World, worlds
+from tests.scenarios.story import World, corrected, worlds
 
 MANY = 1000
 """Worlds of the thorough tests by default (`--worlds`)."""
 SMALL, LONG, CROWDED = worlds(most_runs=3), worlds(most_runs=6), worlds(is_crowded=True)
+CORRECTED = SMALL.flatmap(corrected)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,16 @@ def from_logs_on_a_real_lake(stage: StageMaker) -> Callable[[World], None]:
     return play
 
 
+def with_corrections(stage: StageMaker) -> Callable[[World], None]:
+    """Play with sent logs that are corrected between the runs, on a lake in memory."""
+
+    def play(world: World) -> None:
+        with tempfile.TemporaryDirectory() as logs, stage() as here:
+            Player(world, here, logs=Path(logs)).play()
+
+    return play
+
+
 def test_a_small_world_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
     explore(on(in_memory), SMALL, examples=130)
 
@@ -90,7 +102,16 @@ def test_a_world_with_many_commits_per_run_ends_in_the_states_that_its_answers_m
 
 
 def test_a_world_on_a_real_lake_ends_as_its_last_run_alone_would(in_memory: StageMaker) -> None:
-    explore(from_logs_on_a_real_lake(in_memory), SMALL, examples=10)
+    explore(from_logs_on_a_real_lake(in_memory), st.one_of(SMALL, CORRECTED), examples=10)
+
+
+def test_a_world_whose_logs_and_settings_are_corrected_ends_as_they_say_at_last(in_memory: StageMaker) -> None:
+    explore(with_corrections(in_memory), CORRECTED, examples=60)
+
+
+@pytest.mark.thorough
+def test_many_corrected_worlds(in_memory: StageMaker, many: int) -> None:
+    explore(with_corrections(in_memory), CORRECTED, examples=many * 2 // 10)
 
 
 @pytest.mark.thorough
@@ -110,4 +131,4 @@ def test_many_crowded_worlds(in_memory: StageMaker, many: int) -> None:
 
 @pytest.mark.thorough
 def test_many_worlds_on_a_real_lake(in_memory: StageMaker, many: int) -> None:
-    explore(from_logs_on_a_real_lake(in_memory), SMALL, examples=many // 10)
+    explore(from_logs_on_a_real_lake(in_memory), st.one_of(SMALL, CORRECTED), examples=many // 10)
