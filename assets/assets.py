@@ -15,7 +15,7 @@ from pydantic import Field
 
 from assets import metadata
 from assets.events import step_events
-from assets.metadata import FAILURES, ROWS, Result, add_by_day, result
+from assets.metadata import FAILURES, REJECTS, ROWS, Result, add_by_day, result
 from assets.partitions import days_of, sent_dates
 from assets.resources import Workspace, utc_now
 from assets.specs import asset_spec
@@ -69,7 +69,7 @@ def sent_messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     return result(
         context,
         metadata.collect_summary(tally),
-        **{"rejected_by_reason": dict(tally.rejected_by_reason), FAILURES: failures},
+        **{REJECTS: metadata.reject_lines(tally), FAILURES: failures},
     )
 
 

@@ -21,6 +21,8 @@ from pipeline.maintain.audits.context import Finding, opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.settings import Settings
 
+BAD_ROWS: Final = "first_bad_rows"
+"""Metadata entry with the first bad rows of a check."""
 AUDIT_SPECS: Final = [
     dg.AssetCheckSpec(name, asset=audit.asset, description=audit.description) for name, audit in AUDITS.items()
 ]
@@ -68,7 +70,7 @@ def run_outcome(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetChec
 
 
 def _result(spec: dg.AssetCheckSpec, finding: Finding) -> dg.AssetCheckResult:
-    examples = {"first_bad_rows": dg.MetadataValue.json([dict(row) for row in finding.examples])}
+    examples = {BAD_ROWS: dg.MetadataValue.json([dict(row) for row in finding.examples])}
     return dg.AssetCheckResult(
         check_name=spec.name,
         asset_key=spec.asset_key,

@@ -25,6 +25,8 @@ SUMMARY: Final = "done"
 """Metadata entry in which a step says in one sentence what it did."""
 FAILURES: Final = "failures"
 """Metadata entry in which a step lists what it did not get; the run's last check reads it."""
+REJECTS: Final = "rejects"
+"""Metadata entry in which `sent_messages` says for each reason how many records were rejected, and where."""
 ROWS: Final = "dagster/partition_row_count"
 CHART_DAYS: Final = 28
 """Most days in the chart."""
@@ -65,6 +67,11 @@ def collect_summary(tally: CollectTally) -> str:
         f"{tally.files_read} of {tally.files_matched} files read, {tally.records:,} records: "
         f"{tally.stored:,} stored, {tally.duplicates:,} known already{corrected}, {tally.rejected:,} rejected"
     )
+
+
+def reject_lines(tally: CollectTally) -> list[str]:
+    """Return a line for each reason of rejects, most records first."""
+    return [told.line for told in sorted(tally.told.values(), key=lambda told: -told.records)]
 
 
 def follow_summary(tally: FollowTally) -> str:

@@ -16,13 +16,15 @@ from dagster._core.instance.config import is_dagster_home_set
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from assets.checks import BAD_ROWS
 from assets.definitions import build_definitions
 from assets.events import failure_reasons, materializations
 from assets.jobs import REFRESH
-from assets.metadata import SUMMARY
+from assets.metadata import REJECTS, SUMMARY
 from assets.partitions import RECENT_DAYS, range_tags
 from assets.resources import Workspace, utc_now
 from pipeline.lake.lake import Lake
+from pipeline.maintain.audits.finding import WORDS
 from pipeline.maintain.due import open_days
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
@@ -109,8 +111,20 @@ def _print_outcome(result: dg.ExecuteInProcessResult) -> None:
     for asset, label in (("sent_messages", "logs"), ("delivery_reports", "API")):
         if summary := metadata.get(asset, {}).get(SUMMARY):
             click.echo(f"{label}: {summary}")
+        for line in metadata.get(asset, {}).get(REJECTS, []):
+            click.echo(f"  {line}")
     if "analytics_db" in metadata:
         click.echo("published the DuckDB file and the page")
+    for line in _warnings(result):
+        click.echo(f"warning: {line}")
     if not result.success:
         reasons = "\n".join(failure_reasons(result.all_events))
         raise RunFailed(reasons or "the run was interrupted; what was committed stays, run again for the rest")
+
+
+def _warnings(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """Yield what the checks that did not pass say in words; the others have figures alone."""
+    for check in result.get_asset_check_evaluations():
+        rows = check.metadata.get(BAD_ROWS)
+        if not check.passed and isinstance(rows, dg.JsonMetadataValue) and isinstance(rows.data, list):
+            yield from (f"{check.check_name}: {row[WORDS]}" for row in rows.data if WORDS in row)

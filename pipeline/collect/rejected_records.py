@@ -13,6 +13,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
+from pipeline.collect.told import Told, by_log, told_in
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.queries import query, rows_of, show_files, write_partition
 from pipeline.model.tables import REJECTED_RECORDS
@@ -36,9 +37,13 @@ class StagedRejects:
             self._connection.execute("INSERT INTO staged_rejects BY NAME SELECT * FROM chunk")
             self._connection.unregister("chunk")
 
-    def by_code(self) -> dict[str, int]:
-        """Return how many there are by code."""
-        return dict(rows_of(self._connection, query("collect/sql/rejected_by_reason")))
+    def told(self) -> list[Told]:
+        """Count them by reason."""
+        return told_in(self._connection, "staged_rejects")
+
+    def by_log(self) -> dict[str, dict[str, int]]:
+        """Count them by log and code."""
+        return by_log(self._connection, "staged_rejects")
 
     def store(self, lake: Lake, read: Sequence[str], dates: Collection[date | None], now: datetime) -> None:
         """Store new rejects, and delete stored ones whose lines were fixed.

@@ -27,6 +27,7 @@ from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
 from pipeline.collect.rejected_records import StagedRejects
 from pipeline.collect.staging import Staging
+from pipeline.collect.told import Told, is_unusable, unusable_lines
 from pipeline.lake.lake import Lake, Snapshot, retry
 from pipeline.lake.moves import answers_follow, finish_moves, has_unfinished_moves
 from pipeline.lake.queries import database
@@ -36,6 +37,8 @@ from pipeline.model.tables import SENT_MESSAGES
 logger = logging.getLogger(__name__)
 
 _REPEATS: Final = "sent_log_repeats:"
+_UNUSABLE: Final = "sent_log_unusable:"
+"""Beginning of the application transaction whose version is the state in which a log is mostly unusable."""
 GROUP_ROWS: Final = 5_000_000
 """Messages staged on disk before they are stored: bounds scratch space, not memory."""
 
@@ -48,7 +51,8 @@ class CollectTally:
         files_gone: logs that were deleted before they were read to their end.
         duplicates: messages that the lake or an earlier record had already, corrected ones included.
         corrected: messages that the lake had with another app, time, number or sender.
-        failures: logs that could not be read, one line each, for a person.
+        told: rejects by code.
+        failures: logs that could not be read or are mostly unusable, one line each, for a person.
     """
 
     files_matched: int = 0
@@ -60,7 +64,7 @@ class CollectTally:
     corrected: int = 0
     rejected: int = 0
     stored_by_day: Counter[date] = field(default_factory=Counter)
-    rejected_by_reason: Counter[str] = field(default_factory=Counter)
+    told: dict[str, Told] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
 
@@ -75,8 +79,15 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     found = find_log_files(settings.sent_logs, days)
     tally = CollectTally(files_matched=len(found))
     waiting = deque(_unread(found, lake, settings))
-    if not waiting and not has_unfinished_moves(lake):
-        return tally
+    if waiting or has_unfinished_moves(lake):
+        _read(waiting, lake, settings, now, tally)
+    present = lake.snapshot(SENT_MESSAGES)
+    unusable = [file.label for file in found if present.transaction(_UNUSABLE + file.label) == _state(file, settings)]
+    tally.failures += unusable_lines(unusable, lake=lake, settings=settings)
+    return tally
+
+
+def _read(waiting: deque[LogFile], lake: Lake, settings: Settings, now: datetime, tally: CollectTally) -> None:
     with (
         database(lake, settings) as connection,
         lake.scratch() as scratch,
@@ -89,7 +100,6 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
             group.stage(waiting)
             group.stage_witnesses(waiting)
             group.store()
-    return tally
 
 
 def days_read(days: Collection[date], *, lake: Lake, settings: Settings) -> list[date]:
@@ -151,6 +161,7 @@ class _Group:
     """Logs that are read and stored together.
 
     Attributes:
+        good: messages that were read, by label of their log.
         dates: dates of all logs that were opened, by label.
         read: logs that were read to their end. Records of the others are staged too; their logs are not noted as
             read, and the next run reads them again.
@@ -163,6 +174,7 @@ class _Group:
     staging: Staging
     tally: CollectTally
     read: list[LogFile] = field(default_factory=list)
+    good: Counter[str] = field(default_factory=Counter)
     dates: dict[str, date | None] = field(default_factory=dict)
     rejects: StagedRejects = field(init=False)
     _latest: Comparison | None = None
@@ -171,6 +183,7 @@ class _Group:
         """Forget the logs of the group before."""
         self.staging.clear()
         self.read.clear()
+        self.good.clear()
         self.dates.clear()
         self._latest = None
         self.rejects = StagedRejects(self.connection)
@@ -200,6 +213,7 @@ class _Group:
         try:
             for chunk in read_sent_log(file, self.rules):
                 self.staging.add(chunk.messages)
+                self.good[file.label] += chunk.messages.num_rows
                 self.rejects.add(chunk.rejects)
             self.read.append(file)
             self.tally.files_read += 1
@@ -219,7 +233,11 @@ class _Group:
         present = self.lake.snapshot(SENT_MESSAGES)
         compared = self._compared(present)
         change = compared.change()
-        notes = {_note(file): _state(file, self.settings) for file in self.read}
+        states = {file.label: _state(file, self.settings) for file in self.read}
+        notes = {_note(file): states[file.label] for file in self.read}
+        rejected = self.rejects.by_log()
+        unusable = [label for label in states if is_unusable(self.good[label], rejected.get(label, {}))]
+        notes |= {_UNUSABLE + label: states[label] for label in unusable}
         notes |= {_REPEATS + label: 1 for label in change.repeating}
         with answers_follow(self.connection, self.lake, compared.moves):
             self.lake.commit(present, add=change.add, remove=change.remove, transactions=notes | self._guards(present))
@@ -253,7 +271,8 @@ def _count_messages(read: int, change: Change, tally: CollectTally) -> None:
 
 
 def _count_rejects(rejects: StagedRejects, tally: CollectTally) -> None:
-    by_reason = rejects.by_code()
-    tally.records += sum(by_reason.values())
-    tally.rejected += sum(by_reason.values())
-    tally.rejected_by_reason.update(by_reason)
+    for told in rejects.told():
+        tally.records += told.records
+        tally.rejected += told.records
+        earlier = tally.told.get(told.code)
+        tally.told[told.code] = earlier.and_of_later_logs(told) if earlier else told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pipeline.collect.told import stored_rejects
 from pipeline.derive.days import days_not_closed
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
@@ -28,6 +29,7 @@ def status_text(*, lake: Lake, settings: Settings, now: datetime) -> str:
         f"partitions   {partitions}",
         f"messages     {sent.rows:,}",
         *(f"outstanding  {messages}" for messages in _outstanding(lake, settings)),
+        *(f"rejected     {told.line}" for told in stored_rejects(lake=lake, settings=settings)),
         f"due          {due.reason}{span}",
         f"published    {_published(lake, settings)}",
     ]

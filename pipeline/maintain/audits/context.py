@@ -21,6 +21,8 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import Table
 from pipeline.publish.contents import insert_rows
 
+WORDS: Final = "words"
+"""Column of a bad row that says what is wrong in a sentence, which `run` prints."""
 _EXAMPLES: Final = 5
 
 

@@ -1,13 +1,18 @@
-"""Audits of the rate tables: their counts agree with `messages`, and no delivery rate fell."""
+"""Audits of the rate tables: their counts agree with `messages`, latencies are plausible, no delivery rate fell."""
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import date, datetime, time, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Final
 
 from pipeline.lake.queries import query
 from pipeline.lake.snapshots import is_derived
-from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
+from pipeline.maintain.audits.context import WORDS, AuditContext, Finding, finding_of
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, RATE_TABLES
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 RATE_DROP: Final = 0.05
 """Drop of the rate of final messages, in 0 to 1, that counts."""
@@ -19,6 +24,14 @@ RATE_DAYS: Final = 2
 RATE_BASELINE_DAYS: Final = 28
 MOVERS_DAYS: Final = 7
 """Latest days of the view worst_movers that are looked at; it has mature days only."""
+
+LATENCY_FEWEST: Final = 100
+"""Days with fewer delivered messages are not judged."""
+LATENCY_SHORTEST: Final = timedelta(seconds=-60)
+"""Clocks may differ by this much."""
+LATENCY_LONGEST: Final = timedelta(hours=24)
+_QUARTER: Final = timedelta(minutes=15)
+_WESTERNMOST, _EASTERNMOST = timedelta(hours=-12), timedelta(hours=14)
 
 
 def states_sum_to_sent(context: AuditContext) -> Finding:
@@ -39,6 +52,51 @@ def states_sum_to_sent(context: AuditContext) -> Finding:
         "bad_sums": len(bad),
     }
     return finding_of(bad, figures, is_severe=True)
+
+
+def latency_plausible(context: AuditContext) -> Finding:
+    """No day with at least 100 delivered messages has a median latency under -60 s or over 24 hours (else warning).
+
+    If it fails, times of the sent log are read wrongly: the row says which day, and which offset
+    `SMS_SENT_LOG_TIMEZONE` should have. Set it; the next run corrects the messages.
+    """
+    context.show(DELIVERY_ROLLUPS_DAILY, context.days)
+    rows = context.bad_rows(
+        "latency_plausible",
+        fewest=LATENCY_FEWEST,
+        shortest=LATENCY_SHORTEST.total_seconds(),
+        longest=LATENCY_LONGEST.total_seconds(),
+    )
+    zone = context.settings.sent_log_timezone
+    bad = [{WORDS: latency_words(**row, zone=zone), **row, "sent_date": str(row["sent_date"])} for row in rows]
+    return finding_of(bad, {"days": len(context.days), "days_implausible": len(bad)}, is_severe=False)
+
+
+def latency_words(sent_date: date, delivered: int, latency_p50_seconds: float, zone: ZoneInfo) -> str:
+    """Say that a day's median latency can't be right, and which offset of `SMS_SENT_LOG_TIMEZONE` would make it so.
+
+    The offset is the one, in quarters of an hour, that makes the median the shortest possible.
+    """
+    found = (
+        f"{sent_date}: the median latency of {delivered:,} delivered messages is {latency_p50_seconds:,.0f} s, "
+        "which can't be right"
+    )
+    offset = datetime.combine(sent_date, time(12), zone).utcoffset() or timedelta()
+    shift = _QUARTER * ceil((LATENCY_SHORTEST.total_seconds() - latency_p50_seconds) / _QUARTER.total_seconds())
+    if not _WESTERNMOST <= offset + shift <= _EASTERNMOST:
+        return (
+            f"{found}; no SMS_SENT_LOG_TIMEZONE would make it plausible: look how the sent log writes times "
+            "(day and month swapped?)"
+        )
+    return (
+        f"{found}; SMS_SENT_LOG_TIMEZONE is {zone.key} ({_written(offset)} then), and {_written(offset + shift)} "
+        "would make it plausible: set the zone in which the sent log writes times without an offset"
+    )
+
+
+def _written(offset: timedelta) -> str:
+    minutes = abs(offset) // timedelta(minutes=1)
+    return f"UTC{'-' if offset < timedelta() else '+'}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def delivery_rate_held(context: AuditContext) -> Finding:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pipeline.maintain.audits.analytics_db import published_file_agrees, schema_as_documented
 from pipeline.maintain.audits.context import AuditContext, Finding
-from pipeline.maintain.audits.delivery_rates import delivery_rate_held, states_sum_to_sent
+from pipeline.maintain.audits.delivery_rates import delivery_rate_held, latency_plausible, states_sum_to_sent
 from pipeline.maintain.audits.delivery_reports import answers_reconcile, nothing_overdue
 from pipeline.maintain.audits.messages import each_message_once, rejected_share
 
@@ -37,6 +37,7 @@ _AUDITS: Final = (
     Audit("messages", each_message_once),
     Audit("delivery_rates", states_sum_to_sent),
     Audit("delivery_rates", delivery_rate_held),
+    Audit("delivery_rates", latency_plausible),
     Audit("analytics_db", published_file_agrees),
     Audit("analytics_db", schema_as_documented),
 )

@@ -43,6 +43,7 @@ class PageContent:
     backlog: Sequence[Row]
     failures: Sequence[Row]
     changes: Sequence[Row]
+    rejected: Sequence[Row]
 
 
 def read_content(connection: duckdb.DuckDBPyConnection) -> PageContent:
@@ -67,6 +68,7 @@ def read_content(connection: duckdb.DuckDBPyConnection) -> PageContent:
         backlog=backlog,
         failures=distinct(rows("failures", days=SPAN_DAYS, at_most=NAMES_AT_MOST)),
         changes=distinct(rows("changes", days=CHANGES["days"], at_most=CHANGES["at_most"])),
+        rejected=rows("rejected"),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.collect.sent_messages import CollectTally, collect
+from pipeline.collect.told import stored_rejects
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
@@ -246,3 +247,31 @@ def test_messages_of_many_days_in_one_log_are_stored_by_day_once_each(
     assert (tally.stored, tally.duplicates) == (70, 36)
     stored = {row["msg_id"]: row["sent_date"] for row in rows(lake, SENT_MESSAGES)}
     assert stored == {str(number): day for number, day in enumerate(days)} | {"0": days[3]}
+
+
+def test_each_reason_is_told_with_its_records_logs_and_first_place(
+    lake: Lake, chosen: Settings, tmp_path: Path
+) -> None:
+    bad = [record("x"), '{"msg_id": "7"}']
+    write(tmp_path, "2026-11-20.jsonl", record(1), *bad, record(2), record(3))
+    write(tmp_path, "2026-11-19.jsonl", *[record(n, "2026-11-19T10:00:00Z") for n in range(10, 15)], record("y"))
+    tally = read(lake, chosen)
+    assert tally.failures == []
+    lines = {told.line for told in tally.told.values()}
+    assert lines == {
+        "bad_id: 2 records in 2 files, first 2026-11-19.jsonl:6",
+        "no_time: 1 record in 1 file, first 2026-11-20.jsonl:3",
+    }
+    assert {told.line for told in stored_rejects(lake=lake, settings=chosen)} == lines
+
+
+def test_a_log_that_is_mostly_unusable_fails_every_run_until_it_is_fixed(
+    lake: Lake, chosen: Settings, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "2026-11-20.jsonl", record(1), '{"id": "2"}', '{"id": "3"}')
+    for _ in range(2):
+        (failure,) = read(lake, chosen).failures
+        assert failure.startswith(f"SMS_SENT_LOGS: {path} is mostly unusable: no_id: 2 records")
+        assert "SMS_SENT_LOG_FIELDS (msg_id=NAME)" in failure
+    write(tmp_path, "2026-11-20.jsonl", record(1), record(2), record(3), later=7)
+    assert read(lake, chosen).failures == []

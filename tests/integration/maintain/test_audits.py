@@ -195,6 +195,24 @@ def test_answers_that_followed_a_message_to_another_day_are_not_lost(sound: Lake
     assert look(sound, chosen, "answers_reconcile").passed
 
 
+@pytest.mark.parametrize(("messages", "seconds", "passed"), [(100, -61, False), (99, -61, True), (100, -59, True)])
+def test_a_median_latency_that_can_not_be_right_is_a_warning_that_names_the_offset(
+    lake: Lake, chosen: Settings, messages: int, seconds: int, *, passed: bool
+) -> None:
+    sent_at = datetime.combine(DAYS[0], time(8), UTC)
+    sent = [Sent(msg_id(place), sent_at) for place in range(messages)]
+    store_sent(lake, sent)
+    received = sent_at + timedelta(seconds=seconds)
+    store_answers(lake, [(Said(each.msg_id, "delivered", NOW, received), DAYS[0]) for each in sent])
+    derive_messages(DAYS, lake=lake, settings=chosen, now=NOW)
+    derive_rates(DAYS, lake=lake, settings=chosen, now=NOW)
+    finding = look(lake, chosen, "latency_plausible")
+    assert (finding.passed, finding.is_severe) == (passed, False)
+    words = [str(row["words"]) for row in finding.examples]
+    assert all("SMS_SENT_LOG_TIMEZONE is UTC" in each and "UTC+00:15 would" in each for each in words)
+    assert len(words) == (not passed)
+
+
 def test_answers_stored_twice_are_found(sound: Lake, chosen: Settings) -> None:
     doubled(sound, DELIVERY_REPORTS, DAYS[1])
     assert look(sound, chosen, "answers_reconcile").figures["calls_lost_or_doubled"] == 1

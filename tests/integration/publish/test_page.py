@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
 import stat
 from collections import Counter
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
-from pipeline.lake.lake import Lake
+from pipeline.lake.lake import Lake, arrow_schema
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
+from pipeline.model.tables import REJECTED_RECORDS
 from pipeline.publish.database import publish
 from pipeline.publish.page.writing import write_page
 from tests.support.lakes import Said, Sent, store_answers, store_sent
@@ -59,6 +62,20 @@ def elements(text: str) -> Elements:
     parser = Elements()
     parser.feed(text)
     return parser
+
+
+def test_the_page_says_in_one_line_how_many_records_are_rejected_and_why(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    chosen = settings(lake=lake.folder)
+    assert "Not counted" not in published(lake, chosen, [Sent("1", NOW - timedelta(hours=3))])
+    reasons = ["no_id: there is no msg_id"] * 2 + ["bad_time: <b>"]
+    for line, reason in enumerate(reasons):
+        row = {"source": "sent_log", "file": "log", "line": line, "item": 0, "reason": reason, "sent_date": NOW.date()}
+        table = pa.Table.from_pylist([row], schema=arrow_schema(REJECTED_RECORDS))
+        lake.append(REJECTED_RECORDS, [lake.write(REJECTED_RECORDS, table, NOW.date())])
+    text = published(lake, chosen, [])
+    assert "Not counted: 3 records of sent logs that can't be used (no_id 2, bad_time 1)" in html.unescape(text)
 
 
 def test_the_page_shows_the_rates_of_the_published_file(lake: Lake, settings: Callable[..., Settings]) -> None:

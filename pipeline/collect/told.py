@@ -1,0 +1,147 @@
+"""What a person is told of rejects: how many for which reason, where the first is, and which logs are mostly unusable.
+
+Belongs here: counting them, and the words. Does not belong here: why a record is rejected (`rejects`, `records`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import duckdb
+
+from pipeline.collect.rejects import REASONS
+from pipeline.lake.lake import Lake
+from pipeline.lake.queries import database, query, rows_of, show_files
+from pipeline.model.settings import Settings
+from pipeline.model.tables import REJECTED_RECORDS
+
+WHOLE_FILE: Final = frozenset({"unknown_format", "no_header"})
+"""Codes of which one reject stands for all records of a file."""
+REST_OF_FILE: Final = frozenset({"cut_file", "broken_file"})
+"""Codes of which one reject stands for all records from its line on."""
+EXCUSED: Final = frozenset({"before_start", "in_future", "far_from_file_date", "not_sent", "unfinished_line"})
+"""Codes that are no fault of the record: its date, a refusal of the platform, a line that waits for its end."""
+_FIX: Final = "fix the log, or what writes it"
+_NAME_FIELD: Final = "if the field has another name, give it in SMS_SENT_LOG_FIELDS"
+_REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "no_id": f"{_NAME_FIELD} (msg_id=NAME)",
+        "no_time": f"{_NAME_FIELD} (sent_at=NAME)",
+        "bad_time": "give the pattern of its times in SMS_SENT_LOG_TIME_FORMAT",
+        "no_app": "set SMS_APP_ID",
+        "unknown_format": "leave the file out of SMS_SENT_LOGS, or give it the ending of its format",
+        "no_header": f"give the file a header line; {_NAME_FIELD} (msg_id=NAME)",
+    }
+)
+"""What to do for a code; for others `_FIX`."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """The rejects of one reason: records, logs that have one, and the first place."""
+
+    code: str
+    records: int
+    files: int
+    first_file: str
+    first_line: int
+
+    @property
+    def line(self) -> str:
+        """The line for a person."""
+        first = f"first {Path(self.first_file).name}:{self.first_line}"
+        return f"{self.code}: {self._weight}, {first}"
+
+    @property
+    def _weight(self) -> str:
+        if self.code in WHOLE_FILE:
+            return "a whole file" if self.files == 1 else f"{self.files:,} whole files"
+        files = "1 file" if self.files == 1 else f"{self.files:,} files"
+        if self.code in REST_OF_FILE:
+            return f"the rest of {files}"
+        return f"{self.records:,} {'record' if self.records == 1 else 'records'} in {files}"
+
+    def and_of_later_logs(self, other: Told) -> Told:
+        """Add the rejects of the same reason in other logs, which come later in order."""
+        return Told(self.code, self.records + other.records, self.files + other.files, self.first_file, self.first_line)
+
+
+def told_in(connection: duckdb.DuckDBPyConnection, source: str) -> list[Told]:
+    """Count the rejects in a table with the columns of `reading.REJECTS_SCHEMA`, most records first."""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW told_rejects AS SELECT * FROM {source}")
+    return [Told(*row) for row in rows_of(connection, query("collect/sql/rejects_told"))]
+
+
+def by_log(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, dict[str, int]]:
+    """Count the rejects of each log by code, most records first."""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW told_rejects AS SELECT * FROM {source}")
+    counts: dict[str, dict[str, int]] = {}
+    for label, code, records in rows_of(connection, query("collect/sql/rejects_by_log")):
+        counts.setdefault(label, {})[code] = records
+    return counts
+
+
+def stored_rejects(*, lake: Lake, settings: Settings) -> list[Told]:
+    """Count the rejects of all sent logs as they were read last.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    files = lake.snapshot(REJECTED_RECORDS).files
+    if not files:
+        return []
+    with database(lake, settings) as connection:
+        show_files(connection, REJECTED_RECORDS, files)
+        return told_in(connection, _DISTINCT)
+
+
+_DISTINCT: Final = """(
+  SELECT DISTINCT ON (file, line, item) * FROM rejected_records WHERE source = 'sent_log' ORDER BY rejected_at
+)"""
+"""The rejects of sent logs: two runs at once may have stored the same."""
+
+
+def is_unusable(good: int, rejects: Mapping[str, int]) -> bool:
+    """Say whether more than half of a log's records are rejected for what they are.
+
+    Args:
+        good: records that became messages.
+        rejects: records that did not, by code.
+    """
+    if not WHOLE_FILE.isdisjoint(rejects) or (not good and not REST_OF_FILE.isdisjoint(rejects)):
+        return True
+    faulty = sum(count for code, count in rejects.items() if code not in EXCUSED)
+    return 2 * faulty > good + sum(rejects.values())
+
+
+def unusable_lines(labels: Collection[str], *, lake: Lake, settings: Settings) -> list[str]:
+    """Say of logs that are unusable why, and what to do: one line each.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    if not labels:
+        return []
+    with database(lake, settings) as connection:
+        show_files(connection, REJECTED_RECORDS, lake.snapshot(REJECTED_RECORDS).files)
+        counts = by_log(connection, _DISTINCT)
+    return [_unusable_line(label, counts.get(label, {})) for label in labels]
+
+
+def _unusable_line(label: str, rejects: Mapping[str, int]) -> str:
+    code = _main_code(rejects)
+    count = "a whole file" if code in WHOLE_FILE else f"{rejects.get(code, 0):,} records"
+    remedy = _REMEDIES.get(code, _FIX)
+    return (
+        f"SMS_SENT_LOGS: {label} is mostly unusable: {code}: {count} ({REASONS.get(code, code)}); {remedy}; "
+        "`sms-delivery doctor` says how its fields are understood, and the next run reads it again"
+    )
+
+
+def _main_code(rejects: Iterable[str]) -> str:
+    codes = [code for code in rejects if code not in EXCUSED]
+    return next((code for code in codes if code in WHOLE_FILE), next(iter(codes), "rejected"))
