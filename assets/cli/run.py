@@ -24,7 +24,7 @@ from assets.metadata import REJECTS, SUMMARY
 from assets.partitions import RECENT_DAYS, range_tags
 from assets.resources import Workspace, utc_now
 from pipeline.lake.lake import Lake
-from pipeline.maintain.audits.finding import WORDS
+from pipeline.maintain.audits.context import WORDS
 from pipeline.maintain.due import open_days
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings

@@ -7,7 +7,7 @@ What belongs here: which days are derived, and by which queries. What does not: 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -21,6 +21,8 @@ from pipeline.model.tables import MESSAGES, RATE_TABLES, Table
 
 RATES: Final = "delivery_rates"
 """Name of the step that derives the rate tables."""
+MOST_VALUES: Final = 200
+"""Values of a label that are buckets of their own, by day."""
 _DIMENSIONS: Final = {"all": "CAST(NULL AS VARCHAR)"} | {name: name for name in ("app_id", "country", "sender_id")}
 """Dimensions of the roll-ups, each with the expression of its value."""
 
@@ -49,14 +51,19 @@ def derive_rates(
         for table in RATE_TABLES:
             # Time alone changes `is_mature` of a bucket with pending messages only: any other becomes `unknown` first.
             outdated = f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1"
-            selects = tuple(selects_of(table))
+            selects = tuple(selects_of(table, settings.sent_log_labels))
             derivation = Derivation(connection, lake, table, (MESSAGES,), selects, outdated, parameters, anew)
             replaced |= derivation.replace(wanted)
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
 
 
-def selects_of(table: Table) -> list[str]:
-    """Return the queries that make a rate table's partition together: one per dimension of a roll-up."""
+def selects_of(table: Table, labels: Sequence[str] = ()) -> list[str]:
+    """Return the queries that make a rate table's partition together: one per dimension of a roll-up.
+
+    Args:
+        table: a rate table.
+        labels: labels that are dimensions.
+    """
     select = query(f"derive/sql/{table.name}")
     for part in ("messages_by_hour", "rate_measures"):
         select = select.replace(f"/* {part} */", query(f"derive/sql/{part}"))
@@ -64,5 +71,10 @@ def selects_of(table: Table) -> list[str]:
         return [select]
     return [
         select.replace("/* dimension */", literal(dimension)).replace("/* value */", value)
-        for dimension, value in _DIMENSIONS.items()
+        for dimension, value in (_DIMENSIONS | {f"label:{name}": _value_of(name) for name in labels}).items()
     ]
+
+
+def _value_of(label: str) -> str:
+    """Return the expression of a label's value: frequent values as they are, the rest as one."""
+    return query("derive/sql/label_value").replace("/* name */", literal(label)).replace("/* most */", str(MOST_VALUES))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from pipeline.lake.delta_log import LogEntry, replaced_files, snapshot_of
 from pipeline.lake.locks import SharedFolder
 from pipeline.lake.opening import RECORDED, prepare
 from pipeline.lake.parquet import write_parquet
-from pipeline.lake.snapshots import DataFile, Snapshot, compacted_name
+from pipeline.lake.snapshots import DataFile, Snapshot, compacted_name, new_name
 from pipeline.model.errors import LakeError
 from pipeline.model.tables import PARTITION_KEY, Table
 
@@ -108,7 +107,7 @@ class Lake(SharedFolder):
         if table.is_partitioned:
             folder /= f"{PARTITION_KEY}={sent_date or _NO_DATE}"
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"part-{uuid.uuid4()}"
+        name = new_name(table)
         return folder / f"{compacted_name(name, in_place_of) if in_place_of else name}.parquet"
 
     def write(self, table: Table, rows: pa.Table, sent_date: date | None) -> DataFile:

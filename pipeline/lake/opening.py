@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline.lake.atomic import replace_text
@@ -70,7 +70,7 @@ def _check_recorded(folder: Path, mode: int, recorded: Mapping[str, str]) -> Non
 
 def _create(folder: Path, table: Table) -> None:
     try:
-        DeltaTable(folder)
+        _add_columns(DeltaTable(folder), table)
     except (TableNotFoundError, FileNotFoundError):
         DeltaTable.create(
             folder,
@@ -80,6 +80,14 @@ def _create(folder: Path, table: Table) -> None:
             name=table.name,
             description=table.row,
         )
+
+
+def _add_columns(present: DeltaTable, table: Table) -> None:
+    """Add the columns that a lake made by an earlier version lacks; its files stay as they are."""
+    known = {field.name for field in present.schema().fields}
+    missing = [field for field in Schema.from_arrow(arrow_schema(table)).fields if field.name not in known]
+    if missing:
+        present.alter.add_columns(missing)
 
 
 def _clear_staged(folder: Path) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.model.tables import SqlType, Table
+from pipeline.model.tables import Column, SqlType, Table
 
 COMPRESSION: Final = "zstd"
 ROWS_AT_ONCE: Final = 61_440
@@ -30,6 +30,7 @@ _ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
     "INTEGER": pa.int32(),
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
+    "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
 }
 
 
@@ -50,7 +51,7 @@ class PartitionFile:
         schema = arrow_schema(table)
         self._schema = pa.schema([schema.field(column.name) for column in table.stored_columns])
         # A dictionary of values that hardly repeat takes a third of the time and is discarded at the end.
-        repeated: Any = [column.name for column in table.stored_columns if column.repeats]  # the stubs lack names
+        repeated: Any = [leaf for column in table.stored_columns if column.repeats for leaf in _leaves_of(column)]
         self._writer = pq.ParquetWriter(path, self._schema, compression=COMPRESSION, use_dictionary=repeated)
 
     def write(self, rows: pa.Table) -> None:
@@ -69,6 +70,13 @@ class PartitionFile:
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+
+def _leaves_of(column: Column) -> list[str]:
+    """Return the names of a column's parts inside a file."""
+    if pa.types.is_map(_ARROW_TYPES[column.type]):
+        return [f"{column.name}.key_value.key", f"{column.name}.key_value.value"]
+    return [column.name]
 
 
 def write_parquet(path: Path, table: Table, parts: Iterable[pa.Table]) -> PartitionFile:

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.parquet import ROWS_AT_ONCE
-from pipeline.lake.snapshots import rows_in
+from pipeline.lake.snapshots import layout_of, rows_in
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_STATUSES, FINAL_STATUSES, OPEN_STATUSES, PARTITION_KEY, Table
 
@@ -105,7 +105,20 @@ def relation(table: Table, data_files: Sequence[DataFile]) -> str:
     if not data_files:
         columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
         return f"SELECT {columns} WHERE false"
-    return f"SELECT {', '.join(table.column_names)} FROM {_parquet(table, [file.path for file in data_files])}"
+    layouts: dict[int, list[Path]] = {}
+    for file in data_files:
+        layouts.setdefault(layout_of(file), []).append(file.path)
+    return " UNION ALL ".join(
+        f"SELECT {_columns_in(table, layout)} FROM {_parquet(table, paths)}" for layout, paths in layouts.items()
+    )
+
+
+def _columns_in(table: Table, layout: int) -> str:
+    """Return the columns of a table in files of a layout; those that came later are null."""
+    return ", ".join(
+        column.name if column.since <= layout else f"CAST(NULL AS {column.type}) AS {column.name}"
+        for column in table.columns
+    )
 
 
 def _parquet(table: Table, paths: Iterable[Path], options: str = "") -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -19,6 +20,7 @@ from deltalake import DeltaTable
 from pipeline.model.tables import Table
 
 _63_BITS: Final = 2**63 - 1
+_LAYOUT: Final = re.compile(r"part([0-9]+)-")
 _COMPACTED: Final = re.compile(r"-for-([0-9a-f]{16})\.parquet$")
 
 
@@ -92,6 +94,17 @@ def rows_in(files: Iterable[DataFile]) -> int:
 def fingerprint_of(files: Iterable[DataFile]) -> int:
     """Return 63 bits that identify the rows of some files; compacting the files does not change it."""
     return sum(file.fingerprint for file in files) & _63_BITS
+
+
+def new_name(table: Table) -> str:
+    """Return a name for a new file of a table; it tells the layout, and so which columns the file has."""
+    return f"part{table.layout if table.layout > 1 else ''}-{uuid.uuid4()}"
+
+
+def layout_of(file: DataFile) -> int:
+    """Return the layout of a file."""
+    found = _LAYOUT.match(file.path.name)
+    return int(found[1]) if found else 1
 
 
 def compacted_name(name: str, replaced: Iterable[DataFile]) -> str:

@@ -25,6 +25,7 @@ from pipeline.publish.cache import delete_cache
 
 SHORTEST: Final = 7
 """Fewest digits of a phone number: erasing a shorter text would change other numbers."""
+_LABELS: Final = "labels"
 _FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value")
 
 
@@ -44,6 +45,12 @@ class _Number:
         }
         if self.stored is not None:
             columns["number"] = (f"number = {literal(self.stored)}", f"nullif(number, {literal(self.stored)})")
+        value = f"regexp_replace(label.value, {pattern}, '', 'g')"
+        entries = f"list_transform(map_entries({_LABELS}), lambda label: {{'key': label.key, 'value': {value}}})"
+        columns[_LABELS] = (
+            f"regexp_matches(map_values({_LABELS})::VARCHAR, {pattern})",
+            f"map_from_entries({entries})",
+        )
         return {name: sql for name, sql in columns.items() if name in table.column_names}
 
     def condition(self, table: Table) -> str:

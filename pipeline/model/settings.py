@@ -28,6 +28,8 @@ PREFIX = "SMS_"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 UNSAFE_LAKE_CHARACTERS = "%[]*?"
 """delta-rs fails on `%`, `[` and `]`; DuckDB reads all but `%` as glob patterns."""
+MOST_LABELS = 5
+"""Fields of `SMS_SENT_LOG_LABELS`: each is a dimension of the roll-ups."""
 _OWNER = 0o600
 
 
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     app_id: str | None = None
     sent_logs: Annotated[tuple[str, ...], NoDecode] = ()
     sent_log_timezone: Zone = ZoneInfo("UTC")
+    sent_log_labels: Annotated[tuple[str, ...], NoDecode] = ()
     lake: Path = Path("data/lake")
     duckdb: Path = Path("data/analytics.duckdb")
     report: Path = Path("data/report.html")
@@ -127,6 +130,16 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("sent_log_labels", mode="before")
+    @classmethod
+    def _split_labels(cls, value: object) -> object:
+        names = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if isinstance(names, tuple) and len({name.lower() for name in names}) != len(names):
+            raise ValueError("must name each field once")
+        if isinstance(names, tuple) and len(names) > MOST_LABELS:
+            raise ValueError(f"must name at most {MOST_LABELS} fields")
+        return names
 
     @field_validator("alert_webhook")
     @classmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-SqlType = Literal["VARCHAR", "TIMESTAMPTZ", "DATE", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE"]
+SqlType = Literal["VARCHAR", "TIMESTAMPTZ", "DATE", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "MAP(VARCHAR, VARCHAR)"]
 
 PARTITION_KEY: Final = "sent_date"
 
@@ -29,12 +29,14 @@ class Column:
 
     Attributes:
         repeats: many rows share a value, so its Parquet column gets a dictionary.
+        since: layout of files that have it: a lake may hold files of earlier layouts, which don't.
     """
 
     name: str
     type: SqlType
     meaning: str
     repeats: bool = True
+    since: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Table:
         return tuple(c for c in self.columns if not (self.is_partitioned and c.name == PARTITION_KEY))
 
     @property
+    def layout(self) -> int:
+        """Layout of new files."""
+        return max(column.since for column in self.columns)
+
+    @property
     def partition_keys(self) -> list[str]:
         """Columns that name the folders."""
         return [PARTITION_KEY] if self.is_partitioned else []
@@ -81,6 +88,12 @@ _SENT_AT = Column(
     "sent_at", "TIMESTAMPTZ", "When the message was sent, from the sent log; stored in UTC.", repeats=False
 )
 _SENT_DATE = Column("sent_date", "DATE", "Day of sending in the time zone SMS_TIMEZONE; the partition key.")
+_LABELS = Column(
+    "labels",
+    "MAP(VARCHAR, VARCHAR)",
+    "Fields of the sent log named in SMS_SENT_LOG_LABELS, by these names: labels['campaign']; null if it has none.",
+    since=2,
+)
 _CALL_ID = Column("call_id", "VARCHAR", "Call that brought this answer: a row of api_calls.")
 
 SENT_MESSAGES: Final = Table(
@@ -97,6 +110,7 @@ SENT_MESSAGES: Final = Table(
         _SENT_DATE,
         Column("file", "VARCHAR", "Path of the sent log that holds the record."),
         Column("line", "BIGINT", "Line where the record starts (Parquet: row number), from 1.", repeats=False),
+        _LABELS,
     ),
     ("app_id", "msg_id"),
 )
@@ -167,6 +181,7 @@ MESSAGES: Final = Table(
         Column("poll_count", "INTEGER", "Number of answers for this message, not_found included."),
         Column("first_polled_at", "TIMESTAMPTZ", "When the first answer arrived, stored in UTC; null if never asked."),
         Column("last_polled_at", "TIMESTAMPTZ", "When the latest answer arrived, stored in UTC; null if never asked."),
+        _LABELS,
     ),
     ("app_id", "msg_id"),
 )
@@ -262,8 +277,13 @@ _SENT_HOUR: Final = Column(
     "Start of the hour of sending in SMS_TIMEZONE, stored in UTC; an hour that clocks repeat is two hours.",
 )
 _DIMENSION: Final = (
-    Column("dimension", "VARCHAR", "What the bucket groups by: all, app_id, country or sender_id."),
-    Column("value", "VARCHAR", "The app, country or sender of the bucket; null for all, and if unknown."),
+    Column("dimension", "VARCHAR", "What the bucket groups by: all, app_id, country, sender_id or label:NAME."),
+    Column(
+        "value",
+        "VARCHAR",
+        "The app, country, sender or label of the bucket; null for all, and if unknown. Of a label the 200 most "
+        "frequent values of a day, the rest as (other).",
+    ),
 )
 
 DELIVERY_RATES_DAILY: Final = Table(
@@ -280,14 +300,14 @@ DELIVERY_RATES_HOURLY: Final = Table(
 )
 DELIVERY_ROLLUPS_DAILY: Final = Table(
     "delivery_rollups_daily",
-    "One row per day of sending, and one per app, country and sender of that day.",
+    "One row per day of sending, and one per app, country, sender and label of that day.",
     (_SENT_DATE, *_DIMENSION, *MEASURES),
     ("sent_date", "dimension", "value"),
     logged_maxima=("sent", *FINAL_STATUSES),  # the row of the whole day has the maximum
 )
 DELIVERY_ROLLUPS_HOURLY: Final = Table(
     "delivery_rollups_hourly",
-    "One row per hour of sending, and one per app, country and sender of that hour.",
+    "One row per hour of sending, and one per app, country, sender and label of that hour.",
     (_SENT_DATE, _SENT_HOUR, *_DIMENSION, *MEASURES),
     ("sent_date", "sent_hour", "dimension", "value"),
 )

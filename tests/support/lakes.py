@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -30,6 +30,7 @@ class Sent:
     number: str | None = None
     country: str | None = None
     sender_id: str | None = None
+    labels: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def sent_rows(messages: Iterable[Sent], zone: ZoneInfo) -> list[Row]:
             "sent_date": day_of(sent.sent_at, zone),
             "file": "by hand",
             "line": line,
+            "labels": None if sent.labels is None else list(sent.labels.items()),
         }
         for line, sent in enumerate(messages, 1)
     ]

@@ -32,8 +32,8 @@ SELECT
   touched.sent_date,
   new_messages.app_id AS new_app_id,
   new_messages.sent_date AS new_date,
-  (touched.number, touched.sender_id, touched.order_id, touched.sent_at) IS DISTINCT FROM
-  (new_messages.number, new_messages.sender_id, new_messages.order_id, new_messages.sent_at) AS is_corrected
+  (touched.number, touched.sender_id, touched.order_id, touched.sent_at, touched.labels) IS DISTINCT FROM
+  (new_messages.number, new_messages.sender_id, new_messages.order_id, new_messages.sent_at, new_messages.labels) AS is_corrected
 FROM touched
 JOIN new_messages USING (app_id, msg_id)
 UNION ALL

@@ -6,7 +6,8 @@ WITH erased AS (
   SELECT
     msg_id,
     any_value(sender_id) AS sender_id,
-    any_value(order_id) AS order_id
+    any_value(order_id) AS order_id,
+    any_value(labels) AS labels
   FROM sent_messages
   SEMI JOIN forgotten_ids USING (msg_id)
   GROUP BY msg_id
@@ -20,7 +21,8 @@ SELECT
   messages_read.* REPLACE (
     CASE WHEN erased.msg_id IS NULL THEN messages_read.number END AS number,
     CASE WHEN erased.msg_id IS NULL THEN messages_read.sender_id ELSE erased.sender_id END AS sender_id,
-    CASE WHEN erased.msg_id IS NULL THEN messages_read.order_id ELSE erased.order_id END AS order_id
+    CASE WHEN erased.msg_id IS NULL THEN messages_read.order_id ELSE erased.order_id END AS order_id,
+    CASE WHEN erased.msg_id IS NULL THEN messages_read.labels ELSE erased.labels END AS labels
   ),
   hash(messages_read.app_id, messages_read.msg_id) AS key
 FROM messages_read

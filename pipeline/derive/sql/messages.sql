@@ -70,7 +70,8 @@ judged AS (
     CASE WHEN delivery_status <> 'unknown' THEN states.receive_time END AS receive_time,
     coalesce(states.poll_count, 0) AS poll_count,
     states.first_polled_at,
-    states.last_polled_at
+    states.last_polled_at,
+    sent.labels
   FROM sent_messages AS sent
   LEFT JOIN states USING (app_id, msg_id)
 )

@@ -46,6 +46,7 @@ def worlds(draw: st.DrawFn) -> World:
             app_id=draw(some(["app", "other"])),
             country=draw(some([None, "IN", "DE"])),
             sender_id=draw(some([None, "ACME", "'; DROP"])),
+            labels=draw(some([None, {"campaign": "spring"}, {"campaign": "o'clock", "kind of": "otp"}])),
         )
         for number in range(draw(st.integers(1, 25)))
     ]
@@ -112,7 +113,8 @@ def test_every_cell_agrees_in_many_more_worlds(world: World, zone_name: str) -> 
 
 
 def assert_agrees(world: World, zone_name: str) -> None:
-    with small_lake(timezone=zone_name, unknown_after_hours=48) as (lake, chosen):
+    labels = "campaign, kind of"
+    with small_lake(timezone=zone_name, unknown_after_hours=48, sent_log_labels=labels) as (lake, chosen):
         days = fill(lake, world, chosen.timezone)
         expected = expected_states(world, chosen.unknown_after)
         with published(lake, chosen, days) as connection:
@@ -138,7 +140,8 @@ KeyOf = Callable[[Sent], list[tuple[object, ...]]]
 def bucket_keys(zone: ZoneInfo, country_of: dict[str, str | None]) -> dict[str, KeyOf]:
     def dimensions(sent: Sent) -> list[tuple[object, ...]]:
         country = country_of[sent.msg_id]
-        return [("all", None), ("app_id", sent.app_id), ("country", country), ("sender_id", sent.sender_id)]
+        labels = [(f"label:{name}", (sent.labels or {}).get(name)) for name in ("campaign", "kind of")]
+        return [("all", None), ("app_id", sent.app_id), ("country", country), ("sender_id", sent.sender_id), *labels]
 
     def day(sent: Sent) -> tuple[object, ...]:
         return (day_of(sent.sent_at, zone),)
@@ -268,3 +271,22 @@ def test_messages_of_days_that_were_not_asked_for_are_derived_where_they_are_mis
         days = fill(lake, (messages, []), chosen.timezone)
         assert derive_messages(days[1:], lake=lake, settings=chosen, now=NOW).days == tuple(days)
         assert derive_rates([], lake=lake, settings=chosen, now=NOW).days == tuple(days)
+
+
+def test_of_a_label_the_200_most_frequent_values_of_a_day_are_buckets_and_the_rest_is_one() -> None:
+    values = [f"v{place:03}" for place in range(203) for _ in range(2 if place != 100 else 1)] + ["v202"]
+    sent = [Sent(str(place), NOW, labels={"campaign": value}) for place, value in enumerate([*values, "v001"])]
+    with small_lake(sent_log_labels="campaign") as (lake, chosen):
+        days = fill(lake, ([*sent, Sent("9999", NOW)], []), chosen.timezone)
+        with published(lake, chosen, days) as connection:
+            select = "SELECT value, sent FROM {} WHERE dimension = 'label:campaign'"
+            daily, hourly = (dict(connection.execute(select.format(f"delivery_rollups_{grain}")).fetchall())
+                             for grain in ("daily", "hourly"))  # fmt: skip
+            stored = connection.execute("SELECT labels['campaign'] FROM messages WHERE msg_id = '0'").fetchall()
+    assert stored == [("v000",)]
+    assert daily == hourly
+    assert len(daily) == 202
+    assert {value: daily[value] for value in (None, "v000", "v001", "v202", "(other)")} == {
+        None: 1, "v000": 2, "v001": 3, "v202": 3, "(other)": 5
+    }  # fmt: skip
+    assert not {"v100", "v200", "v201"} & daily.keys()

@@ -31,9 +31,20 @@ expected (table_name, dimension) AS (
   SELECT unnest(['delivery_rollups_daily', 'delivery_rollups_hourly']), dimension
   FROM (VALUES ('all'), ('app_id'), ('country'), ('sender_id')) AS dimensions (dimension)
 ),
+of_days AS (
+  SELECT sent_date, count(*) AS messages
+  FROM messages
+  GROUP BY sent_date
+),
 there AS (
   SELECT *
-  FROM (SELECT sent_date, count(*) AS messages FROM messages GROUP BY sent_date), expected
+  FROM of_days, expected
+  UNION ALL BY NAME
+  -- Labels are dimensions of the days that were derived with them.
+  SELECT of_days.*, counted.table_name, counted.dimension
+  FROM of_days
+  JOIN counted USING (sent_date)
+  WHERE starts_with(counted.dimension, 'label:')
 )
 SELECT
   sent_date::VARCHAR AS sent_date,
