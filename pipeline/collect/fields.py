@@ -59,28 +59,50 @@ class RawFields(NamedTuple):
     sender_id: object = None
     order_id: object = None
     response: object = None
+    labels: object = None
+    """A tuple of the values of the fields that `FieldNames.labels` names; None where there are no labels."""
 
 
 Picker = Callable[[Sequence[object]], Sequence[object]]
 """Picks the values of `RawFields`, in their order, from the values of a record and a None behind them."""
 
 
-def picker_of(names: tuple[str, ...]) -> Picker:
-    """Return the picker for records with these names; where a field has several, the first that is not empty counts.
+class FieldNames:
+    """What the names in one log stand for.
 
-    The name of the field itself comes first, then the order of SPELLINGS. Of equal names the first is read.
+    Attributes:
+        labels: fields that are kept as labels (`SMS_SENT_LOG_LABELS`); one may be another field, too.
     """
-    return _cached_picker(names) if len(names) <= _CACHED_NAMES else _picker_of(names)
 
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        """Start with the spellings."""
+        self.labels = tuple(labels)
+        self._known = {*_FIELD_OF, *map(_plain, self.labels)}
+        self._cached = lru_cache(maxsize=256)(self._picker_of)
 
-def recognised(names: Iterable[str]) -> list[str]:
-    """Return those of `names` that stand for a field, in their order."""
-    return [name for name in names if _plain(name) in _FIELD_OF]
+    def picker(self, names: tuple[str, ...]) -> Picker:
+        """Return the picker for records with these names.
 
+        Where a field has several, the first that is not empty counts: the name of the field itself comes first, then
+        the order of SPELLINGS. Of equal names the first is read.
+        """
+        return self._cached(names) if len(names) <= _CACHED_NAMES else self._picker_of(names)
 
-def fields_among(names: Iterable[str]) -> set[str]:
-    """Return the fields that some of `names` stand for."""
-    return {_FIELD_OF[_plain(name)] for name in recognised(names)}
+    def recognised(self, names: Iterable[str]) -> list[str]:
+        """Return those of `names` that stand for a field or a label, in their order."""
+        return [name for name in names if _plain(name) in self._known]
+
+    def fields_among(self, names: Iterable[str]) -> set[str]:
+        """Return the fields that some of `names` stand for."""
+        return {_FIELD_OF[_plain(name)] for name in names if _plain(name) in _FIELD_OF}
+
+    def _picker_of(self, names: tuple[str, ...]) -> Picker:
+        pick = _picker_of(names)
+        if not self.labels:
+            return pick
+        plain = [_plain(name) for name in names]
+        places = [plain.index(_plain(label)) if _plain(label) in plain else -1 for label in self.labels]
+        return lambda values: (*pick(values)[:-1], tuple(values[place] for place in places))
 
 
 def is_empty(value: object) -> bool:
@@ -116,6 +138,13 @@ def text_of(value: object) -> str | None:
 def app_of(value: object) -> str | None:
     """Return an app like `text_of`; empty text where the value is there but of no use."""
     return text_of(value) or (None if is_empty(value) else "")
+
+
+def label_of(value: object) -> str | None:
+    """Return a label like `text_of`, and other single values as they are written."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return text_of(str(value) if isinstance(value, float | Decimal) else value)
 
 
 def number_of(value: object) -> str | None:
@@ -186,7 +215,7 @@ _RANK = {_plain(name): rank for names in SPELLINGS.values() for rank, name in en
 
 def _picker_of(names: tuple[str, ...]) -> Picker:
     places: dict[str, list[int]] = {field: [] for field in RawFields._fields}
-    for name in dict.fromkeys(recognised(names)):
+    for name in dict.fromkeys(name for name in names if _plain(name) in _FIELD_OF):
         places[_FIELD_OF[_plain(name)]].append(names.index(name))
     for field, found in places.items():
         found.sort(key=lambda place: (names[place] != field, _RANK[_plain(names[place])]))
@@ -195,9 +224,6 @@ def _picker_of(names: tuple[str, ...]) -> Picker:
         return single
     ranked = list(places.values())
     return lambda values: [_first_said(values, found) for found in ranked]
-
-
-_cached_picker = lru_cache(maxsize=256)(_picker_of)
 
 
 def _first_said(values: Sequence[object], places: Sequence[int]) -> object:

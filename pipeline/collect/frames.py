@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pipeline.collect.fields import RawFields, is_empty, picker_of
+from pipeline.collect.fields import FieldNames, RawFields, is_empty
 from pipeline.collect.json_text import Receipt, receipt_of
 
 LARGE_RECORD_BYTES: Final = 4096
@@ -31,13 +31,15 @@ class RawFrame:
     """Raw fields of messages, one row per message, in order of lines.
 
     Attributes:
+        names: what the names of fields stand for.
         items: index of each message in its record, from 0; None for a fault of the whole record.
         faults: by place of the row.
         unparsed: line and code of each record that could not be parsed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: FieldNames | None = None) -> None:
         """Start without rows."""
+        self.names = names or FieldNames()
         self.lines: list[int] = []
         self.items: list[int | None] = []
         self.faults: dict[int, Fault] = {}
@@ -68,7 +70,7 @@ class RawFrame:
     def add_record(self, line: int, record: object) -> None:
         """Add a parsed JSON value."""
         if isinstance(record, dict):
-            self.add(line, picker_of(tuple(record))([*record.values(), None]))
+            self.add(line, self.names.picker(tuple(record))([*record.values(), None]))
         else:
             self.reject(line, "not_a_record")
 
@@ -102,7 +104,7 @@ class RawFrame:
         if not isinstance(row, dict):
             self._add(line, item, call, Fault("bad_response"))
             return
-        own = RawFields(*picker_of(tuple(row))([*row.values(), None]))
+        own = RawFields(*self.names.picker(tuple(row))([*row.values(), None]))
         of_row = call._replace(msg_id=own.msg_id, number=own.number, order_id=own.order_id, response=None)
         self._add(line, item, of_row)
 

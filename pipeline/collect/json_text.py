@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipeline.collect.fields import recognised, text_of
+from pipeline.collect.fields import FieldNames, text_of
 
 LONG_LINE = 1 << 16
 """Bytes from which on the fields of a line are decoded one by one, and only those that are recognised."""
@@ -49,10 +49,10 @@ def decode_json(text: bytes) -> object:
         return _decode_leniently(text)
 
 
-def decode_record(line: bytes) -> object:
+def decode_record(line: bytes, names: FieldNames) -> object:
     """Decode a line like `decode_json`; of a long object only recognised fields become Python values."""
     try:
-        return _decode(line) if len(line) < LONG_LINE else _decode_long_object(line)
+        return _decode(line) if len(line) < LONG_LINE else _decode_long_object(line, names)
     except (msgspec.MsgspecError, RecursionError):
         return _decode_leniently(line)
 
@@ -68,10 +68,10 @@ def receipt_of(response: object) -> Receipt | None:
     return Receipt(text_of(value["status"]), text_of(value.get("reason")), rows or ())
 
 
-def _decode_long_object(line: bytes) -> dict[str, object]:
+def _decode_long_object(line: bytes, names: FieldNames) -> dict[str, object]:
     line.decode("utf-8")
     parts = _PARTS.decode(line)
-    return {name: decode_json(bytes(parts[name])) for name in recognised(parts)}
+    return {name: decode_json(bytes(parts[name])) for name in names.recognised(parts)}
 
 
 def _decode_leniently(text: bytes) -> object:

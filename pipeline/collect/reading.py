@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 
 import pyarrow as pa
 
+from pipeline.collect.fields import FieldNames
 from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable
 from pipeline.collect.formats.compression import pieces_of
 from pipeline.collect.formats.csv import csv_frames
@@ -62,7 +63,7 @@ def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -
     """
     try:
         with file.path.open("rb") as stream:
-            for frame in _frames_of(file, stream, chunk_rows):
+            for frame in _frames_of(file, stream, chunk_rows, FieldNames(rules.labels)):
                 if len(frame):
                     yield _chunk_of(frame, file, rules)
     except FileNotFoundError:
@@ -71,16 +72,16 @@ def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -
         raise LogFileUnreadable(file, error.strerror or "can't be read") from error
 
 
-def _frames_of(file: LogFile, stream: IO[bytes], most_rows: int) -> Iterator[RawFrame]:
+def _frames_of(file: LogFile, stream: IO[bytes], most_rows: int, names: FieldNames) -> Iterator[RawFrame]:
     """Return the raw fields of a file of any format."""
     ending, compression = _format_of(file.path)
     if ending in JSON_ENDINGS:
-        return json_frames(lines_of(pieces_of(stream, compression)), most_rows)
+        return json_frames(lines_of(pieces_of(stream, compression)), most_rows, names)
     if ending == ".csv":
-        return csv_frames(lines_of(pieces_of(stream, compression)), most_rows, file.has_changed)
+        return csv_frames(lines_of(pieces_of(stream, compression)), most_rows, names, file.has_changed)
     if ending == ".parquet" and not compression:
-        return parquet_frames(stream, most_rows)
-    unknown = RawFrame()
+        return parquet_frames(stream, most_rows, names)
+    unknown = RawFrame(names)
     unknown.reject(1, "unknown_format")
     return iter([unknown])
 
@@ -104,6 +105,7 @@ def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:
     columns["country"] = countries_of(found["number"])
     columns["number"] = treat_numbers(found["number"], rules.numbers)
     columns["file"] = [file.label] * found.num_rows
+    columns.setdefault("labels", [None] * found.num_rows)
     return pa.table({name: columns[name] for name in MESSAGES_SCHEMA.names}, schema=MESSAGES_SCHEMA)
 
 

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute
 
-from pipeline.collect.fields import TEXT_FIELDS, RawFields, TextField, is_empty
+from pipeline.collect.fields import TEXT_FIELDS, RawFields, TextField, is_empty, label_of
 from pipeline.collect.frames import Fault, RawFrame
 from pipeline.collect.rejects import raw_of, reason_of
 from pipeline.collect.times import EPOCH, dates_of, instants_of
-from pipeline.model.phone_numbers import NumberPolicy
+from pipeline.model.phone_numbers import NumberPolicy, mask_text
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 ONE_DAY = timedelta(days=1)
+_LABELS: Final = pa.map_(pa.string(), pa.string())
 _MISSING: Final[Mapping[str, tuple[str, str]]] = {"bad_id": ("no_id", "msg_id"), "bad_time": ("no_time", "sent_at")}
 """Code of a value that can't be read -> code where it is missing, and its field."""
 _TEXT_TYPES = {str, type(None)}
@@ -41,6 +42,7 @@ class LogRules:
         log_zone: zone of times without an offset (`SMS_SENT_LOG_TIMEZONE`).
         partition_zone: zone whose days are the partitions (`SMS_TIMEZONE`).
         default_app_id: app of records that name none (`SMS_APP_ID`).
+        labels: fields that are kept as labels (`SMS_SENT_LOG_LABELS`).
     """
 
     log_zone: ZoneInfo
@@ -49,6 +51,7 @@ class LogRules:
     start_date: date
     now: datetime
     numbers: NumberPolicy
+    labels: tuple[str, ...] = ()
 
     @cached_property
     def latest(self) -> datetime:
@@ -105,7 +108,20 @@ def _stored_columns(frame: RawFrame, rules: LogRules) -> dict[str, Any]:
     columns["sent_date"] = dates_of(columns["sent_at"], rules.partition_zone)
     columns["line"] = pa.array(frame.lines, pa.int64())
     columns["item"] = pa.array(frame.items, pa.int64())
+    if rules.labels:
+        columns["labels"] = _labels(frame.column("labels"), rules)
     return columns
+
+
+def _labels(records: Sequence[object], rules: LogRules) -> pa.Array[Any]:
+    """Return the labels of each record, null where it has none; numbers in them are masked like those of free text."""
+    found = [_labels_of(values, rules) if isinstance(values, tuple) else None for values in records]
+    return pa.array(found, _LABELS)
+
+
+def _labels_of(values: Sequence[object], rules: LogRules) -> list[tuple[str, str]] | None:
+    named = zip(rules.labels, map(label_of, values), strict=True)
+    return [(name, mask_text(text, rules.numbers)) for name, text in named if text is not None] or None
 
 
 def _stored(values: Sequence[object], field: TextField) -> pa.StringArray:

@@ -131,6 +131,7 @@ def log_rules(settings: Settings, now: datetime) -> LogRules:
         start_date=settings.start_date,
         now=now,
         numbers=number_policy(settings),
+        labels=settings.sent_log_labels,
     )
 
 

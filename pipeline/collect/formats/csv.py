@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from pipeline.collect.fields import Picker, fields_among, picker_of, recognised
+from pipeline.collect.fields import FieldNames, Picker
 from pipeline.collect.formats.compression import CutStream
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES, Line
 from pipeline.collect.frames import RawFrame
@@ -30,16 +30,19 @@ class _Header(NamedTuple):
     pick: Picker
 
 
-def csv_frames(lines: Iterator[Line], most_rows: int, was_touched: Callable[[], bool]) -> Iterator[RawFrame]:
+def csv_frames(
+    lines: Iterator[Line], most_rows: int, names: FieldNames, was_touched: Callable[[], bool]
+) -> Iterator[RawFrame]:
     """Yield the records of the rows below the header; their line is the one where the row begins.
 
     Args:
+        names: what the names of columns stand for.
         lines: physical lines; the first that is not blank is the header.
         most_rows: how many rows a frame may have.
         was_touched: whether the file is being written; then a last row without line end is unfinished,
             even if it has as many cells as the header.
     """
-    rows, frame = _Rows(lines), RawFrame()
+    rows, frame = _Rows(lines), RawFrame(names)
     try:
         every_row = iter(rows)
         header = _header_of(next(every_row, None), rows, frame)
@@ -51,7 +54,7 @@ def csv_frames(lines: Iterator[Line], most_rows: int, was_touched: Callable[[], 
             frame.count_bytes(rows.size)
             if frame.is_full(most_rows):
                 yield frame
-                frame = RawFrame()
+                frame = RawFrame(names)
     except CutStream:
         frame.reject(rows.line, "cut_file")
     yield frame
@@ -134,9 +137,9 @@ def _header_of(row: list[str] | str | None, rows: _Rows, frame: RawFrame) -> _He
     names = tuple(cell.strip() for cell in cells)
     if isinstance(row, str):
         frame.reject(rows.line, row)
-    elif row is not None and not fields_among(names) & {"msg_id", "response"}:
+    elif row is not None and not frame.names.fields_among(names) & {"msg_id", "response"}:
         frame.reject(rows.line, "no_header")
-    return _Header(len(names), picker_of(names))
+    return _Header(len(names), frame.names.picker(names))
 
 
 def _add_odd(
@@ -165,4 +168,4 @@ def _columns_with(delimiter: str, header: str) -> tuple[int, int]:
         cells: Sequence[str] = next(csv.reader([header.strip()], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
         return (0, 0)
-    return len(recognised(cells)), len(cells)
+    return len(FieldNames().recognised(cells)), len(cells)

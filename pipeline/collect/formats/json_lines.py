@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pipeline.collect.fields import FieldNames
 from pipeline.collect.formats.compression import CutStream
 from pipeline.collect.formats.lines import Line
 from pipeline.collect.frames import RawFrame
@@ -16,18 +17,18 @@ from pipeline.collect.json_text import decode_record
 _SPACE = b" \t\r"
 
 
-def json_frames(lines: Iterable[Line], most_rows: int) -> Iterator[RawFrame]:
+def json_frames(lines: Iterable[Line], most_rows: int, names: FieldNames) -> Iterator[RawFrame]:
     """Yield the records of lines that are not blank.
 
     NUL bytes in front of a record are left out: copy-and-truncate rotation leaves them there.
     """
-    frame, number = RawFrame(), 0
+    frame, number = RawFrame(names), 0
     try:
         for number, line, is_ended in lines:
             _add_line(frame, number, line, is_ended=is_ended)
             if frame.is_full(most_rows):
                 yield frame
-                frame = RawFrame()
+                frame = RawFrame(names)
     except CutStream:
         frame.reject(number + 1, "cut_file")
     yield frame
@@ -38,7 +39,7 @@ def _add_line(frame: RawFrame, number: int, line: bytes | None, *, is_ended: boo
         frame.reject(number, "line_too_long")
         return
     try:
-        record = decode_record(line)
+        record = decode_record(line, frame.names)
     except UnicodeDecodeError:
         frame.reject(number, "bad_encoding")
     except ValueError:

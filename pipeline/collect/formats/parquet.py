@@ -14,7 +14,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.collect.fields import fields_among, picker_of, recognised
+from pipeline.collect.fields import FieldNames
 from pipeline.collect.frames import RawFrame
 from pipeline.collect.times import EPOCH
 
@@ -25,31 +25,31 @@ _BUFFER_BYTES = 1 << 18
 _UNREADABLE = object()
 
 
-def parquet_frames(stream: IO[bytes], most_rows: int) -> Iterator[RawFrame]:
+def parquet_frames(stream: IO[bytes], most_rows: int, names: FieldNames) -> Iterator[RawFrame]:
     """Yield the records of all rows; rows count from 1. One reject stands for all rows from a broken part on."""
-    frame, line = RawFrame(), 1
+    frame, line = RawFrame(names), 1
     try:
-        for batch in _batches(pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER_BYTES), most_rows):
+        for batch in _batches(pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER_BYTES), most_rows, names):
             _add_batch(frame, line, batch)
             line += batch.num_rows
             if frame.is_full(most_rows):
                 yield frame
-                frame = RawFrame()
+                frame = RawFrame(names)
     except (pa.ArrowException, OSError, ValueError):
         frame.reject(line, "broken_file")
     yield frame
 
 
-def _batches(source: pq.ParquetFile, most_rows: int) -> Iterator[pa.RecordBatch]:
-    names = recognised(source.schema_arrow.names)
-    has_receipts = "response" in fields_among(names)
+def _batches(source: pq.ParquetFile, most_rows: int, names: FieldNames) -> Iterator[pa.RecordBatch]:
+    columns = names.recognised(source.schema_arrow.names)
+    has_receipts = "response" in names.fields_among(columns)
     rows = min(most_rows, RECEIPT_BATCH_ROWS if has_receipts else BATCH_ROWS)
     for group in range(source.num_row_groups):  # one by one, so that a broken one takes no other with it
-        yield from source.iter_batches(batch_size=rows, row_groups=[group], columns=names, use_threads=False)
+        yield from source.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
 
 
 def _add_batch(frame: RawFrame, line: int, batch: pa.RecordBatch) -> None:
-    pick = picker_of(tuple(batch.schema.names))
+    pick = frame.names.picker(tuple(batch.schema.names))
     columns = [_values_of(column) for column in batch.columns]
     columns.append([None] * batch.num_rows)
     size = batch.nbytes // max(batch.num_rows, 1)

@@ -13,6 +13,7 @@ from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
+from tests.scenarios.stage import read_table
 from tests.support.lakes import UTC_ZONE, Sent, sent_rows, store_sent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,3 +52,13 @@ def test_a_number_in_a_file_that_a_run_is_about_to_commit_is_counted_as_left(
         written(lake, Sent("2", NOON, number=NUMBER))
         assert forgotten(lake, settings()) == 1
     assert forgotten(lake, settings()) == 0
+
+
+def test_a_number_in_a_label_is_erased_and_the_rest_of_the_labels_stays(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    labels = {"campaign": f"to +{NUMBER}!", "template": "otp"}
+    store_sent(lake, [Sent("1", NOON, labels=labels), Sent("2", NOON)])
+    assert forgotten(lake, settings()) == 0
+    stored = {row["msg_id"]: row["labels"] for row in read_table(lake, SENT_MESSAGES)}
+    assert stored == {"1": [("campaign", "to !"), ("template", "otp")], "2": None}

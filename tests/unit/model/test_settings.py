@@ -62,6 +62,7 @@ def test_without_any_setting_the_defaults_hold(tmp_path: Path, env: Callable[...
 
 WRONG = {
     "SMS_API_BASE_URL": ["", "api.itniotech.com", "ftp://a.example", "https://", "https://a.example/?x=1"],
+    "SMS_SENT_LOG_LABELS": ["a,b,c,d,e,f", "campaign,Campaign"],
     "SMS_SENT_LOG_TIMEZONE": ["Mars/Olympus", "../etc/passwd", "+25:00"],
     "SMS_TIMEZONE": ["Europe/Nowhere", "/etc/localtime"],
     "SMS_START_DATE": ["yesterday", "2024-02-30", "24-01-01"],
@@ -293,3 +294,8 @@ def test_given_settings_do_not_look_at_the_environment(
 def test_a_base_url_with_a_port_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="port"):
         check_base_url(url)
+
+
+def test_labels_are_names_between_commas(tmp_path: Path, env: Callable[..., None]) -> None:
+    env(SMS_SENT_LOG_LABELS=" campaign, Template Name,")
+    assert load_settings(folder=tmp_path).sent_log_labels == ("campaign", "Template Name")
