@@ -6,19 +6,20 @@ Belongs here: paths, globs, `{date}`, whether a file is there. Does not belong h
 from __future__ import annotations
 
 import glob
-import re
-from collections.abc import Collection, Iterator, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from stat import S_ISREG
+from typing import Final
 
+from pipeline.collect.log_names import date_in, globs_of, has_date, name_regex
 from pipeline.model.errors import SmsDeliveryError
 
-DATE_MARK = "{date}"
-_ANY_DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-_TOKENS = re.compile(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]{]*\]|\{date\})")
-_AS_REGEX = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*?", "?": "[^/]"}
+RESTING_TIME: Final = timedelta(minutes=10)
+"""A file that has not changed for so long is complete."""
+_CLOCK_DIFFERENCE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class LogFile:
         """The path as text that can be stored: bytes that are not UTF-8 become the replacement character."""
         return str(self.path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
-    def has_changed(self) -> bool:
-        """Tell whether the file has changed since it was listed; then its end may be half written."""
-        return _listed(self.path, self.file_date) != self
+    def is_being_written(self, now: datetime) -> bool:
+        """Tell whether its end may be half written: it changed less than RESTING_TIME ago, or since it was listed."""
+        age = now - datetime.fromtimestamp(self.mtime_ns / 1e9, UTC)
+        return -_CLOCK_DIFFERENCE < age < RESTING_TIME or _listed(self.path, self.file_date) != self
 
 
 class LogFileUnreadable(SmsDeliveryError):  # noqa: N818 - says what the file is
@@ -59,8 +61,9 @@ def find_log_files(patterns: Sequence[str], days: Collection[date] | None) -> li
     """List the logs that may hold messages of these days, or of any day.
 
     Args:
-        patterns: paths or globs with `*`, `?`, `[..]` and `**`; `{date}` stands for YYYY-MM-DD. A pattern
-            with `[` is also tried with a literal `[`.
+        patterns: paths or globs with `*`, `?`, `[..]` and `**`; `{date}` stands for YYYY-MM-DD, `{date:%Y%m%d}` for
+            another form. A pattern with `[` is also tried with a literal `[`. Files that were rotated or compressed
+            since are found too: `sent.jsonl.1`, `sent.jsonl-20261127.gz`, `sent.1.jsonl`.
         days: files dated one of these days, or a day before or after; None: any date. Files of a pattern
             without `{date}` have no date and are always listed.
 
@@ -87,44 +90,20 @@ def _absolute(pattern: str) -> str:
 
 def _matches(pattern: str, window: Collection[date] | None) -> Iterator[tuple[str, date | None]]:
     """Yield the paths that a pattern matches, read as a glob and with literal brackets, and their dates."""
-    dates = [_ANY_DATE] if window is None else [day.isoformat() for day in sorted(window)]
     for reading in dict.fromkeys((pattern, pattern.replace("[", "[[]"))):
-        if DATE_MARK not in reading:
-            yield from ((path, None) for path in _globbed(reading))
-            continue
-        form = _regex(str(Path(reading)))
-        for path in (path for each in dates for path in _globbed(reading.replace(DATE_MARK, each))):
-            file_date = _date_in(path, form)
+        form, is_dated = name_regex(str(Path(reading))), has_date(reading)
+        days = sorted(window) if is_dated and window is not None else [None]
+        for path in _globbed(itertools.chain.from_iterable(globs_of(reading, day) for day in days)):
+            file_date = date_in(path, form) if is_dated else None
             if file_date is not None and (window is None or file_date in window):
                 yield path, file_date
+            elif not is_dated and form.fullmatch(path):
+                yield path, None
 
 
-def _globbed(pattern: str) -> list[str]:
-    return [str(Path(path)) for path in glob.iglob(pattern, recursive=True)]  # noqa: PTH207 - absolute patterns
-
-
-def _regex(pattern: str) -> re.Pattern[str]:
-    """Return the glob as a regular expression whose group `date` is the date."""
-    parts = [_AS_REGEX.get(token) or _token_regex(token) for token in _TOKENS.split(pattern)]
-    first, *others = "".join(parts).split(DATE_MARK)
-    return re.compile("(?P=date)".join([rf"{first}(?P<date>\d{{4}}-\d\d-\d\d){others[0]}", *others[1:]]), re.DOTALL)
-
-
-def _token_regex(token: str) -> str:
-    if token == DATE_MARK:
-        return DATE_MARK
-    if _TOKENS.fullmatch(token):
-        body = token[1:-1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
-        return f"[^{body[1:]}]" if body.startswith("!") else f"[{body}]"
-    return re.escape(token)
-
-
-def _date_in(path: str, form: re.Pattern[str]) -> date | None:
-    found = form.fullmatch(path)
-    try:
-        return date.fromisoformat(found["date"]) if found else None
-    except ValueError:
-        return None
+def _globbed(patterns: Iterable[str]) -> Iterator[str]:
+    for pattern in patterns:
+        yield from (str(Path(path)) for path in glob.iglob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
 
 
 def _listed(path: Path, file_date: date | None) -> LogFile | None:

@@ -1,22 +1,25 @@
 """Raw frames: what the formats yield, the logged values of many messages.
 
-Belongs here: gathering records, and opening the receipts of `sendSms` in them.
+Belongs here: gathering records, opening wrappers and the receipts of `sendSms` in them.
 Does not belong here: parsing (`formats`), what values become and which rules they break (`records`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pipeline.collect.fields import FieldNames, RawFields, is_empty
+from pipeline.collect.fields import ABSENT, FieldNames, RawFields
 from pipeline.collect.json_text import Receipt, receipt_of
+from pipeline.collect.values import extended_value, is_empty
+from pipeline.collect.wrappers import Wrapped, has_wrapper, records_in
 
 LARGE_RECORD_BYTES: Final = 4096
 """The bytes of larger records count towards MOST_BYTES."""
 MOST_BYTES: Final = 8 << 20
 """Bytes of large records after which a frame is full."""
 _WIDTH = len(RawFields._fields)
+_SENT_AT = RawFields._fields.index("sent_at")
 _RESPONSE = RawFields._fields.index("response")
 
 
@@ -27,14 +30,22 @@ class Fault(NamedTuple):
     receipt: Receipt | None = None
 
 
+class Unparsed(NamedTuple):
+    """A record that could not be parsed: its line, its place in the line if others stand before it, and the code."""
+
+    line: int
+    item: int | None
+    code: str
+
+
 class RawFrame:
     """Raw fields of messages, one row per message, in order of lines.
 
     Attributes:
         names: what the names of fields stand for.
-        items: index of each message in its record, from 0; None for a fault of the whole record.
+        items: index of each message in its line, from 0; None for a fault of the line's first record as a whole.
         faults: by place of the row.
-        unparsed: line and code of each record that could not be parsed.
+        unparsed: records that could not be parsed.
     """
 
     def __init__(self, names: FieldNames | None = None) -> None:
@@ -43,9 +54,12 @@ class RawFrame:
         self.lines: list[int] = []
         self.items: list[int | None] = []
         self.faults: dict[int, Fault] = {}
-        self.unparsed: list[tuple[int, str]] = []
+        self.unparsed: list[Unparsed] = []
         self._values: list[object] = []  # one flat list: a tuple per row would be walked by the garbage collector
         self._bytes = 0
+        self._latest: tuple[str, ...] = ()
+        self._pick = self.names.picker(()).pick
+        self._is_record = False
 
     def __len__(self) -> int:
         """Return how many messages and rejects it holds."""
@@ -53,64 +67,111 @@ class RawFrame:
 
     def is_full(self, most_rows: int) -> bool:
         """Tell whether it has `most_rows` rows, or large records of MOST_BYTES."""
-        return len(self) >= most_rows or self._bytes >= MOST_BYTES
+        return len(self.lines) + len(self.unparsed) >= most_rows or self._bytes >= MOST_BYTES
 
     def column(self, field: str) -> list[object]:
         """Return the raw values of a field."""
-        return self._values[RawFields._fields.index(field) :: _WIDTH]
+        column = slice(RawFields._fields.index(field), None, _WIDTH)
+        values = self._values[column]
+        if dict in set(map(type, values)):
+            values = self._values[column] = [extended_value(value) for value in values]
+        return values
 
     def row(self, place: int) -> RawFields:
         """Return the raw values of one row."""
-        return RawFields(*self._values[place * _WIDTH : (place + 1) * _WIDTH])
+        values = self._values[place * _WIDTH : (place + 1) * _WIDTH]
+        return RawFields(*(None if value is ABSENT else value for value in values))
 
-    def reject(self, line: int, code: str) -> None:
-        """Add a reject for a record that could not be parsed."""
-        self.unparsed.append((line, code))
+    def reject(self, line: int, code: str, item: int = 0) -> int:
+        """Add a reject for a record that could not be parsed; return 1."""
+        self.unparsed.append(Unparsed(line, item or None, code))
+        return 1
 
-    def add_record(self, line: int, record: object) -> None:
-        """Add a parsed JSON value."""
-        if isinstance(record, dict):
-            self.add(line, self.names.picker(tuple(record))([*record.values(), None]))
-        else:
-            self.reject(line, "not_a_record")
+    def add_record(self, line: int, record: object, item: int = 0, *, has_bad_bytes: bool = False) -> int:
+        """Add a parsed JSON value; return how many rows and rejects came of it.
 
-    def add(self, line: int, values: Sequence[object]) -> None:
-        """Add the values of a record in the order of `RawFields`: one row, or one for each row of its receipt."""
-        if values[_RESPONSE] is None:
-            self.lines.append(line)
-            self.items.append(0)
-            self._values += values
-        else:
-            self._open(line, RawFields(*values))
+        Args:
+            line: where it starts.
+            record: an object; anything else is rejected.
+            item: how many messages and rejects stand before it in its line.
+            has_bad_bytes: whether its text had bytes that are no text, which are lone surrogates here.
+        """
+        if not isinstance(record, dict):
+            return self.reject(line, "not_a_record", item)
+        names = tuple(record)
+        if names != self._latest:
+            picker = self.names.picker(names)
+            self._latest, self._pick = names, picker.pick
+            self._is_record = picker.is_record or not has_wrapper(names)
+        if not self._is_record:
+            return self._add_wrapped(line, record, item, has_bad_bytes=has_bad_bytes)
+        values = self._pick([*record.values(), ABSENT, None])
+        return self.add(line, values, item, has_bad_bytes=has_bad_bytes)
+
+    def add(self, line: int, values: Sequence[object], item: int = 0, *, has_bad_bytes: bool = False) -> int:
+        """Add the values of a record in the order of `RawFields`: one row, or one for each row of its receipt.
+
+        Returns:
+            How many rows or rejects were added.
+        """
+        if has_bad_bytes and _is_bad_text(values):
+            return self.reject(line, "bad_encoding", item)
+        if values[_RESPONSE] is not None:
+            return self._open(line, RawFields(*values), item)
+        self.lines.append(line)
+        self.items.append(item)
+        self._values += values
+        return 1
 
     def count_bytes(self, size: int) -> None:
         """Count the size of a record, if it is large."""
         if size > LARGE_RECORD_BYTES:
             self._bytes += size
 
-    def _open(self, line: int, call: RawFields) -> None:
+    def _add_wrapped(self, line: int, record: Mapping[str, object], item: int, *, has_bad_bytes: bool) -> int:
+        """Add the records in a wrapper; the wrapper's time counts where a record has none."""
+        added = 0
+        for inner, wrapper in records_in(record, self.names) or [Wrapped(record, {})]:
+            values = list(self.names.picker(tuple(inner)).pick([*inner.values(), ABSENT, None]))
+            if wrapper and is_empty(values[_SENT_AT]):
+                outer = self.names.picker(tuple(wrapper)).pick([*wrapper.values(), ABSENT, None])
+                values[_SENT_AT] = outer[_SENT_AT]
+            added += self.add(line, values, item + added, has_bad_bytes=has_bad_bytes)
+        return added
+
+    def _open(self, line: int, call: RawFields, item: int) -> int:
         receipt = None if is_empty(call.response) else receipt_of(call.response)
         if receipt is None:
             is_message = is_empty(call.response) or not is_empty(call.msg_id)
-            self._add(line, 0 if is_message else None, call, None if is_message else Fault("bad_response"))
-        elif not receipt.is_sent:
-            self._add(line, None, call, Fault("not_sent", receipt))
-        else:
-            for item, row in enumerate(receipt.rows):
-                self._add_receipt_row(line, item, row, call)
+            return self._add(line, item, call, None if is_message else Fault("bad_response"))
+        if not receipt.is_sent:
+            return self._add(line, item, call, Fault("not_sent", receipt))
+        for place, row in enumerate(receipt.rows, item):
+            self._add_receipt_row(line, place, row, call)
+        return len(receipt.rows)
 
     def _add_receipt_row(self, line: int, item: int, row: object, call: RawFields) -> None:
         """Add one row of a receipt: id, number and order are its own, the rest is the call's."""
-        if not isinstance(row, dict):
-            self._add(line, item, call, Fault("bad_response"))
-            return
-        own = RawFields(*self.names.picker(tuple(row))([*row.values(), None]))
-        of_row = call._replace(msg_id=own.msg_id, number=own.number, order_id=own.order_id, response=None)
-        self._add(line, item, of_row)
+        if isinstance(row, dict):
+            own = self.names.picker(tuple(row)).pick([*row.values(), ABSENT, None])
+            self.lines.append(line)
+            self.items.append(item)
+            self._values += (own[0], call.sent_at, call.app_id, own[3], call.sender_id, own[5], None, call.labels)
+        else:
+            self._add(line, item, call, Fault("bad_response"), is_row=True)
 
-    def _add(self, line: int, item: int | None, values: RawFields, fault: Fault | None = None) -> None:
+    def _add(self, line: int, item: int, values: RawFields, fault: Fault | None, *, is_row: bool = False) -> int:
         if fault is not None:
             self.faults[len(self.lines)] = fault
         self.lines.append(line)
-        self.items.append(item)
+        self.items.append(item if item or is_row or fault is None else None)
         self._values += values
+        return 1
+
+
+def _is_bad_text(values: Sequence[object]) -> bool:
+    return any(isinstance(value, str) and not value.isascii() and _has_bad_bytes(value) for value in values)
+
+
+def _has_bad_bytes(text: str) -> bool:
+    return any("\udc80" <= character <= "\udcff" for character in text)

@@ -1,23 +1,23 @@
 """JSON text to Python values, exactly, and the receipts of `sendSms` that logs hold.
 
 Belongs here: the one door through which JSON of logs comes in, and whether a value is a receipt.
-Does not belong here: lines (`formats`), what the rows of a receipt become (`frames`).
+Does not belong here: finding values in a file (`formats`), what the rows of a receipt become (`frames`).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from pipeline.collect.fields import FieldNames, text_of
+from pipeline.collect.values import text_of
 
-LONG_LINE = 1 << 16
-"""Bytes from which on the fields of a line are decoded one by one, and only those that are recognised."""
 _decode = msgspec.json.Decoder().decode
-_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_lenient = json.JSONDecoder()
+_BYTE: Final = re.compile(r"\(byte (\d+)\)$")
 
 
 class Receipt(NamedTuple):
@@ -33,28 +33,91 @@ class Receipt(NamedTuple):
         return self.status == "0" and bool(self.rows)
 
 
+class NeedsMore(ValueError):  # noqa: N818 - says what the text needs
+    """The text ends before the value does."""
+
+
+class Decoded(NamedTuple):
+    """A value at the beginning of a text.
+
+    Attributes:
+        size: bytes of the text that it takes.
+        has_bad_bytes: whether there are bytes that are no UTF-8 among them; they are lone surrogates in the value.
+    """
+
+    value: object
+    size: int
+    has_bad_bytes: bool = False
+
+
 def decode_json(text: bytes) -> object:
     """Decode one JSON text; integers of any size are exact, of equal keys the last counts.
 
     Accepts what programs write beyond the standard: `NaN`, and halves of surrogate pairs, as when a message text
-    was cut inside an emoji.
+    was cut inside an emoji. Bytes that are no UTF-8 become lone surrogates.
 
     Raises:
-        UnicodeDecodeError: bytes that are not UTF-8.
         ValueError: not JSON, nested too deep, or an integer with thousands of digits.
     """
     try:
         return _decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(text)
 
 
-def decode_record(line: bytes, names: FieldNames) -> object:
-    """Decode a line like `decode_json`; of a long object only recognised fields become Python values."""
+def decode_whole(text: bytes) -> Decoded:
+    """Decode like `decode_json` and tell of bytes that are no UTF-8.
+
+    Raises:
+        ValueError: as `decode_json`.
+    """
     try:
-        return _decode(line) if len(line) < LONG_LINE else _decode_long_object(line, names)
-    except (msgspec.MsgspecError, RecursionError):
-        return _decode_leniently(line)
+        return Decoded(_decode(text), len(text))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Decoded(_decode_leniently(text), len(text), _has_bad_bytes(text))
+
+
+def decode_strictly(text: bytes) -> object:
+    """Decode a text that is JSON by the standard; None where it is not, or is `null`."""
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def decode_first(text: memoryview) -> Decoded:
+    """Decode the value at the beginning of a text that goes on behind it, strictly.
+
+    Raises:
+        NeedsMore: the value is good as far as the text goes.
+        ValueError: not JSON.
+    """
+    try:
+        return Decoded(_decode(text), len(text))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        message = str(error)
+    if message == "Input data was truncated":
+        raise NeedsMore(message)
+    place = _BYTE.search(message)
+    if place is None or "trailing characters" not in message:
+        raise ValueError(message)
+    size = int(place[1]) - 1
+    return Decoded(_decode(text[:size]), size)
+
+
+def decode_first_leniently(text: bytes) -> Decoded:
+    """Decode the value at the beginning of a text like `decode_json`.
+
+    Raises:
+        ValueError: not JSON, or the value does not end in this text.
+    """
+    decoded = text.decode("utf-8", "surrogateescape")
+    try:
+        value, end = _lenient.raw_decode(decoded)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    size = len(decoded[:end].encode("utf-8", "surrogateescape"))
+    return Decoded(value, size, _has_bad_bytes(text[:size]))
 
 
 def receipt_of(response: object) -> Receipt | None:
@@ -68,18 +131,19 @@ def receipt_of(response: object) -> Receipt | None:
     return Receipt(text_of(value["status"]), text_of(value.get("reason")), rows or ())
 
 
-def _decode_long_object(line: bytes, names: FieldNames) -> dict[str, object]:
-    line.decode("utf-8")
-    parts = _PARTS.decode(line)
-    return {name: decode_json(bytes(parts[name])) for name in names.recognised(parts)}
-
-
 def _decode_leniently(text: bytes) -> object:
-    decoded = text.decode("utf-8")
     try:
-        return json.loads(decoded)
+        return json.loads(text.decode("utf-8", "surrogateescape"))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def _has_bad_bytes(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _decoded_text(text: str) -> object:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -17,11 +18,14 @@ from pipeline.collect.fields import FieldNames
 from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable
 from pipeline.collect.formats.compression import pieces_of
 from pipeline.collect.formats.csv import csv_frames
-from pipeline.collect.formats.json_lines import json_frames
+from pipeline.collect.formats.json import json_frames
 from pipeline.collect.formats.lines import lines_of
 from pipeline.collect.formats.parquet import parquet_frames
+from pipeline.collect.formats.text import text_pieces
 from pipeline.collect.frames import RawFrame
+from pipeline.collect.log_names import CSV_ENDINGS, JSON_ENDINGS, PARQUET_ENDING, format_of
 from pipeline.collect.records import LogRules, Reject, apply_rules
+from pipeline.collect.values import text_of
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
 from pipeline.model.phone_numbers import treat_numbers
@@ -33,8 +37,7 @@ REJECTS_SCHEMA: Final = pa.schema(
     [column for column in arrow_schema(REJECTED_RECORDS) if column.name not in {"source", "rejected_at"}]
 )
 """What a sent log says of `rejected_records`."""
-COMPRESSIONS = (".gz", ".zst")
-JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+_HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ class LogChunk:
         return self.messages.num_rows + self.rejects.num_rows
 
 
-def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -> Iterator[LogChunk]:
+def read_sent_log(
+    file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000, names: FieldNames | None = None
+) -> Iterator[LogChunk]:
     """Read one log; each message and each reject is in one chunk, once.
 
     Shape:  chunks of about `chunk_rows` rows, more if one line holds more messages; an empty file has none.
@@ -63,7 +68,8 @@ def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -
     """
     try:
         with file.path.open("rb") as stream:
-            for frame in _frames_of(file, stream, chunk_rows, FieldNames(rules.labels)):
+            names = names or FieldNames(rules.labels, rules.fields)
+            for frame in _frames_of(file, stream, chunk_rows, names, rules):
                 if len(frame):
                     yield _chunk_of(frame, file, rules)
     except FileNotFoundError:
@@ -72,30 +78,34 @@ def read_sent_log(file: LogFile, rules: LogRules, *, chunk_rows: int = 20_000) -
         raise LogFileUnreadable(file, error.strerror or "can't be read") from error
 
 
-def _frames_of(file: LogFile, stream: IO[bytes], most_rows: int, names: FieldNames) -> Iterator[RawFrame]:
+def _frames_of(
+    file: LogFile, stream: IO[bytes], most_rows: int, names: FieldNames, rules: LogRules
+) -> Iterator[RawFrame]:
     """Return the raw fields of a file of any format."""
-    ending, compression = _format_of(file.path)
+    ending = format_of(file.path)
     if ending in JSON_ENDINGS:
-        return json_frames(lines_of(pieces_of(stream, compression)), most_rows, names)
-    if ending == ".csv":
-        return csv_frames(lines_of(pieces_of(stream, compression)), most_rows, names, file.has_changed)
-    if ending == ".parquet" and not compression:
+        return json_frames(text_pieces(pieces_of(stream)), most_rows, names)
+    if ending in CSV_ENDINGS:
+        lines = lines_of(text_pieces(pieces_of(stream)))
+        return csv_frames(lines, most_rows, names, lambda: file.is_being_written(rules.now))
+    if ending == PARQUET_ENDING:
         return parquet_frames(stream, most_rows, names)
     unknown = RawFrame(names)
     unknown.reject(1, "unknown_format")
     return iter([unknown])
 
 
-def _format_of(path: Path) -> tuple[str, str]:
-    """Return the ending that tells the format, and that of the compression, empty where there is none."""
-    ending = path.suffix.lower()
-    if ending not in COMPRESSIONS:
-        return ending, ""
-    return Path(path.stem).suffix.lower(), ending
+def _folder_app_id(path: Path) -> str | None:
+    """Return the app that a Hive folder `app_id=marketing1` names, the innermost first; None where there is none."""
+    for folder in reversed(path.parts[:-1]):
+        name, equals, value = folder.partition("=")
+        if equals and FieldNames().field_of(name) == "app_id":
+            return text_of(unquote(value)) if value != _HIVE_NULL else None
+    return None
 
 
 def _chunk_of(frame: RawFrame, file: LogFile, rules: LogRules) -> LogChunk:
-    found, rejects = apply_rules(frame, rules, file.file_date)
+    found, rejects = apply_rules(frame, rules, file.file_date, folder_app_id=_folder_app_id(file.path))
     return LogChunk(_messages(found, file, rules), _rejects(rejects, file))
 
 

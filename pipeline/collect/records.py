@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute
 
-from pipeline.collect.fields import TEXT_FIELDS, RawFields, TextField, is_empty, label_of
+from pipeline.collect.fields import ABSENT, RawFields
 from pipeline.collect.frames import Fault, RawFrame
 from pipeline.collect.rejects import raw_of, reason_of
 from pipeline.collect.times import EPOCH, dates_of, instants_of
+from pipeline.collect.values import EMPTY_TEXTS, TEXT_FIELDS, TextField, extended_value, is_empty, label_of
 from pipeline.model.phone_numbers import NumberPolicy, mask_text
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _LABELS: Final = pa.map_(pa.string(), pa.string())
 _MISSING: Final[Mapping[str, tuple[str, str]]] = {"bad_id": ("no_id", "msg_id"), "bad_time": ("no_time", "sent_at")}
 """Code of a value that can't be read -> code where it is missing, and its field."""
 _TEXT_TYPES = {str, type(None)}
+_EMPTY_SET = pa.array(EMPTY_TEXTS, pa.string())
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
@@ -41,7 +43,9 @@ class LogRules:
     Attributes:
         log_zone: zone of times without an offset (`SMS_SENT_LOG_TIMEZONE`).
         partition_zone: zone whose days are the partitions (`SMS_TIMEZONE`).
-        default_app_id: app of records that name none (`SMS_APP_ID`).
+        default_app_id: app of records that have no field for it (`SMS_APP_ID`).
+        fields: field -> its name in the logs (`SMS_SENT_LOG_FIELDS`).
+        time_format: `strptime` pattern of times (`SMS_SENT_LOG_TIME_FORMAT`).
         labels: fields that are kept as labels (`SMS_SENT_LOG_LABELS`).
     """
 
@@ -51,6 +55,8 @@ class LogRules:
     start_date: date
     now: datetime
     numbers: NumberPolicy
+    fields: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
     labels: tuple[str, ...] = ()
 
     @cached_property
@@ -64,7 +70,7 @@ class Reject(NamedTuple):
 
     Attributes:
         line: where the record starts.
-        item: index of the message in its record, from 0; None if the whole record is rejected.
+        item: index of the message in its line, from 0; None if the line's first record is rejected as a whole.
         reason: `code: meaning`, without phone numbers and secrets.
         raw: recognised fields as JSON text, None if the record could not be parsed.
     """
@@ -75,20 +81,22 @@ class Reject(NamedTuple):
     raw: str | None
 
 
-def apply_rules(frame: RawFrame, rules: LogRules, file_date: date | None) -> tuple[pa.Table, list[Reject]]:
-    """Make messages and rejects of a frame.
+def apply_rules(
+    frame: RawFrame, rules: LogRules, file_date: date | None, *, folder_app_id: str | None = None
+) -> tuple[pa.Table, list[Reject]]:
+    """Make messages and rejects of a frame; `folder_app_id` is the app that the file's folder names.
 
     Shape:  n rows -> a table of k messages, numbers as digits before `SMS_NUMBERS`; n - k rejects, and one for each
             unparsed record, in order of lines.
     Raises: nothing for bad data.
     """
-    columns = _stored_columns(frame, rules)
+    columns = _stored_columns(frame, rules, folder_app_id)
     codes = _first_broken(columns, rules, file_date)
     if frame.faults:
         is_fault = pa.array([place in frame.faults for place in range(len(frame.lines))])
         codes = _pc.if_else(is_fault, pa.scalar("fault"), codes)
     messages = pa.table(columns)
-    rejects = [Reject(line, None, reason_of(code), None) for line, code in frame.unparsed]
+    rejects = [Reject(line, item, reason_of(code), None) for line, item, code in frame.unparsed]
     if codes.null_count < len(codes):
         messages = messages.filter(codes.is_null())
         places = _pc.indices_nonzero(codes.is_valid()).to_pylist()
@@ -98,13 +106,16 @@ def apply_rules(frame: RawFrame, rules: LogRules, file_date: date | None) -> tup
     return messages, rejects
 
 
-def _stored_columns(frame: RawFrame, rules: LogRules) -> dict[str, Any]:
+def _stored_columns(frame: RawFrame, rules: LogRules, folder_app_id: str | None) -> dict[str, Any]:
     """Return the columns of messages, null where a value is missing or can't be read."""
-    columns: dict[str, Any] = {name: _stored(frame.column(name), field) for name, field in TEXT_FIELDS.items()}
-    if rules.default_app_id is not None:
-        columns["app_id"] = _pc.fill_null(columns["app_id"], rules.default_app_id)
+    raw = {name: frame.column(name) for name in TEXT_FIELDS}
+    absent = folder_app_id or rules.default_app_id
+    raw["app_id"] = [absent if app is ABSENT else app for app in raw["app_id"]]
+    columns: dict[str, Any] = {name: _stored(raw[name], field) for name, field in TEXT_FIELDS.items()}
+    if folder_app_id is not None:
+        columns["app_id"] = _pc.fill_null(columns["app_id"], folder_app_id)
     times = frame.column("sent_at")
-    columns["sent_at"] = instants_of(_texts_among(times), times, rules.log_zone)
+    columns["sent_at"] = instants_of(_texts_among(times), times, rules.log_zone, rules.time_format)
     columns["sent_date"] = dates_of(columns["sent_at"], rules.partition_zone)
     columns["line"] = pa.array(frame.lines, pa.int64())
     columns["item"] = pa.array(frame.items, pa.int64())
@@ -120,7 +131,7 @@ def _labels(records: Sequence[object], rules: LogRules) -> pa.Array[Any]:
 
 
 def _labels_of(values: Sequence[object], rules: LogRules) -> list[tuple[str, str]] | None:
-    named = zip(rules.labels, map(label_of, values), strict=True)
+    named = zip(rules.labels, map(label_of, map(extended_value, values)), strict=True)
     return [(name, mask_text(text, rules.numbers)) for name, text in named if text is not None] or None
 
 
@@ -128,6 +139,7 @@ def _stored(values: Sequence[object], field: TextField) -> pa.StringArray:
     """Return values as they are stored: what the pattern does not recognise goes to the exact function."""
     texts = _texts_among(values)
     is_stored = _pc.fill_null(_pc.match_substring_regex(texts, field.stored), fill_value=False)
+    is_stored = _pc.and_not(is_stored, _pc.is_in(texts, _EMPTY_SET))
     others = _pc.indices_nonzero(_pc.invert(is_stored)).to_pylist()
     if not others:
         return texts
@@ -176,7 +188,7 @@ def _reject(frame: RawFrame, place: int, code: str, rules: LogRules) -> Reject:
     fault = frame.faults.get(place) or Fault(_exact_code(code, values))
     receipt = fault.receipt
     words = {} if receipt is None else {"status": receipt.status, "reason": receipt.reason}
-    raw = raw_of(values, rules.numbers, rules.log_zone, **words)
+    raw = raw_of(values, rules.numbers, rules.log_zone, rules.time_format, **words)
     return Reject(frame.lines[place], frame.items[place], reason_of(fault.code), raw)
 
 

@@ -13,8 +13,9 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pipeline.collect.fields import RawFields, id_of, text_of
+from pipeline.collect.fields import RawFields
 from pipeline.collect.times import time_us
+from pipeline.collect.values import id_of, number_of, text_of
 from pipeline.model.phone_numbers import NumberPolicy, mask_text, treat_number
 
 if TYPE_CHECKING:
@@ -22,26 +23,27 @@ if TYPE_CHECKING:
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
-        "broken_line": "the line is not JSON, or not a CSV row with as many cells as the header",
-        "unfinished_line": "the last line has no end and can't be parsed, perhaps it is still being written",
+        "broken_line": "the line is not JSON, or no CSV row: it has more cells than the header, or a quote left open",
+        "unfinished_line": "the last line has no end, perhaps it is still being written",
         "line_too_long": "the record is longer than 8 MiB",
-        "bad_encoding": "the record holds bytes that are not UTF-8",
-        "not_a_record": "the line is JSON, but not an object",
+        "bad_encoding": "a field holds bytes that are not UTF-8",
+        "not_a_record": "the JSON value is not an object",
         "bad_response": "the response is not an answer of sendSms",
         "not_sent": "sendSms answered with a status other than 0, or without rows",
         "no_id": "there is no msg_id",
         "bad_id": "msg_id is not 1 to 32 digits, or was a float and has lost digits",
         "no_time": "there is no sent_at",
-        "bad_time": "sent_at is not a date with a time of day",
+        "bad_time": "sent_at is not a date with a time of day that is one instant for certain; set "
+        "SMS_SENT_LOG_TIME_FORMAT to say how it is written",
         "before_start": "sent before SMS_START_DATE",
         "in_future": "sent more than a day in the future",
         "far_from_file_date": "sent more than a day away from the date in the file's name",
-        "no_app": "there is no app_id, and SMS_APP_ID is not set",
+        "no_app": "app_id is empty, or there is no such field and SMS_APP_ID is not set",
         "bad_app": "app_id is neither text nor a whole number",
-        "unknown_format": "the file's ending is none of .jsonl, .ndjson, .json, .csv (each also .gz, .zst), .parquet",
-        "no_header": "the first line of the CSV file names neither msg_id nor response",
-        "cut_file": "the compressed file ends or breaks here; the rest can't be read",
-        "broken_file": "the Parquet file can't be read from here on",
+        "unknown_format": "the file's ending is none of .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst), .parquet",
+        "no_header": "none of the first 20 lines of the CSV file names msg_id or response",
+        "cut_file": "the compressed file ends or breaks here; the rest can't be read, up to its next part if any",
+        "broken_file": "the Parquet file, or its row group that starts here, can't be read",
     }
 )
 """Code -> meaning. The reason of a reject is `code: meaning`, sometimes with a detail behind it."""
@@ -52,19 +54,22 @@ def reason_of(code: str) -> str:
     return f"{code}: {REASONS[code]}"
 
 
-def raw_of(values: RawFields, policy: NumberPolicy, zone: ZoneInfo, **more: str | None) -> str:
+def raw_of(
+    values: RawFields, policy: NumberPolicy, zone: ZoneInfo, time_format: str | None = None, **more: str | None
+) -> str:
     """Return `values` and `more` as JSON text, each value at most 200 characters.
 
     An id or a time that can't be read may be a phone number in the wrong place: its digits are
-    masked like those of free text. Values that are neither text nor number are left out.
+    masked like those of free text. A number has the form that it has in the tables; text that is no number is kept only
+    where numbers are. Values that are neither text nor number are left out.
     """
     is_id = id_of(_shown(values.msg_id)) is not None
-    is_time = time_us(values.sent_at, zone) is not None
-    shown = {name: _shown(value) for name, value in values._asdict().items() if name != "response"}
+    is_time = time_us(values.sent_at, zone, time_format) is not None
+    shown = {name: _shown(value) for name, value in values._asdict().items() if name not in {"response", "labels"}}
     shown |= {
         "msg_id": _masked(shown["msg_id"], policy, is_good=is_id),
         "sent_at": _masked(shown["sent_at"], policy, is_good=is_time),
-        "number": treat_number(shown["number"], policy),
+        "number": _number_shown(values.number, policy),
         **{name: _masked(value, policy, is_good=False) for name, value in more.items()},
     }
     present = {name: value for name, value in shown.items() if value is not None}
@@ -73,6 +78,13 @@ def raw_of(values: RawFields, policy: NumberPolicy, zone: ZoneInfo, **more: str 
 
 def _masked(text: str | None, policy: NumberPolicy, *, is_good: bool) -> str | None:
     return text if text is None or is_good else mask_text(text, policy)
+
+
+def _number_shown(value: object, policy: NumberPolicy) -> str | None:
+    digits = number_of(value)
+    if digits is None:
+        return _shown(value) if policy.mode == "keep" else None
+    return treat_number(digits, policy)
 
 
 def _shown(value: object) -> str | None:

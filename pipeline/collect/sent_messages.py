@@ -132,6 +132,8 @@ def log_rules(settings: Settings, now: datetime) -> LogRules:
         now=now,
         numbers=number_policy(settings),
         labels=settings.sent_log_labels,
+        fields=dict(settings.sent_log_fields),
+        time_format=settings.sent_log_time_format,
     )
 
 

@@ -17,12 +17,19 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute
 
+from pipeline.collect.values import plain_text
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECONDS_BELOW = 10**11
-"""A number below this is Unix seconds, else milliseconds (the year 5138, or 1973)."""
+"""A number below this is Unix seconds (the year 5138), else milliseconds (1973)."""
+MILLISECONDS_BELOW = 10**14
+MICROSECONDS_BELOW = 10**17
+"""A number from this on is nanoseconds."""
+_EXPONENTS_FROM = 1e16
+"""A float from this on is written with an exponent."""
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 EARLIEST_US = (datetime(2, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
@@ -34,51 +41,81 @@ _FIRST_QUARTER = EARLIEST_US // QUARTER_US
 INSTANT: Final = pa.timestamp("us", "UTC")
 _LOCAL_TIME: Final = r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,6})?"
 _OFFSET: Final = r"(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
+_UTC: Final = r"[ ]?(UTC|GMT)$"
 _SEPARATORS = frozenset("Tt ")
+_CLOCK: Final = r"([01]\d|2[0-3])[0-5]\d"
+_DATE_DIGITS = re.compile(
+    rf"((19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])({_CLOCK}([0-5]\d(\d{{3}})?)?)?)"
+    rf"|(\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]){_CLOCK}[0-5]\d)"
+)
+"""A date written as a number (20261127100001): as Unix time it is before 2002 or after 2500."""
+_ZONE_NAME = re.compile(r"(?P<offset>[+-]\d\d:?\d\d|Z)?\s*(?P<name>UTC|GMT|Z|\[[A-Za-z0-9_/+-]+\])", re.IGNORECASE)
+_LOOSE = re.compile(r"(\d{4})[/-](\d\d?)[/-](\d\d?)[ T]+(\d\d?)(:\d\d.*?)\s*([+-]\d\d:?\d\d)?")
+"""Year first, with slashes, without leading zeros, or with a blank in front of the offset."""
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,20})(?:\.([0-9]*))?")
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
-def time_us(value: object, zone: ZoneInfo) -> int | None:
+def time_us(value: object, zone: ZoneInfo, time_format: str | None = None) -> int | None:
     """Read a time; return microseconds since 1970 UTC, None where it can't be read.
 
-    Forms:  ISO 8601 date and time, with or without an offset, `T` or a space between them; Unix
-            seconds or milliseconds as number or text, with fractions; `datetime`.
+    Forms:  `time_format`, a pattern of `strptime`; ISO 8601 date and time, with or without an offset or `UTC`, `T` or a
+            space between them; Unix seconds to nanoseconds as number or text, with fractions; `datetime`.
     Units:  exact to the microsecond, finer digits are cut off.
     Zones:  without an offset the time is local in `zone`: one that happens twice is the earlier,
             one that does not exist shifts forward by the gap.
-    Never:  a date alone, a time alone, booleans, NaN, infinity, years 1 and 9999.
+    Never:  a date alone, a time alone, a date written as a number, booleans, NaN, infinity, years 1 and 9999.
     """
-    if isinstance(value, str):
-        found = _from_text(value.strip(), zone)
-    elif isinstance(value, datetime):
-        found = _from_datetime(value, zone)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        found = value * (1000 if value >= SECONDS_BELOW else SECOND_US)
-    elif isinstance(value, float | Decimal):
-        found = _from_fraction(value)
-    else:
-        return None
+    found = None
+    if time_format is not None and isinstance(value, str | int):
+        found = _from_format(plain_text(str(value)), zone, time_format)
+    if found is None:
+        found = _from_any(value, zone)
     return found if found is not None and EARLIEST_US <= found <= LATEST_US else None
 
 
-def instants_of(texts: pa.StringArray, values: Sequence[object], zone: ZoneInfo) -> pa.TimestampArray[Any]:
+def instants_of(
+    texts: pa.StringArray, values: Sequence[object], zone: ZoneInfo, time_format: str | None = None
+) -> pa.TimestampArray[Any]:
     """Read many times like `time_us`.
 
     Shape:  n values, `texts` being those that are text, else null -> n instants or nulls, microseconds, UTC.
-    Cost:   pandas reads the usual ISO forms; each other value costs a call of `time_us`.
+    Cost:   pandas reads the usual ISO forms and `time_format`; each other value costs a call of `time_us`.
     """
-    is_absolute = _matching(texts, _LOCAL_TIME + _OFFSET)
-    instants = _parsed(texts, is_absolute)
-    if not _pc.all(is_absolute).as_py():
-        is_local = _matching(texts, _LOCAL_TIME + "$")
-        if _pc.any(is_local).as_py():
-            instants = _pc.coalesce(instants, _in_zone(_parsed(texts, is_local), zone))
+    instants = _by_format(texts, zone, time_format) if time_format else _by_iso(texts, zone)
     is_unread = instants.is_null()
     unread = _pc.indices_nonzero(is_unread).to_pylist()
-    exact = pa.array([time_us(values[place], zone) for place in unread], pa.int64()).cast(INSTANT)
+    exact = pa.array([time_us(values[place], zone, time_format) for place in unread], pa.int64()).cast(INSTANT)
     read: pa.TimestampArray[Any] = _pc.replace_with_mask(instants, is_unread, exact) if unread else instants
     return read
+
+
+def _by_iso(texts: pa.StringArray, zone: ZoneInfo) -> Any:
+    is_absolute = _matching(texts, _LOCAL_TIME + _OFFSET)
+    if _pc.all(is_absolute).as_py():
+        return _parsed(texts, is_absolute)
+    if _pc.any(_matching(texts, _UTC)).as_py():
+        texts = _pc.replace_substring_regex(texts, _UTC, "Z")
+        is_absolute = _matching(texts, _LOCAL_TIME + _OFFSET)
+    instants = _parsed(texts, is_absolute)
+    is_local = _matching(texts, _LOCAL_TIME + "$")
+    return _pc.coalesce(instants, _in_zone(_parsed(texts, is_local), zone)) if _pc.any(is_local).as_py() else instants
+
+
+def _by_format(texts: pa.StringArray, zone: ZoneInfo, time_format: str) -> Any:
+    """Read the texts that have the format; null for all where pandas does not know it."""
+    import pandas as pd  # noqa: PLC0415 - half a second that a run without new logs does without
+
+    try:
+        found: Any = pd.to_datetime(texts.to_pandas(), format=time_format, utc=True, errors="coerce")
+    except ValueError:
+        return pa.nulls(len(texts), INSTANT)
+    instants: Any = pa.array(found, INSTANT)
+    return instants if _is_absolute(time_format) else _in_zone(instants, zone)
+
+
+def _is_absolute(time_format: str) -> bool:
+    return "%z" in time_format or "%Z" in time_format
 
 
 def dates_of(instants: pa.TimestampArray[Any], zone: ZoneInfo) -> pa.Date32Array:
@@ -118,13 +155,34 @@ def _in_zone(clock: pa.TimestampArray[Any], zone: ZoneInfo) -> Any:
     return pa.array(absolute.dt.tz_convert("UTC"), INSTANT)
 
 
+def _from_any(value: object, zone: ZoneInfo) -> int | None:
+    if isinstance(value, str):
+        return _from_text(plain_text(value), zone)
+    if isinstance(value, datetime):
+        return _from_datetime(value, zone)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _from_integer(value)
+    return _from_fraction(value) if isinstance(value, float | Decimal) else None
+
+
+def _from_format(text: str, zone: ZoneInfo, time_format: str) -> int | None:
+    try:
+        moment = datetime.strptime(text, time_format)  # noqa: DTZ007 - the zone is added below
+    except ValueError:
+        return None
+    if moment.tzinfo is None and _is_absolute(time_format):
+        moment = moment.replace(tzinfo=UTC)  # the names that `%Z` reads on every machine are UTC and GMT
+    return _from_datetime(moment, zone)
+
+
 def _from_text(text: str, zone: ZoneInfo) -> int | None:
     if text[4:5] == "-" and text[10:11] in _SEPARATORS:
-        return _from_iso(text, zone)
+        found = _from_iso(text, zone)
+        return _from_loose(text, zone) if found is None else found
     number = _DECIMAL.fullmatch(text)
     if number is not None:
         return _scaled(number)
-    return _from_iso(text, zone) if "T" in text else None
+    return _from_iso(text, zone) if "T" in text and text[4:5] != "/" else _from_loose(text, zone)
 
 
 def _from_iso(text: str, zone: ZoneInfo) -> int | None:
@@ -132,6 +190,20 @@ def _from_iso(text: str, zone: ZoneInfo) -> int | None:
         return _from_datetime(datetime.fromisoformat(text), zone)
     except ValueError:
         return _from_iso(text.upper(), zone) if text.endswith("z") else None
+
+
+def _from_loose(text: str, zone: ZoneInfo) -> int | None:
+    """Read what is ISO 8601 but for slashes, missing zeros, blanks, or the name of UTC."""
+    name = _ZONE_NAME.search(text, 10)
+    if name is not None and name.end() == len(text):
+        if name["name"].startswith("[") and not name["offset"]:
+            return None
+        text = text[: name.start()].rstrip() + (name["offset"] or "+00:00")
+    parts = _LOOSE.fullmatch(text)
+    if parts is None:
+        return None
+    year, month, day, hour, rest, offset = parts.groups()
+    return _from_iso(f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}{rest}{offset or ''}", zone)
 
 
 def _from_datetime(moment: datetime, zone: ZoneInfo) -> int | None:
@@ -144,16 +216,32 @@ def _from_datetime(moment: datetime, zone: ZoneInfo) -> int | None:
     return since.days * DAY_US + since.seconds * SECOND_US + since.microseconds
 
 
-def _from_fraction(value: float | Decimal) -> int | None:
-    if not isfinite(value) or value > LATEST_US or value < EARLIEST_US:
+def _from_integer(value: int) -> int | None:
+    if value < SECONDS_BELOW:
+        return None if _DATE_DIGITS.fullmatch(str(value)) else value * SECOND_US
+    if value > LATEST_US * 1000 or _DATE_DIGITS.fullmatch(str(value)):
         return None
-    number = _DECIMAL.fullmatch(format(value, "f") if isinstance(value, Decimal) else repr(value))
+    if value < MILLISECONDS_BELOW:
+        return value * 1000
+    return value if value < MICROSECONDS_BELOW else value // 1000
+
+
+def _from_fraction(value: float | Decimal) -> int | None:
+    if not isfinite(value) or value > LATEST_US * 1000 or value < EARLIEST_US:
+        return None
+    is_exponent = isinstance(value, Decimal) or value >= _EXPONENTS_FROM
+    number = _DECIMAL.fullmatch(format(value, "f") if is_exponent else repr(value))
     return _scaled(number) if number is not None else None
 
 
-def _scaled(number: re.Match[str]) -> int:
-    """Make microseconds of the decimal number that `_DECIMAL` matched."""
+def _scaled(number: re.Match[str]) -> int | None:
+    """Make microseconds of the decimal number that `_DECIMAL` matched; None where it is a date's digits."""
     sign, whole, fraction = number[1], number[2], number[3] or ""
-    places = 3 if sign != "-" and int(whole) >= SECONDS_BELOW else 6
-    microseconds = int(whole + fraction.ljust(places, "0")[:places])
-    return -microseconds if sign == "-" else microseconds
+    if sign == "-":
+        return -int(whole + fraction.ljust(6, "0")[:6])
+    if not fraction.strip("0") and _DATE_DIGITS.fullmatch(whole):
+        return None
+    if int(whole) >= MILLISECONDS_BELOW:
+        return int(whole) if int(whole) < MICROSECONDS_BELOW else int(whole) // 1000
+    places = 3 if int(whole) >= SECONDS_BELOW else 6
+    return int(whole + fraction.ljust(places, "0")[:places])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute
@@ -22,6 +22,10 @@ MAX_TEXT = 500
 """Characters of free text that are stored."""
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 _OTHER_THAN_DIGITS = re.compile(r"[^0-9]+")
+_TRUNK_ZERO: Final = r"^([ \t]*(?:\+|00)[0-9 .-]*)\(0\)"
+"""A zero in brackets behind the calling code (`+49 (0) 151`) is dialled inside the country only."""
+_PREFIX: Final = r"^00([1-9][0-9]{6,})$"
+"""Before the calling code `00` is dialled, as `+` is."""
 _DIGIT_RUN = re.compile(r"\d{7,}")
 """What may be a phone number in free text."""
 _LONE_DIGIT_RUN = re.compile(rf"(?<![0-9A-Za-z-]){_DIGIT_RUN.pattern}(?![0-9A-Za-z-])")
@@ -49,10 +53,14 @@ class NumberPolicy:
 
 
 def digits_of(text: str) -> str | None:
-    """Return the ASCII digits of `text` in their order, None where it has none."""
-    if text.isascii() and text.isdigit():
-        return text
-    return _OTHER_THAN_DIGITS.sub("", text) or None
+    """Return the ASCII digits of `text` in their order, without a prefix `00`; None where it has none.
+
+    So `0091 98563-21412`, `+91 (98563) 21412` and `919856321412` are one number.
+    """
+    digits = text
+    if not (text.isascii() and text.isdigit()):
+        digits = _OTHER_THAN_DIGITS.sub("", re.sub(_TRUNK_ZERO, r"\1", text))
+    return (re.sub(_PREFIX, r"\1", digits) if digits.startswith("00") else digits) or None
 
 
 def treat_number(text: str | None, policy: NumberPolicy) -> str | None:
@@ -77,14 +85,15 @@ def treat_numbers(numbers: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberP
 
 
 def digit_array(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
-    """Return the ASCII digits of each text, null where there are none."""
+    """Return `digits_of` each text."""
     whole = numbers.combine_chunks() if isinstance(numbers, pa.ChunkedArray) else numbers
     texts: pa.StringArray = _pc.cast(whole, pa.string())
-    if _pc.all(_pc.ascii_is_decimal(texts)).as_py() is not False:
-        return texts
-    digits = _pc.replace_substring_regex(texts, "[^0-9]+", "")
-    found: pa.StringArray = _pc.if_else(_pc.equal(digits, ""), None, digits)
-    return found
+    if _pc.all(_pc.ascii_is_decimal(texts)).as_py() is False:
+        texts = _pc.replace_substring_regex(_pc.replace_substring_regex(texts, _TRUNK_ZERO, r"\1"), "[^0-9]+", "")
+        texts = _pc.if_else(_pc.equal(texts, ""), None, texts)
+    if _pc.any(_pc.starts_with(texts, "00")).as_py():
+        texts = _pc.replace_substring_regex(texts, _PREFIX, r"\1")
+    return texts
 
 
 def mask_text(text: str, policy: NumberPolicy) -> str:

@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.model.errors import SettingsError
+from pipeline.model.log_settings import log_fields, time_format
 from pipeline.model.phone_numbers import NumberPolicy
 
 PREFIX = "SMS_"
@@ -102,6 +103,8 @@ class Settings(BaseSettings):
     sent_logs: Annotated[tuple[str, ...], NoDecode] = ()
     sent_log_timezone: Zone = ZoneInfo("UTC")
     sent_log_labels: Annotated[tuple[str, ...], NoDecode] = ()
+    sent_log_fields: Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(log_fields)] = ()
+    sent_log_time_format: Annotated[str, AfterValidator(time_format)] | None = None
     lake: Path = Path("data/lake")
     duckdb: Path = Path("data/analytics.duckdb")
     report: Path = Path("data/report.html")

@@ -1,171 +1,206 @@
 """CSV rows to frames.
 
-Belongs here: delimiter, header, quoted line breaks, rows with too few or too many cells.
-Does not belong here: what fields mean.
+Belongs here: quoted line breaks, rows with too few or too many cells, rows that can't be parsed.
+Does not belong here: delimiter and header (`csv_head`), what fields mean.
+
+A quote that nobody closes would take all rows below into its cell. So a record ends in front of a line that is a row
+by itself; and one that can't be parsed costs its first line, and reading goes on at the next.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
-from typing import NamedTuple
+from itertools import chain, islice
+from typing import Final, Self
+from zoneinfo import ZoneInfo
 
-from pipeline.collect.fields import FieldNames, Picker
-from pipeline.collect.formats.compression import CutStream
+from pipeline.collect.fields import ABSENT, FieldNames
+from pipeline.collect.formats.csv_head import HEAD_LINES, Head, cells_of, head_of
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES, Line
 from pipeline.collect.frames import RawFrame
+from pipeline.collect.times import SECOND_US, time_us
+from pipeline.collect.values import id_of
 
-DELIMITERS = (",", ";", "\t", "|")
-
-
-class _TooLong(Exception):  # noqa: N818 - a signal inside this module
-    """The record is longer than LONGEST_LINE_BYTES."""
-
-
-class _Header(NamedTuple):
-    """How many columns there are, and how a row's values are picked."""
-
-    width: int
-    pick: Picker
+_LONG_ID: Final = 10
+"""Digits of an id by which a whole row is known, whatever its time."""
+_FIRST_US: Final = 10**9 * SECOND_US
+"""Times of rows are later (2001)."""
+_UTC: Final = ZoneInfo("UTC")
 
 
 def csv_frames(
-    lines: Iterator[Line], most_rows: int, names: FieldNames, was_touched: Callable[[], bool]
+    lines: Iterator[Line], most_rows: int, names: FieldNames, is_being_written: Callable[[], bool]
 ) -> Iterator[RawFrame]:
     """Yield the records of the rows below the header; their line is the one where the row begins.
 
     Args:
-        names: what the names of columns stand for.
-        lines: physical lines; the first that is not blank is the header.
+        lines: physical lines.
         most_rows: how many rows a frame may have.
-        was_touched: whether the file is being written; then a last row without line end is unfinished,
-            even if it has as many cells as the header.
+        names: what the names of columns stand for.
+        is_being_written: whether a last row that has no end may get more.
     """
-    rows, frame = _Rows(lines), RawFrame(names)
-    try:
-        every_row = iter(rows)
-        header = _header_of(next(every_row, None), rows, frame)
-        for row in every_row:
-            if len(row) == header.width and rows.is_good and isinstance(row, list):
-                frame.add(rows.line, header.pick([*row, None]))
-            else:
-                _add_odd(frame, row, rows, header, was_touched)
-            frame.count_bytes(rows.size)
-            if frame.is_full(most_rows):
-                yield frame
-                frame = RawFrame(names)
-    except CutStream:
-        frame.reject(rows.line, "cut_file")
+    first = list(islice(lines, HEAD_LINES))
+    head = head_of(first, names)
+    source, frame = _Lines(lines, first[head.lines :]), RawFrame(names)
+    rows = _Rows(source, head, is_being_written)
+    for number, code in head.rejects:
+        frame.reject(number, code)
+    width = 0 if head.is_wrapped else len(head.names)
+    for line in source:
+        number, content, is_ended = line
+        cells = _plain_cells(content, head.delimiter) if is_ended else []
+        if len(cells) == width > 1:
+            frame.add(number, head.picker.pick([*cells, ABSENT, None]))
+        else:
+            rows.add(frame, line)
+        if frame.is_full(most_rows):
+            yield frame
+            frame = RawFrame(names)
     yield frame
 
 
-class _Rows:
-    """The rows of a CSV file one by one, and the place of the latest.
+def _plain_cells(content: bytes | str, delimiter: str) -> list[str]:
+    """Return the cells of a line without quotes, none where it needs a closer look."""
+    if isinstance(content, str) or b'"' in content or content[:1] == b"\0":
+        return []
+    try:
+        return content.decode().split(delimiter)
+    except UnicodeDecodeError:
+        return []
 
-    Attributes:
-        line: physical line where the row begins.
-        size: its bytes.
-        is_utf8: whether all its bytes are UTF-8.
-        is_ended: whether its last line has a line end.
+
+class _Lines:
+    """Physical lines, which can be put back to be read again."""
+
+    def __init__(self, lines: Iterator[Line], first: Sequence[Line]) -> None:
+        """Start with `first`."""
+        self._lines = lines
+        self._again = list(reversed(first))
+
+    def __iter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Line:
+        """Return the next line."""
+        return self._again.pop() if self._again else next(self._lines)
+
+    def put_back(self, lines: Sequence[Line]) -> None:
+        """Read these lines next."""
+        self._again += reversed(lines)
+
+
+class _Broken(Exception):  # noqa: N818 - a signal inside this module
+    """The record that begins in this line can't be parsed; the argument is the code of its reject."""
+
+
+class _Rows:
+    """Parses the rows that need a closer look.
+
+    A scan that failed in line `n` would fail there again for each line on the way that leaves a quote open, so these
+    are given up at once: every line is scanned twice at most.
     """
 
-    def __init__(self, lines: Iterator[Line]) -> None:
-        """Start before the header."""
-        csv.field_size_limit(max(csv.field_size_limit(), 2 * LONGEST_LINE_BYTES))  # `_texts` holds the bound
-        self._lines = lines
-        self.line = self._next_line = 1
-        self.size, self.is_utf8, self.is_ended = 0, True, True
+    def __init__(self, source: _Lines, head: Head, is_being_written: Callable[[], bool]) -> None:
+        """Start without a row."""
+        csv.field_size_limit(max(csv.field_size_limit(), 2 * LONGEST_LINE_BYTES))  # the size is bounded here
+        self._source = source
+        self._head = head
+        self._is_being_written = is_being_written
+        self._taken: list[Line] = []
+        self._size = 0
+        self._has_bad_bytes = False
+        self._failed_at = 0
 
-    @property
-    def is_good(self) -> bool:
-        """Whether the row is UTF-8 and ends with a line end."""
-        return self.is_utf8 and self.is_ended
+    def add(self, frame: RawFrame, line: Line) -> None:
+        """Add the record that begins in a line, or its reject; skip a blank line."""
+        number, content, _ = line
+        self._taken, self._size, self._has_bad_bytes = [line], len(content), False
+        if isinstance(content, str):
+            frame.reject(number, content)
+            return
+        try:
+            cells = self._cells(self._text_of(content))
+            if len(cells) > 1 or "".join(cells).strip(" \t\0"):
+                self._add(frame, number, self._fitted(cells))
+        except _Broken as broken:
+            frame.reject(number, str(broken))
+        frame.count_bytes(self._size)
 
-    @property
-    def broken(self) -> str:
-        """The code of a row that can't be parsed."""
-        return "broken_line" if self.is_ended else "unfinished_line"
+    def _add(self, frame: RawFrame, number: int, cells: list[str]) -> None:
+        if not self._taken[-1][2] and self._is_being_written():
+            raise _Broken("unfinished_line")
+        if self._head.is_wrapped:
+            record = dict(zip(self._head.names, cells, strict=True))
+            frame.add_record(number, record, has_bad_bytes=self._has_bad_bytes)
+        else:
+            frame.add(number, self._head.picker.pick([*cells, ABSENT, None]), has_bad_bytes=self._has_bad_bytes)
 
-    def __iter__(self) -> Iterator[list[str] | str]:
-        """Yield rows, or the code of what can't be parsed; reading goes on at the next physical line."""
-        delimiter = self._find_delimiter()
-        while True:
-            self._begin()
-            try:
-                for row in csv.reader(self._texts(), delimiter=delimiter, strict=True, skipinitialspace=True):
-                    yield row
-                    self._begin()
-            except _TooLong:
-                yield "line_too_long"
-            except csv.Error:
-                yield self.broken
-            else:
-                return
+    def _cells(self, text: str) -> list[str]:
+        """Return the cells of the record that begins with `text`; lines behind it are read as it needs them."""
+        text = text.lstrip("\0")
+        if '"' not in text:
+            return text.split(self._head.delimiter)
+        texts = chain([text + "\n"], iter(self._next_text, None))
+        try:
+            return next(csv.reader(texts, delimiter=self._head.delimiter, strict=True, skipinitialspace=True))
+        except csv.Error:
+            self._give_up(self._taken[-1][0])
+            raise _Broken("broken_line") from None
 
-    def _begin(self) -> None:
-        self.line, self.size, self.is_utf8 = self._next_line, 0, True
+    def _next_text(self) -> str | None:
+        """Return the next line of a record with a quote open, None behind the last line."""
+        line = next(self._source, None)
+        if line is None:
+            if not self._is_being_written():
+                return None
+            raise _Broken("unfinished_line")
+        number, content, _ = line
+        if isinstance(content, str) or number <= self._failed_at or self._is_row(self._text_of(content)):
+            self._source.put_back([line])
+            self._give_up(number)
+            raise _Broken("broken_line")
+        self._taken.append(line)
+        self._size += len(content) + 1
+        if self._size > LONGEST_LINE_BYTES:
+            self._give_up(number)
+            raise _Broken("line_too_long")
+        return self._text_of(content) + "\n"
 
-    def _texts(self) -> Iterator[str]:
-        """Yield lines as text, the NUL bytes in front of them left out."""
-        for number, content, is_ended in self._lines:
-            self._next_line, self.is_ended = number + 1, is_ended
-            self.size += LONGEST_LINE_BYTES if content is None else len(content) + 1
-            if content is None or self.size > LONGEST_LINE_BYTES + 1:
-                raise _TooLong
-            try:
-                text = content.lstrip(b"\0").decode()
-            except UnicodeDecodeError:
-                self.is_utf8 = False
-                text = content.decode("utf-8", "replace")
-            yield text + "\n" if is_ended else text
+    def _give_up(self, failed_at: int) -> None:
+        """Put back all lines but the first."""
+        self._source.put_back(self._taken[1:])
+        self._failed_at = max(self._failed_at, failed_at)
+        del self._taken[1:]
 
-    def _find_delimiter(self) -> str:
-        """Skip blank lines and look at the first other one, which is read again as the header."""
-        for line in self._lines:
-            number, content, _ = line
-            if content is None or content.strip():
-                self._lines = chain([line], self._lines)
-                self._next_line = number
-                return _delimiter_of((content or b"").decode("utf-8", "replace"))
-        return DELIMITERS[0]
+    def _fitted(self, cells: list[str]) -> list[str]:
+        """Return as many cells as the header has: missing ones are empty, more may only be empty."""
+        width = len(self._head.names)
+        if any(cell.strip() for cell in cells[width:]):
+            self._give_up(self._taken[-1][0])
+            raise _Broken("broken_line")
+        return cells[:width] + [""] * (width - len(cells))
 
+    def _is_row(self, text: str) -> bool:
+        """Tell whether a line is a row by itself: it has an id, and a time or as many cells as the header."""
+        width = len(self._head.names)
+        if text.count(self._head.delimiter) < min(width - 1, 1):
+            return False
+        cells = cells_of(text, self._head.delimiter)
+        if cells is None or any(cell.strip() for cell in cells[width:]):
+            return False
+        fitted = cells[:width] + [""] * (width - len(cells))
+        msg_id, sent_at, *_ = self._head.picker.pick([*fitted, ABSENT, None])
+        digits = id_of(msg_id) or ""
+        is_timed = (time_us(sent_at, _UTC) or 0) >= _FIRST_US
+        has_object = any(cell.lstrip().startswith("{") for cell in cells)
+        return bool(is_timed and (digits or has_object)) or (len(digits) >= _LONG_ID and len(cells) >= width)
 
-def _header_of(row: list[str] | str | None, rows: _Rows, frame: RawFrame) -> _Header:
-    """Read the header; with a broken one no row fits."""
-    cells = row if isinstance(row, list) else []
-    names = tuple(cell.strip() for cell in cells)
-    if isinstance(row, str):
-        frame.reject(rows.line, row)
-    elif row is not None and not frame.names.fields_among(names) & {"msg_id", "response"}:
-        frame.reject(rows.line, "no_header")
-    return _Header(len(names), frame.names.picker(names))
-
-
-def _add_odd(
-    frame: RawFrame, row: list[str] | str, rows: _Rows, header: _Header, was_touched: Callable[[], bool]
-) -> None:
-    """Add a row that may be broken; skip it if it is blank."""
-    if isinstance(row, str):
-        frame.reject(rows.line, row)
-    elif len(row) <= 1 and not "".join(row).strip():
-        return
-    elif not rows.is_utf8:
-        frame.reject(rows.line, "bad_encoding")
-    elif len(row) != header.width or was_touched():
-        frame.reject(rows.line, rows.broken)
-    else:
-        frame.add(rows.line, header.pick([*row, None]))
-
-
-def _delimiter_of(header: str) -> str:
-    """Return the delimiter that makes the most known columns of the header line, else the most columns."""
-    return max(DELIMITERS, key=lambda delimiter: _columns_with(delimiter, header))
-
-
-def _columns_with(delimiter: str, header: str) -> tuple[int, int]:
-    try:
-        cells: Sequence[str] = next(csv.reader([header.strip()], delimiter=delimiter, skipinitialspace=True), [])
-    except csv.Error:
-        return (0, 0)
-    return len(FieldNames().recognised(cells)), len(cells)
+    def _text_of(self, content: bytes) -> str:
+        """Return a line as text; bytes that are no text are lone surrogates."""
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            self._has_bad_bytes = True
+            return content.decode("utf-8", "surrogateescape")

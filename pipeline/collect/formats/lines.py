@@ -1,4 +1,4 @@
-"""Pieces of bytes to physical lines, none longer than a bound.
+"""Pieces of text to physical lines, none longer than a bound.
 
 Belongs here: where a line begins and ends. Does not belong here: parsing a line.
 """
@@ -7,41 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-LONGEST_LINE_BYTES = 8 << 20
-"""A longer line, or CSV record, is rejected as a whole."""
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+from pipeline.collect.formats.compression import LOST
 
-Line = tuple[int, bytes | None, bool]
+LONGEST_LINE_BYTES = 8 << 20
+"""A longer line, or record, is rejected as a whole."""
+
+Line = tuple[int, bytes | str, bool]
 """A physical line: its number from 1, its bytes without the newline, whether it has one.
 
-The bytes are None where the line is longer than the bound: they are dropped while they are read.
+In place of the bytes of a line that can't be had stands the code of its reject: it is longer than the bound, dropped
+while it is read, or it was lost.
 """
 
 
 def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Line]:
-    r"""Yield the lines of a stream; only `\n` ends a line.
+    r"""Yield the lines of the pieces of `text_pieces`, where only `\n` ends a line.
 
-    A byte order mark in front of the first line is left out. Holds at most `longest` bytes and a piece.
-
-    Raises:
-        CutStream: raised by `pieces`; the lines before the cut have been yielded.
+    Holds at most `longest` bytes and a piece.
     """
     number, rest = 1, _Rest(longest)
     for piece in pieces:
+        if piece == LOST:
+            rest.take()
+            yield number, "cut_file", True
+            number += 1
+            continue
         ended, newline, last = piece.rpartition(b"\n")
         if newline:
             first, *others = ended.split(b"\n")
             rest.add(first)
-            for line in (_without_mark(rest.take(), number), *others):
-                yield number, line if line is None or len(line) <= longest else None, True
+            for line in (rest.take(), *others):
+                yield number, line if len(line) <= longest else "line_too_long", True
                 number += 1
         rest.add(last)
     if rest.size:
-        yield number, _without_mark(rest.take(), number), False
-
-
-def _without_mark(line: bytes | None, number: int) -> bytes | None:
-    return line.removeprefix(_BYTE_ORDER_MARK) if line is not None and number == 1 else line
+        yield number, rest.take(), False
 
 
 class _Rest:
@@ -59,9 +59,9 @@ class _Rest:
         if self.size > self._longest:
             self._parts.clear()
 
-    def take(self) -> bytes | None:
-        """Return the line, None where it was too long, and start the next one."""
-        line = b"".join(self._parts) if self.size <= self._longest else None
+    def take(self) -> bytes | str:
+        """Return the line, a code where it was too long, and start the next one."""
+        line = b"".join(self._parts) if self.size <= self._longest else "line_too_long"
         self.size = 0
         self._parts.clear()
         return line

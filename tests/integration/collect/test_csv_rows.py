@@ -117,21 +117,37 @@ def mutated_rows(chance: Random, count: int) -> Iterator[bytes]:
         yield bytes(row)
 
 
+def parsed(texts: Sequence[str]) -> list[str] | None:
+    """Parse lines that should be one record; None where they are not, or not yet."""
+    reader = csv.reader(texts, strict=True, skipinitialspace=True)
+    try:
+        return next(reader) if texts else None
+    except csv.Error:
+        return None
+
+
+def is_row(text: str) -> bool:
+    cells = parsed([text]) or []
+    return len(cells) == len(NAMES) and cells[0].strip().isdigit() and not cells[0].strip().startswith("0")
+
+
 def one_by_one(content: bytes) -> Iterator[tuple[int, bool]]:
-    """Parse each record by a reader of its own; yield its line, and whether it has as many cells as the header."""
-    texts = [line.lstrip(b"\0").decode("utf-8", "replace") + "\n" for line in content.removesuffix(b"\n").split(b"\n")]
+    """Try each number of lines for each record; yield its line, and whether it is a row."""
+    plain = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removesuffix(b"\n")
+    texts = [line.lstrip(b"\0").decode("utf-8", "replace") + "\n" for line in plain.split(b"\n")]
     at = 0
     while at < len(texts):
-        reader = csv.reader((texts[later] for later in range(at, len(texts))), strict=True, skipinitialspace=True)
-        try:
-            row = next(reader)
-        except csv.Error:
-            yield at + 1, False
-        else:
+        until = next((later for later in range(at + 1, len(texts)) if is_row(texts[later])), len(texts))
+        spans = (span for span in range(1, until - at + 1) if parsed(texts[at : at + span]) is not None)
+        span = next(spans, 0)
+        row = parsed(texts[at : at + span]) or []
+        if span and not any(cell.strip() for cell in row[len(NAMES) :]):
             if len(row) > 1 or "".join(row).strip():
-                is_text = "\ufffd" not in "".join(texts[at : at + reader.line_num])
-                yield at + 1, is_text and len(row) == len(NAMES)
-        at += reader.line_num
+                yield at + 1, "\ufffd" not in "".join(row[:5])
+            at += span
+        else:
+            yield at + 1, False
+            at += 1
 
 
 def test_each_of_twenty_thousand_mutated_rows_ends_in_exactly_one_place(tmp_path: Path) -> None:
@@ -145,7 +161,7 @@ def test_each_of_twenty_thousand_mutated_rows_ends_in_exactly_one_place(tmp_path
     assert {row["line"] for row in messages} <= {line for line, is_whole in expected if is_whole}
     misfits = {row["line"] for row in rejects if row["raw"] is None}
     assert misfits == {line for line, is_whole in expected if not is_whole}
-    assert len(misfits) > 500
+    assert len(misfits) > 300
 
 
 PLAIN = cells_as_line(ROW, ",", csv.QUOTE_MINIMAL)
@@ -161,7 +177,6 @@ PLAIN = cells_as_line(ROW, ",", csv.QUOTE_MINIMAL)
         PLAIN.replace(b"ACME", b'"ACME" '),
         PLAIN.replace(b"ACME", b'"AC\nME"'),
         PLAIN.replace(b"ACME", b'""ACME""'),
-        PLAIN.replace(b"ACME", b"AC\rME"),
         PLAIN.replace(b"ACME", b"AC\0ME"),
         PLAIN.replace(b"ACME", b"AC\xffME"),
         b"\0\0" + PLAIN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -186,9 +187,13 @@ def test_a_cut_gz_yields_records_that_are_whole(write: Write) -> None:
     assert len(messages) > 5000
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.csv.gz"])
-def test_a_compressed_file_that_is_none_is_one_reject(write: Write, name: str) -> None:
-    assert codes(read(write(name, b"not compressed at all"))[1]) == [(1, "cut_file")]
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.jsonl"])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, bytes])
+def test_a_file_is_decompressed_by_its_first_bytes_whatever_its_ending(
+    write: Write, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    messages, rejects = read(write(name, pack(as_json(RECORDS))))
+    assert (lines(messages), rejects) == ([1, 2, 3, 4, 5, 6, 7], [])
 
 
 def test_a_checksum_that_does_not_match_is_one_reject_behind_the_records(write: Write) -> None:
@@ -209,8 +214,8 @@ PROVOKED: dict[str, tuple[str, bytes]] = {
     "broken_line": ("a.jsonl", b"{\n"),
     "unfinished_line": ("a.jsonl", b"{"),
     "line_too_long": ("a.jsonl", b"x" * (LONGEST_LINE_BYTES + 1)),
-    "bad_encoding": ("a.jsonl", b"\xff\n"),
-    "not_a_record": ("a.jsonl", b"[]\n"),
+    "bad_encoding": ("a.jsonl", b'{"msg_id": "\xff"}\n'),
+    "not_a_record": ("a.jsonl", b"7\n"),
     "bad_response": ("a.jsonl", b'{"response": 1}\n'),
     "not_sent": ("a.jsonl", b'{"response": {"status": "-1"}}\n'),
     "no_id": ("a.jsonl", b"{}\n"),

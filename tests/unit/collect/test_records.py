@@ -100,7 +100,7 @@ def test_a_plain_record_is_one_message() -> None:
 
 
 @pytest.mark.parametrize(("field", "name"), [(field, name) for field, names in SPELLINGS.items() for name in names])
-@pytest.mark.parametrize("style", ["as published", "camel", "upper", "dashes", "joined"])
+@pytest.mark.parametrize("style", ["as published", "camel", "upper", "dashes", "joined", "words", "dots"])
 def test_every_spelling_is_understood_in_any_style(field: str, name: str, style: str) -> None:
     words = name.split("_")
     spelled = {
@@ -109,6 +109,8 @@ def test_every_spelling_is_understood_in_any_style(field: str, name: str, style:
         "upper": name.upper(),
         "dashes": name.replace("_", "-"),
         "joined": name.replace("_", ""),
+        "words": f" {name.replace('_', ' ').title()} ",
+        "dots": name.replace("_", "."),
     }[style]
     value = ANSWER if field == "response" else SENT.get(field, "4915112345678")
     record = {key: kept for key, kept in SENT.items() if key != field} | {spelled: value}
@@ -154,7 +156,7 @@ def test_ids_are_taken_exactly(written: object, read: str) -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        "9" * 33, 10**32, -1, "2.108e18", "123.0", 2.108021054011e18, 123.0, float("nan"), True, [], {"a": 1}, "12 3",
+        "9" * 33, 10**32, -1, "2.108e18", "123.0", 2.108021054011e18, 123.0, True, [], {"a": 1}, "12 3",
         "٤٩", "1²", "12\0", "abc", Decimal("1.50"), Decimal("1E+3"), b"12", 10**4000,
     ],
 )  # fmt: skip
@@ -162,7 +164,7 @@ def test_what_is_not_digits_or_was_a_float_is_no_id(written: object) -> None:
     assert code_of(SENT | {"msg_id": written}) == "bad_id"
 
 
-@pytest.mark.parametrize("written", [None, "", "  "])
+@pytest.mark.parametrize("written", [None, "", "  ", "NULL", "null", "\\N", "None", "nan", '=""', float("nan")])
 def test_an_empty_id_or_time_is_a_missing_one(written: object) -> None:
     assert code_of(SENT | {"msg_id": written}) == "no_id"
     assert code_of(SENT | {"sent_at": written}) == "no_time"
@@ -170,7 +172,7 @@ def test_an_empty_id_or_time_is_a_missing_one(written: object) -> None:
     assert code_of({"msg_id": "1"}) == "no_time"
 
 
-@pytest.mark.parametrize("written", ["2025-06-01", "infinity", float("nan"), True, "yesterday", []])
+@pytest.mark.parametrize("written", ["2025-06-01", "infinity", True, "yesterday", []])
 def test_a_time_that_cannot_be_read_is_bad(written: object) -> None:
     assert code_of(SENT | {"sent_at": written}) == "bad_time"
 
@@ -212,7 +214,16 @@ def test_the_default_app_stands_in_for_a_missing_one() -> None:
     assert code_of(record) == code_of(record | {"app_id": " "}) == "no_app"
 
 
-@pytest.mark.parametrize("app_id", [True, ["a"], {"a": 1}, 1.5, float("nan")])
+@pytest.mark.parametrize("app_id", [None, "", " ", "NULL", "\\N", float("nan")])
+@pytest.mark.parametrize("name", ["app_id", "App ID", "App.Id"])
+def test_the_default_app_never_stands_in_for_an_app_that_the_log_has_and_leaves_empty(
+    name: str, app_id: object
+) -> None:
+    record = {key: value for key, value in SENT.items() if key != "app_id"} | {name: app_id}
+    assert code_of(record, default_app_id="mine") == "no_app"
+
+
+@pytest.mark.parametrize("app_id", [True, ["a"], {"a": 1}, 1.5])
 def test_an_app_of_no_use_is_not_replaced_by_the_default(app_id: object) -> None:
     assert code_of(SENT | {"app_id": app_id}, default_app_id="mine") == "bad_app"
 
@@ -220,7 +231,9 @@ def test_an_app_of_no_use_is_not_replaced_by_the_default(app_id: object) -> None
 @pytest.mark.parametrize(
     ("written", "stored"),
     [(" ACME ", "ACME"), ("", None), (" ", None), (7, "7"), (7.0, "7"), (7.5, None), (True, None), ([], None),
-     ("a\0b", "ab"), ("\0", None), ("\ud83dx", "x"), ("é" * 300, "é" * 200), (10**400, None), (float("inf"), None)],
+     ("a\0b", "ab"), ("NULL", None), ("None", None), ("nan", None), ("\\N", None), ("Nan Bread", "Nan Bread"),
+     ('="007"', "007"), ("'007", "007"), ("O'Neil", "O'Neil"),
+     ("\0", None), ("\ud83dx", "x"), ("é" * 300, "é" * 200), (10**400, None), (float("inf"), None)],
 )  # fmt: skip
 def test_senders_and_orders_are_trimmed_text(written: object, stored: str | None) -> None:
     found = message_of(SENT | {"sender_id": written, "order_id": written})
@@ -231,7 +244,10 @@ def test_senders_and_orders_are_trimmed_text(written: object, stored: str | None
     ("written", "stored"),
     [("+49 (151) 123", "49151123"), (49151123, "49151123"), (49151123.0, "49151123"), ("49151123.0", "49151123"),
      ("4.9151e+11", None), ("4915112345678,4915112345679", None), ("none", None), (True, None), (["4915"], None),
-     ("0" * 20, "0" * 20), ("0" * 21, None)],
+     ("0" * 20, "0" * 20), ("0" * 21, None), ("0091 98563 21412", "919856321412"),
+     ("+91 (98563) 21412", "919856321412"),
+     ("00919856321412", "919856321412"), ("+49 (0) 151-1234567", "491511234567"), ("'+4915112345678", "4915112345678"),
+     ('="4915112345678"', "4915112345678"), ("0151 1234567", "01511234567"), ("007", "007"), ("NULL", None)],
 )  # fmt: skip
 def test_numbers_are_digits_or_nothing(written: object, stored: str | None) -> None:
     assert message_of(SENT | {"number": written})["number"] == stored

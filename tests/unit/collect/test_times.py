@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.collect.times import EPOCH, dates_of, time_us
+from pipeline.collect.times import EPOCH, dates_of, instants_of, time_us
 
 BERLIN = ZoneInfo("Europe/Berlin")
 UTC_ZONE = ZoneInfo("UTC")
@@ -37,6 +37,20 @@ def us(moment: datetime) -> int:
         "20250601T123045.123456Z",
         "2025-W22-7T12:30:45.123456Z",
         "2025-06-01 14:30:45.123456",
+        "2025-06-01 12:30:45.123456 UTC",
+        "2025-06-01 12:30:45.123456 gmt",
+        "2025-06-01 12:30:45.123456 +0000 UTC",
+        "2025-06-01 05:30:45.123456 -0700",
+        "2025-06-01T14:30:45.123456+02:00[Europe/Berlin]",
+        "2025/06/01 14:30:45.123456",
+        "2025/6/1 14:30:45.123456",
+        '="2025-06-01T12:30:45.123456Z"',
+        "'2025-06-01T12:30:45.123456Z",
+        1748781045123456,
+        "1748781045123456",
+        1748781045123456789,
+        "1748781045123456789",
+        1748781045123456.0,
         1748781045.123456,
         1748781045123.456,
         "1748781045.123456",
@@ -73,13 +87,57 @@ def test_numbers_below_1e11_are_seconds_and_others_milliseconds(written: object,
     [
         None, "", "now", "2025-06-01", "2025-06-01T", "2025-06-01x12:30", "12:30:45", "2025-02-30T00:00:00Z",
         "2025-06-01T25:00:00Z", "infinity", "inf", "nan", "NaN", "1.7e9", float("inf"), float("nan"), True, False,
-        10**19, "9" * 19, "9" * 5000, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "202\u0665-06-01T00:00:00Z",
+        10**21, "9" * 22, "9" * 5000,
+        20250601123045, "20250601123045", 202506011230, 20250601, 250601123045,
+        20250601123045000, "27/11/26 10:00:01", "11/27/2026 10:00:01", "2026-11-27 10:00:01 CET",
+        "2026-11-27T10:00:01[Europe/Berlin]",
+        "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "202\u0665-06-01T00:00:00Z",
         "1 748 781 045", "0x10", date(2025, 6, 1), [1748781045], {"time": 1}, b"2025-06-01T00:00:00Z", 1e300,
         Decimal("NaN"), FIRST, LAST,
     ],
 )  # fmt: skip
 def test_what_is_not_a_date_with_a_time_is_not_read(written: object) -> None:
     assert time_us(written, BERLIN) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "time_format", "zone", "expected"),
+    [
+        ("01/06/2025 02:30:45 PM", "%d/%m/%Y %I:%M:%S %p", BERLIN, datetime(2025, 6, 1, 12, 30, 45, tzinfo=UTC)),
+        ("06/01/25 14:30", "%m/%d/%y %H:%M", UTC_ZONE, datetime(2025, 6, 1, 14, 30, tzinfo=UTC)),
+        ("01 Jun 2025 14:30 +0200", "%d %b %Y %H:%M %z", UTC_ZONE, datetime(2025, 6, 1, 12, 30, tzinfo=UTC)),
+        ("01.06.2025 14:30:45 UTC", "%d.%m.%Y %H:%M:%S %Z", BERLIN, datetime(2025, 6, 1, 14, 30, 45, tzinfo=UTC)),
+        (20250601143045, "%Y%m%d%H%M%S", BERLIN, datetime(2025, 6, 1, 12, 30, 45, tzinfo=UTC)),
+        ("26.10.2025 02:30", "%d.%m.%Y %H:%M", BERLIN, datetime(2025, 10, 26, 0, 30, tzinfo=UTC)),
+        ("30.03.2025 02:30", "%d.%m.%Y %H:%M", BERLIN, datetime(2025, 3, 30, 1, 30, tzinfo=UTC)),
+        ("2025-06-01T12:30:45Z", "%d.%m.%Y %H:%M", BERLIN, datetime(2025, 6, 1, 12, 30, 45, tzinfo=UTC)),
+        (1748781045, "%d.%m.%Y %H:%M", BERLIN, datetime(2025, 6, 1, 12, 30, 45, tzinfo=UTC)),
+        (" 01.06.2025 14:30 ", "%d.%m.%Y %H:%M", UTC_ZONE, datetime(2025, 6, 1, 14, 30, tzinfo=UTC)),
+        ("1.6.2025 14:30", "%d.%m.%Y %H:%M", UTC_ZONE, datetime(2025, 6, 1, 14, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_format_reads_its_own_times_alone_and_in_a_column(
+    written: object, time_format: str, zone: ZoneInfo, expected: datetime
+) -> None:
+    assert time_us(written, zone, time_format) == us(expected)
+    texts = pa.array([written if isinstance(written, str) else None, None], pa.string())
+    assert instants_of(texts, [written, None], zone, time_format).to_pylist() == [expected, None]
+
+
+WRITTEN = st.sampled_from(
+    [
+        "2025-06-01T12:30:45Z", "2025-06-01 12:30:45", "2025-06-01 12:30:45 UTC", "2025-06-01 12:30:45GMT",
+        "noon", None,
+        "2025-06-01 12:30:45 +0200", "1748781045", "1748781045123", "2025-10-26 02:30:00", "2025-03-30 02:30:00", "UTC",
+        "2025/06/01 12:30", "", "2025-06-01T12:30:45+02:00", "'2025-06-01 12:30:45", "20250601123045",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(WRITTEN, max_size=6), st.sampled_from([None, "%d.%m.%Y %H:%M", "%Y%m%d%H%M%S", "%Y-%m-%d %H:%M:%S"]))
+def test_a_column_of_times_is_read_like_each_of_them(written: list[str | None], time_format: str | None) -> None:
+    found = instants_of(pa.array(written, pa.string()), written, BERLIN, time_format).cast(pa.int64()).to_pylist()
+    assert found == [time_us(each, BERLIN, time_format) for each in written]
 
 
 def test_a_local_time_that_happens_twice_is_the_earlier() -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pipeline.collect.fields import RawFields
 from pipeline.model.errors import SettingsError
+from pipeline.model.log_settings import LOG_FIELDS
 from pipeline.model.settings import Settings, check_base_url, load_settings, number_policy
 
 SECRET = "s3cret-of-nobody"
@@ -64,6 +66,8 @@ WRONG = {
     "SMS_API_BASE_URL": ["", "api.itniotech.com", "ftp://a.example", "https://", "https://a.example/?x=1"],
     "SMS_SENT_LOG_LABELS": ["a,b,c,d,e,f", "campaign,Campaign"],
     "SMS_SENT_LOG_TIMEZONE": ["Mars/Olympus", "../etc/passwd", "+25:00"],
+    "SMS_SENT_LOG_FIELDS": ["Reference", "id=Reference", "msg_id", "msg_id=", "msg_id=a,msg_id=b", "msg_id=a,number=a"],
+    "SMS_SENT_LOG_TIME_FORMAT": ["x", "%d/%m/%Y", "%H:%M", "%Q %Y", "%d/%m/%y %I:%M"],
     "SMS_TIMEZONE": ["Europe/Nowhere", "/etc/localtime"],
     "SMS_START_DATE": ["yesterday", "2024-02-30", "24-01-01"],
     "SMS_BATCH_SIZE": ["0", "201", "-5", "many", "1.5"],
@@ -96,6 +100,12 @@ def test_a_wrong_setting_is_one_line_that_begins_with_its_name(
     assert len(message.splitlines()) == 1
     for secret in SECRETS.values():
         assert secret not in message
+
+
+def test_names_of_fields_are_pairs(settings: Callable[..., Settings]) -> None:
+    given = settings(sent_log_fields=" msg_id=Reference, sent_at = Created At ,number=Dest,")
+    assert given.sent_log_fields == (("msg_id", "Reference"), ("sent_at", "Created At"), ("number", "Dest"))
+    assert set(RawFields._fields) == {*LOG_FIELDS, "labels"}
 
 
 def test_every_setting_that_can_be_wrong_is_tried_above() -> None:

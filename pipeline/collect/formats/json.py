@@ -1,0 +1,210 @@
+"""JSON objects to frames: lines, arrays, pretty-printed, one behind the other.
+
+Belongs here: where an object begins and ends. Does not belong here: what its fields mean, broken objects
+(`json_broken`).
+
+Most lines are one object, and such a line is decoded at once. Around objects commas, brackets and blanks are skipped:
+an array is read like objects that stand one behind the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from pipeline.collect.fields import FieldNames
+from pipeline.collect.formats.json_broken import broken_size, has_swallowed, next_record
+from pipeline.collect.formats.json_buffer import MOST_BYTES, TextBuffer
+from pipeline.collect.frames import RawFrame
+from pipeline.collect.json_text import (
+    Decoded,
+    NeedsMore,
+    decode_first,
+    decode_first_leniently,
+    decode_strictly,
+    decode_whole,
+)
+from pipeline.collect.wrappers import CRI_LINE
+
+_BETWEEN: Final = re.compile(rb"[\s,\[\]\0]*")
+_AROUND: Final = b" \t,[]\0"
+_SCALAR: Final = re.compile(rb'(?:"(?:[^"\\\n]|\\.)*"|[-\w.+]+)(?=[ \t]*(?:[,\]]|$))')
+_LONG_LINE_BYTES: Final = 1 << 20
+"""Longer lines are read value by value."""
+
+
+def json_frames(pieces: Iterator[bytes], most_rows: int, names: FieldNames) -> Iterator[RawFrame]:
+    """Yield the records of the pieces of `text_pieces`; their line is the one where the object starts."""
+    buffer, frame = TextBuffer(pieces), RawFrame(names)
+    while True:
+        while buffer.at < len(buffer.text) or buffer.read_on():
+            _add_lines(buffer, frame, most_rows)
+            if not frame.is_full(most_rows):
+                _add_next(buffer, frame)
+            if frame.is_full(most_rows):
+                yield frame
+                frame = RawFrame(names)
+        _reject_rest(buffer, frame)
+        if not buffer.read_on_behind_cut():
+            break
+    yield frame
+
+
+def _add_lines(buffer: TextBuffer, frame: RawFrame, most_rows: int) -> None:
+    """Add lines as long as each is an object, or an array of objects, and the frame has room."""
+    text, at, line = buffer.text, buffer.at, buffer.line
+    while buffer.item == 0 and not frame.is_full(most_rows):
+        end = text.find(b"\n", at)
+        if not 0 < end - at < _LONG_LINE_BYTES:
+            break
+        value = _line_value(text[at:end])
+        if type(value) is dict:
+            frame.add_record(line, value)
+        elif type(value) is list and all(type(each) is dict for each in value):
+            added = 0
+            for each in value:
+                added += frame.add_record(line, each, added)
+        else:
+            break
+        frame.count_bytes(end - at)
+        at, line = end + 1, line + 1
+    buffer.at, buffer.line = at, line
+
+
+def _line_value(line: bytes) -> object:
+    """Decode a line, also one of an array; None where it is not one value."""
+    value = decode_strictly(line)
+    if value is None:
+        inside = line.strip(_AROUND)
+        return decode_strictly(inside) if len(inside) < len(line) else None
+    return value
+
+
+def _add_next(buffer: TextBuffer, frame: RawFrame) -> None:
+    """Add what stands next, whatever it is, or skip what stands between objects."""
+    between = _BETWEEN.match(buffer.text, buffer.at)
+    skipped = between[0] if between else b""
+    if buffer.item == 0 or b"\n" in skipped:
+        last_line = skipped.rpartition(b"\n")[2]
+        buffer.indent = len(last_line) - len(last_line.lstrip(b" \t"))
+    buffer.use(len(skipped))
+    if b"\n" in skipped or buffer.at == len(buffer.text):
+        return
+    if buffer.text.startswith(b"{", buffer.at):
+        _add_object(buffer, frame)
+    else:
+        _add_other(buffer, frame)
+
+
+def _add_object(buffer: TextBuffer, frame: RawFrame) -> None:
+    try:
+        found = _record_at(buffer, frame.names)
+    except ValueError:
+        size = broken_size(buffer, frame.names)
+        broken = buffer.text[buffer.at : buffer.at + size] if size <= MOST_BYTES else b""
+        try:
+            found = decode_first_leniently(broken)
+        except ValueError:
+            _reject(buffer, frame, size)
+            return
+    if found.size > MOST_BYTES:
+        _reject(buffer, frame, found.size)
+        return
+    added = frame.add_record(buffer.line, found.value, buffer.item, has_bad_bytes=found.has_bad_bytes)
+    frame.count_bytes(found.size)
+    buffer.use(found.size, added)
+
+
+def _record_at(buffer: TextBuffer, names: FieldNames) -> Decoded:
+    """Decode the object at `at`.
+
+    Raises:
+        ValueError: it is broken, not whole, too long, or goes on in the line of another record.
+    """
+    found = _object_at(buffer)
+    if has_swallowed(buffer.text[buffer.at : buffer.at + found.size], names):
+        raise ValueError("goes on in the line of another record")
+    return found
+
+
+def _object_at(buffer: TextBuffer) -> Decoded:
+    """Decode the object at `at`, reading on for it.
+
+    Raises:
+        ValueError: it is broken, not whole, or too long.
+    """
+    while True:
+        try:
+            return decode_first(memoryview(buffer.text)[buffer.at :])
+        except NeedsMore:
+            # Half of a surrogate pair is told like this, too.
+            end = buffer.text.find(b"\n", buffer.at)
+            if end >= 0:
+                with suppress(ValueError):
+                    return decode_first_leniently(buffer.text[buffer.at : end])
+            if not buffer.read_on():
+                raise
+
+
+def _add_other(buffer: TextBuffer, frame: RawFrame) -> None:
+    """Add what is no object: a line of a container runtime, another value, or what is no JSON."""
+    size = buffer.line_size()
+    line = buffer.text[buffer.at : buffer.at + size]
+    scalar = _SCALAR.match(line)
+    if prefix := CRI_LINE.match(line):
+        _add_runtime_line(buffer, frame, prefix, line)
+    elif scalar and _is_json(scalar[0]):
+        buffer.use(scalar.end(), frame.reject(buffer.line, "not_a_record", buffer.item))
+    else:
+        _reject(buffer, frame, next_record(line, frame.names, behind=b"}") or size)
+
+
+def _add_runtime_line(buffer: TextBuffer, frame: RawFrame, prefix: re.Match[bytes], line: bytes) -> None:
+    """Add the record in a line of a container runtime; parts of one are gathered first."""
+    first, content = buffer.part or (buffer.line, b"")
+    content += line[prefix.end() :]
+    buffer.part = None
+    if prefix[2] == b"P" and len(content) <= MOST_BYTES:
+        buffer.part = (first, content)
+        buffer.use(len(line))
+        return
+    try:
+        found = decode_whole(content)
+    except ValueError:
+        _reject(buffer, frame, len(line), first)
+        return
+    wrapped = {"time": prefix[1].decode(), "log": found.value}
+    frame.count_bytes(len(content))
+    buffer.use(len(line), frame.add_record(first, wrapped, has_bad_bytes=found.has_bad_bytes))
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        decode_whole(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _reject(buffer: TextBuffer, frame: RawFrame, size: int, line: int | None = None) -> None:
+    """Add a reject for what stands next; at a cut the reject of the cut stands for it."""
+    code = "broken_line"
+    if size > MOST_BYTES:
+        code = "line_too_long"
+    elif buffer.is_whole and buffer.at + size == len(buffer.text):
+        code = "cut_file" if buffer.is_cut else "unfinished_line"
+    added = 0 if code == "cut_file" else frame.reject(line or buffer.line, code, buffer.item)
+    buffer.use(size, added)
+    if code == "line_too_long":
+        buffer.drop_line()
+
+
+def _reject_rest(buffer: TextBuffer, frame: RawFrame) -> None:
+    """Add rejects for a part without its end, and for what is lost."""
+    if buffer.part is not None:
+        frame.reject(buffer.part[0], "unfinished_line")
+        buffer.part = None
+    if buffer.is_cut:
+        frame.reject(buffer.line, "cut_file", buffer.item)
