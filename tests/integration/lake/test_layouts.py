@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
-from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.compact import compact
 from pipeline.model.settings import given_settings
 from pipeline.model.tables import MESSAGES, SENT_MESSAGES, Table

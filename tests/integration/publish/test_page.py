@@ -20,7 +20,8 @@ import pytest
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
-from pipeline.lake.lake import Lake, arrow_schema
+from pipeline.lake.lake import Lake
+from pipeline.lake.parquet import arrow_schema
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import REJECTED_RECORDS
