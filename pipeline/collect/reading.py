@@ -48,6 +48,12 @@ class LogChunk:
     rejects: pa.Table
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether the file's last record is not whole."""
+        reasons = self.rejects["reason"].to_pylist()[-1:]
+        return any(reason.startswith("unfinished_line:") for reason in reasons)
+
+    @property
     def records(self) -> int:
         """How many rows both have."""
         return self.messages.num_rows + self.rejects.num_rows
@@ -60,7 +66,7 @@ def read_sent_log(
 
     Shape:  chunks of about `chunk_rows` rows, more if one line holds more messages; an empty file has none.
     Memory: one chunk, one line of at most 8 MiB and one decompressed piece.
-    Changes: while a file is being written, its last line may be rejected until the file is read again.
+    Changes: while a file is being written, its last line may be rejected (`is_unfinished`): it must be read again.
 
     Raises:
         LogFileGone: the file was deleted.

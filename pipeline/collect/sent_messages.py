@@ -22,6 +22,7 @@ from typing import Final
 import duckdb
 
 from pipeline.collect.corrections import Change, Comparison
+from pipeline.collect.fields import FieldNames
 from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
@@ -168,6 +169,7 @@ class _Group:
         dates: dates of all logs that were opened, by label.
         read: logs that were read to their end. Records of the others are staged too; their logs are not noted as
             read, and the next run reads them again.
+        unfinished: labels of logs whose last record is not whole and may still be; they are not noted as read either.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -177,6 +179,7 @@ class _Group:
     staging: Staging
     tally: CollectTally
     read: list[LogFile] = field(default_factory=list)
+    unfinished: set[str] = field(default_factory=set)
     good: Counter[str] = field(default_factory=Counter)
     dates: dict[str, date | None] = field(default_factory=dict)
     rejects: StagedRejects = field(init=False)
@@ -186,6 +189,7 @@ class _Group:
         """Forget the logs of the group before."""
         self.staging.clear()
         self.read.clear()
+        self.unfinished.clear()
         self.good.clear()
         self.dates.clear()
         self._latest = None
@@ -214,12 +218,17 @@ class _Group:
         self._latest = None
         self.dates[file.label] = file.file_date
         try:
-            for chunk in read_sent_log(file, self.rules):
+            names = FieldNames(self.rules.labels, self.rules.fields)
+            for chunk in read_sent_log(file, self.rules, names=names):
                 self.staging.add(chunk.messages)
                 self.good[file.label] += chunk.messages.num_rows
                 self.rejects.add(chunk.rejects)
+                if chunk.is_unfinished and file.is_being_written(self.rules.now):
+                    self.unfinished.add(file.label)
             self.read.append(file)
             self.tally.files_read += 1
+            if names.seen and names.lacking:
+                logger.warning("%s has no field %s; fix SMS_SENT_LOG_FIELDS", file.label, ", ".join(names.lacking))
         except LogFileGone as gone:
             logger.warning("%s", gone)
             self.tally.files_gone.append(file.label)
@@ -237,7 +246,7 @@ class _Group:
         compared = self._compared(present)
         change = compared.change()
         states = {file.label: _state(file, self.settings) for file in self.read}
-        notes = {_note(file): states[file.label] for file in self.read}
+        notes = {_note(file): states[file.label] for file in self.read if file.label not in self.unfinished}
         rejected = self.rejects.by_log()
         unusable = [label for label in states if is_unusable(self.good[label], rejected.get(label, {}))]
         notes |= {_UNUSABLE + label: states[label] for label in unusable}

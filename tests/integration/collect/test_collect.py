@@ -275,3 +275,47 @@ def test_a_log_that_is_mostly_unusable_fails_every_run_until_it_is_fixed(
         assert "SMS_SENT_LOG_FIELDS (msg_id=NAME)" in failure
     write(tmp_path, "2026-11-20.jsonl", record(1), record(2), record(3), later=7)
     assert read(lake, chosen).failures == []
+
+
+def write_csv(folder: Path, content: str, changed: datetime) -> None:
+    path = folder / "logs" / "2026-11-20.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("msg_id,sent_at,number\n" + content)
+    os.utime(path, (changed.timestamp(),) * 2)
+
+
+def test_a_csv_line_without_its_end_waits_until_it_has_one(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    """Half of an id is an id, and half of a number a number: the line is stored when it is whole."""
+    chosen = settings(sent_logs="logs/{date}.csv", app_id="app")
+    write_csv(tmp_path, "1,2026-11-20T10:00:00Z,49151\n2,2026-11-20T10:00:00Z,4915", NOW - timedelta(minutes=9))
+    tally = read(lake, chosen)
+    assert (ids(lake), list(tally.told)) == (Counter({"1": 1}), ["unfinished_line"])
+    write_csv(tmp_path, "1,2026-11-20T10:00:00Z,49151\n2,2026-11-20T10:00:00Z,4915112\n", NOW - timedelta(minutes=1))
+    assert read(lake, chosen).rejected == 0
+    assert {row["number"] for row in rows(lake, SENT_MESSAGES)} == {"49151", "4915112"}
+    assert rows(lake, REJECTED_RECORDS) == []
+
+
+def test_a_csv_line_without_its_end_is_a_line_once_its_file_has_rested(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    chosen = settings(sent_logs="logs/{date}.csv", app_id="app")
+    write_csv(tmp_path, "1,2026-11-20T10:00:00Z,49151", NOW - timedelta(minutes=9))
+    assert read(lake, chosen).rejected == 1
+    tally = read(lake, chosen, now=NOW + timedelta(minutes=2))
+    assert (tally.files_read, tally.stored, tally.rejected) == (1, 1, 0)
+    assert rows(lake, REJECTED_RECORDS) == []
+    assert read(lake, chosen, now=NOW + timedelta(minutes=3)).files_read == 0
+
+
+def test_a_name_of_a_field_that_a_log_lacks_is_said(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = settings(sent_logs="logs/{date}.jsonl", app_id="app", sent_log_fields="msg_id=Reference, number=Dest")
+    line = {"msg_id": "7", "reference": "8", "sent_at": "2026-11-20T10:00:00Z", "to": "4915112345678"}
+    write(tmp_path, "2026-11-20.jsonl", json.dumps(line))
+    read(lake, chosen)
+    assert [(row["msg_id"], row["number"]) for row in rows(lake, SENT_MESSAGES)] == [("8", "4915112345678")]
+    assert "2026-11-20.jsonl has no field Dest; fix SMS_SENT_LOG_FIELDS" in caplog.text

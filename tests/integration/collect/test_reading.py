@@ -74,6 +74,7 @@ def test_a_message_has_all_its_columns(write: Write) -> None:
         "file": str(file.path),
         "line": 1,
         "item": 0,
+        "labels": None,
     }
 
 
