@@ -135,11 +135,15 @@ def unusable_lines(labels: Collection[str], *, lake: Lake, settings: Settings) -
 def _unusable_line(label: str, rejects: Mapping[str, int]) -> str:
     code = _main_code(rejects)
     count = "a whole file" if code in WHOLE_FILE else f"{rejects.get(code, 0):,} records"
-    remedy = _REMEDIES.get(code, _FIX)
     return (
-        f"SMS_SENT_LOGS: {label} is mostly unusable: {code}: {count} ({REASONS.get(code, code)}); {remedy}; "
+        f"SMS_SENT_LOGS: {label} is mostly unusable: {code}: {count} ({REASONS.get(code, code)}); {remedy_for(code)}; "
         "`sms-delivery doctor` says how its fields are understood, and the next run reads it again"
     )
+
+
+def remedy_for(code: str) -> str:
+    """Say what to do about rejects of a code."""
+    return _REMEDIES.get(code, _FIX)
 
 
 def _main_code(rejects: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,14 +20,26 @@ from pipeline.collect.files import LogFileGone, LogFileUnreadable, find_log_file
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.sent_messages import log_rules
 from pipeline.lake.lake import Lake
+from pipeline.maintain.audits.context import WORDS, opened_context
+from pipeline.maintain.audits.delivery_rates import latency_plausible
+from pipeline.maintain.log_sample import (
+    fields_text,
+    is_ahead,
+    is_rejected_too_often,
+    newest_samples,
+    records_text,
+    times_text,
+)
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.model.errors import BatchRefused, CallError, SettingsError, SmsDeliveryError
 from pipeline.model.settings import Settings
-from pipeline.model.tables import SENT_MESSAGES
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, SENT_MESSAGES
 
 CLOCK_SECONDS: Final = 30.0
 """Difference of clocks that is reported; the platform refuses signatures that are some minutes off."""
 RECENT_DAYS: Final = 3
+LATENCY_DAYS: Final = 28
+"""Latest days in the lake whose latency is looked at."""
 _SAMPLE_ROWS: Final = 1000
 _ANY_ID: Final = "1"
 """Asked for where no log has an id: whether unknown or refused, the answer shows that the credentials are good."""
@@ -52,7 +64,9 @@ def examine(settings: Settings, *, now: datetime) -> list[Finding]:
     findings = [
         _finding("settings", lambda: _check_settings(settings)),
         _finding("sent logs", lambda: _check_logs(settings, now)),
+        *records_of_logs(settings, now),
         _finding("lake", lambda: _check_lake(settings)),
+        *_implausible_latency(settings, now),
     ]
     try:
         accounts = load_accounts(settings)
@@ -92,6 +106,26 @@ def _check_logs(settings: Settings, now: datetime) -> str:
         newest = everything[-1].label
         raise _ToFixError(f"no file of the last {RECENT_DAYS} days, the newest is {newest}; is {{date}} right?")
     return f"{len(everything):,} files match, {len(recent):,} of the last days"
+
+
+def records_of_logs(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Read the first records of the newest log of each pattern: what do the names mean, what would be rejected?"""
+    for sample in newest_samples(settings, log_rules(settings, now)):
+        yield Finding("fields", ok=True, text=fields_text(sample))
+        yield Finding("records", ok=not is_rejected_too_often(sample), text=records_text(sample))
+        if text := times_text(sample, now):
+            yield Finding("times", ok=not is_ahead(sample, now), text=text)
+
+
+def _implausible_latency(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Say which of the last days in the lake have a median latency that can't be right."""
+    with contextlib.suppress(SmsDeliveryError):  # `_check_lake` says why
+        if Lake.exists(settings.lake):
+            lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
+            days = lake.snapshot(DELIVERY_ROLLUPS_DAILY).days()[-LATENCY_DAYS:]
+            with opened_context(days, lake=lake, settings=settings, now=now) as context:
+                found = latency_plausible(context)
+            yield from (Finding("latency", ok=False, text=str(row[WORDS])) for row in found.examples)
 
 
 def _check_lake(settings: Settings) -> str:

@@ -27,6 +27,7 @@ from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
+from pipeline.maintain.doctor import finding_line, records_of_logs
 from pipeline.model.accounts import load_accounts
 from pipeline.model.settings import given_settings
 from pipeline.publish.database import publish
@@ -37,6 +38,10 @@ README: Final = ROOT / "README.md"
 DOCS: Final = ROOT / "docs"
 NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
 DAYS: Final = [date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18)]
+UNKNOWN_HEADER: Final = "Message ID,Sent At,App ID,Phone Number,Sendr,Campaign,Body\n"
+UNKNOWN_ROW: Final = (
+    "261118100000{number:06},2026-11-18T10:{minute:02}:00Z,4luaKsL2,9185632{number:05},ACME,autumn,Hello\n"
+)
 _DAYS_QUERY: Final = """\
 SELECT sent_date, sent, delivered, failed, outstanding, round(delivery_rate, 4) AS rate, is_mature
 FROM delivery_by_day;"""
@@ -73,8 +78,8 @@ class Part:
 
     def write(self) -> None:
         """Write the text that the code makes into the page."""
-        text = self.page.read_text("utf-8")
-        self.page.write_text(text.replace(self.written(), self.make()), "utf-8")
+        text, start = self.page.read_text("utf-8"), f"<!-- {self.name} -->\n"
+        self.page.write_text(text.replace(start + self.written(), start + self.make()), "utf-8")
 
 
 def parts() -> Mapping[str, Part]:
@@ -84,6 +89,7 @@ def parts() -> Mapping[str, Part]:
         Part(DOCS / "tables.md", "dictionary", dictionary),
         Part(DOCS / "sent-logs.md", "spellings", spellings),
         Part(DOCS / "sent-logs.md", "reasons", reasons),
+        Part(DOCS / "sent-logs.md", "doctor", doctor),
         Part(DOCS / "dagster.md", "checks", checks),
     )
     return {part.name: part for part in listed}
@@ -110,6 +116,16 @@ def checks() -> str:
     specs = [*AUDIT_SPECS, COMPLETE]
     rows = (f"| `{spec.name}` | `{spec.asset_key.to_user_string()}` | {spec.description} |" for spec in specs)
     return "| check | asset | what it says, and what to do |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def doctor() -> str:
+    """Return what `doctor` says of a log with three columns that it does not know."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [UNKNOWN_ROW.format(number=number, minute=number % 60) for number in range(1200)]
+        (Path(folder) / "sent-2026-11-18.csv").write_text(UNKNOWN_HEADER + "".join(rows), "utf-8")
+        settings = given_settings(Path(folder), sent_logs="sent-{date}.csv")
+        lines = "\n".join(map(finding_line, records_of_logs(settings, NOW)))
+    return f"```csv\n{UNKNOWN_HEADER}{rows[0]}```\n\n```\n{lines}\n```\n"
 
 
 def queries() -> str:

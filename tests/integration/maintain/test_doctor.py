@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,10 +18,15 @@ from assets.cli.main import main
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import Running, SimulatorOptions, running
+from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
+from pipeline.lake.lake import Lake
+from pipeline.maintain.audits.delivery_rates import latency_words
 from pipeline.maintain.doctor import Finding, examine
 from pipeline.maintain.status import status_text
 from pipeline.model.settings import Settings, given_settings
 from tests.integration.maintain.test_maintenance import World
+from tests.support.lakes import Said, Sent, store_answers, store_sent
 from tests.support.places import Place, opened_place, write_logs
 
 KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"
@@ -63,7 +69,7 @@ def wrong(findings: dict[str, Finding]) -> dict[str, str]:
 
 def test_doctor_finds_nothing_wrong_and_creates_nothing_where_all_is_well(look: Examine, tmp_path: Path) -> None:
     findings = look()
-    assert list(findings) == ["settings", "sent logs", "lake", "credentials", "clock"]
+    assert list(findings) == ["settings", "sent logs", "fields", "records", "times", "lake", "credentials", "clock"]
     assert wrong(findings) == {}
     assert not (tmp_path / "data").exists()
 
@@ -120,6 +126,67 @@ def test_a_lake_made_with_other_settings_is_reported(look: Examine, tmp_path: Pa
     lake.mkdir(parents=True)
     (lake / "settings.json").write_text('{"SMS_TIMEZONE": "Asia/Tokyo"}')
     assert wrong(look())["lake"].startswith("SMS_TIMEZONE: ")
+
+
+def log_of(folder: Path, content: str) -> None:
+    """Write the log of today in place of the good one."""
+    for path in (folder / "logs").iterdir():
+        path.unlink()
+    (folder / "logs" / f"sent-{datetime.now(UTC).date()}.csv").write_text(content)
+
+
+def test_doctor_says_how_each_column_is_understood_which_are_ignored_and_which_come_close(
+    look: Examine, tmp_path: Path
+) -> None:
+    sent_at = datetime.now(UTC) - timedelta(minutes=1)
+    log_of(tmp_path, f"MessageId,ts,app_id,sendr,campaign,body\n1,{sent_at.isoformat()},app,ACME,spring,Hello\n")
+    findings = look(sent_logs="logs/sent-{date}.csv", sent_log_labels="campaign")
+    assert wrong(findings) == {}
+    name = f"sent-{datetime.now(UTC).date()}.csv"
+    assert findings["fields"].text == (
+        f"{name}: msg_id from MessageId; sent_at from ts; app_id from app_id; label campaign from campaign; ignored: "
+        "sendr (close to sender_id; if it is, set SMS_SENT_LOG_FIELDS=sender_id=sendr), body"
+    )
+    assert findings["records"].text == f"{name}: 1 of the first 1 records can be stored"
+    assert findings["times"].text.startswith(f"{name}: sent {sent_at:%Y-%m-%d %H:%M:%S} to ")
+
+
+def test_doctor_says_which_names_of_the_settings_the_log_lacks(look: Examine, tmp_path: Path) -> None:
+    log_of(tmp_path, f"Reference,ts,app_id\n1,{datetime.now(UTC).isoformat()},app\n")
+    fields = look(sent_logs="logs/sent-{date}.csv", sent_log_fields="msg_id=Reference,number=Dest")["fields"].text
+    assert "msg_id from Reference" in fields
+    assert fields.endswith("no Dest, which SMS_SENT_LOG_FIELDS names")
+
+
+def test_doctor_says_what_would_be_rejected_and_why(look: Examine, tmp_path: Path) -> None:
+    log_of(tmp_path, "msg_id,app_id,Sent\n" + "1,app,2026-11-18\n" * 3)
+    findings = wrong(look(sent_logs="logs/sent-{date}.csv", app_id="app"))
+    assert list(findings) == ["records"]
+    assert "0 of the first 3 records can be stored; no_time: 3, first in line 2" in findings["records"]
+    assert "SMS_SENT_LOG_FIELDS (sent_at=NAME)" in findings["records"]
+
+
+def test_doctor_names_the_zone_where_messages_would_have_been_sent_in_the_future(look: Examine, tmp_path: Path) -> None:
+    sent_at = datetime.now(UTC) + timedelta(hours=3)
+    log_of(tmp_path, f"msg_id,app_id,sent_at\n1,app,{sent_at:%Y-%m-%d %H:%M:%S}\n")
+    (text,) = wrong(look(sent_logs="logs/sent-{date}.csv")).values()
+    assert "3.0 hours from now; is SMS_SENT_LOG_TIMEZONE" in text
+
+
+def test_doctor_says_in_the_words_of_a_run_that_latencies_can_not_be_right(look: Examine, tmp_path: Path) -> None:
+    sent_at = datetime.now(UTC) - timedelta(hours=2)
+    sent = [Sent(str(number), sent_at) for number in range(100)]
+    chosen = given_settings(tmp_path)
+    lake = Lake.open(chosen.lake, mode=chosen.file_mode, recorded=chosen.recorded)
+    store_sent(lake, sent)
+    received = sent_at - timedelta(hours=1) + timedelta(seconds=13)
+    answers = [Said(each.msg_id, "delivered", sent_at, received) for each in sent]
+    store_answers(lake, [(answer, sent_at.date()) for answer in answers])
+    derive_messages([], lake=lake, settings=chosen, now=sent_at)
+    derive_rates([], lake=lake, settings=chosen, now=sent_at)
+    findings = wrong(look())
+    assert list(findings) == ["latency"]
+    assert findings["latency"] == latency_words(sent_at.date(), 100, -3587.0, ZoneInfo("UTC"))
 
 
 @pytest.fixture
