@@ -14,7 +14,7 @@ import dagster as dg
 
 from assets.events import materializations_of, one_line
 from assets.partitions import days_of
-from pipeline.collect.sent_messages import CollectTally
+from pipeline.collect.log_group import CollectTally
 from pipeline.derive.days import DayFigures
 from pipeline.follow.workers import FollowTally
 from pipeline.publish.database import Publication

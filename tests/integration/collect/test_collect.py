@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.collect.sent_messages import CollectTally, collect
+from pipeline.collect.log_group import CollectTally
+from pipeline.collect.sent_messages import collect
 from pipeline.collect.told import stored_rejects
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings

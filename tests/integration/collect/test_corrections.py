@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from pipeline.collect.corrections import Comparison
+from pipeline.collect.log_group import CollectTally
 from pipeline.collect.reading import read_sent_log
-from pipeline.collect.sent_messages import CollectTally, collect, log_rules
+from pipeline.collect.sent_messages import collect, log_rules
 from pipeline.collect.staging import Staging
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates

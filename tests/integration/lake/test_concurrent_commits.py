@@ -11,7 +11,8 @@ from typing import Any
 import duckdb
 
 from pipeline.api.simulator.sample_logs import write_sent_logs
-from pipeline.collect.sent_messages import CollectTally, collect
+from pipeline.collect.log_group import CollectTally
+from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.settings import Settings
