@@ -50,8 +50,7 @@ class LogChunk:
     @property
     def is_unfinished(self) -> bool:
         """Whether the file's last record is not whole."""
-        reasons = self.rejects["reason"].to_pylist()[-1:]
-        return any(reason.startswith("unfinished_line:") for reason in reasons)
+        return any(str(reason).startswith("unfinished_line:") for reason in self.rejects["reason"].to_pylist()[-1:])
 
     @property
     def records(self) -> int:

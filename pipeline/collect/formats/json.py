@@ -70,7 +70,8 @@ def _add_lines(buffer: TextBuffer, frame: RawFrame, most_rows: int) -> None:
             break
         frame.count_bytes(end - at)
         at, line = end + 1, line + 1
-    buffer.at, buffer.line = at, line
+    if at > buffer.at:
+        buffer.at, buffer.line, buffer.indent = at, line, 0
 
 
 def _line_value(line: bytes) -> object:
@@ -86,7 +87,7 @@ def _add_next(buffer: TextBuffer, frame: RawFrame) -> None:
     """Add what stands next, whatever it is, or skip what stands between objects."""
     between = _BETWEEN.match(buffer.text, buffer.at)
     skipped = between[0] if between else b""
-    if buffer.item == 0 or b"\n" in skipped:
+    if skipped and (buffer.item == 0 or b"\n" in skipped):
         last_line = skipped.rpartition(b"\n")[2]
         buffer.indent = len(last_line) - len(last_line.lstrip(b" \t"))
     buffer.use(len(skipped))
