@@ -96,7 +96,7 @@ def delivery_reports(
         )
         rows = rows_by_day(DELIVERY_REPORTS, lake=workspace.lake)
     _log_what_was_left(context, tally)
-    answers, calls, retries = tally.record.answers_by_day, tally.calls_by_day, tally.retries_by_day
+    answers, calls, retries = tally.record.answers_by_day, tally.requests_by_day, tally.retries_by_day
     add_by_day(context, {"answers": answers, "calls": calls, "retries": retries, ROWS: rows})
     return result(context, metadata.follow_summary(tally), **metadata.follow_metadata(tally))
 

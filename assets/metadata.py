@@ -44,7 +44,7 @@ def result(context: dg.AssetExecutionContext, summary: str, **metadata: Any) -> 
     return dg.MaterializeResult(metadata={SUMMARY: summary, **metadata})
 
 
-def add_by_day(context: dg.AssetExecutionContext, figures: Mapping[str, Mapping[date, int]]) -> None:
+def add_by_day(context: dg.AssetExecutionContext, figures: Mapping[str, Mapping[date, float]]) -> None:
     """Give each day of the run its own figures, so that they plot; a day without one has 0."""
     for day in days_of(context):
         context.add_asset_metadata(

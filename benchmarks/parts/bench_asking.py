@@ -51,7 +51,7 @@ def batches() -> list[Batch]:
     """What is asked for."""
     head = f"{DAY:%y%m%d}120000"
     ids = [f"{head}{number:07}" for number in range(CALLS * 200)]
-    return [Batch(APP_ID, DAY, tuple(ids[first : first + 200])) for first in range(0, len(ids), 200)]
+    return [Batch(APP_ID, [(msg_id, DAY) for msg_id in ids[first : first + 200]]) for first in range(0, len(ids), 200)]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def bench_flattening(part: Measure, batches: list[Batch], bodies: list[bytes], k
         rows = 0
         for first in range(0, CALLS, 100):  # as many as are committed at once
             calls = [
-                AnsweredCall(uuid.uuid4().hex, APP_ID, DAY, now, batch.msg_ids, decode_envelope(body))
+                AnsweredCall(uuid.uuid4().hex, APP_ID, now, batch.ids, decode_envelope(body))
                 for batch, body in zip(batches[first : first + 100], given[first : first + 100], strict=True)
             ]
             rows += len(flatten_reports(calls).reports)

@@ -6,7 +6,8 @@ What belongs here: the bounds of a request. What does not: when an id is due (`f
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate
@@ -22,19 +23,25 @@ _SEPARATOR: Final = ","
 
 @dataclass(frozen=True)
 class Batch:
-    """Ids of one app and one partition that one request asks for."""
+    """Ids of one app that one request asks for, each with the partition of its message."""
 
     app_id: str
-    sent_date: date
-    msg_ids: tuple[str, ...]
+    ids: Sequence[tuple[str, date]]
+
+    @property
+    def msg_ids(self) -> tuple[str, ...]:
+        """The ids alone, in order."""
+        return tuple(msg_id for msg_id, _ in self.ids)
+
+    @property
+    def days(self) -> Counter[date]:
+        """How many of the ids are of each partition."""
+        return Counter(day for _, day in self.ids)
 
     def halves(self) -> tuple[Batch, Batch]:
         """Split in two, the first at most one shorter; only for batches of two ids and more."""
-        middle = len(self.msg_ids) // 2
-        return (
-            Batch(self.app_id, self.sent_date, self.msg_ids[:middle]),
-            Batch(self.app_id, self.sent_date, self.msg_ids[middle:]),
-        )
+        middle = len(self.ids) // 2
+        return Batch(self.app_id, self.ids[:middle]), Batch(self.app_id, self.ids[middle:])
 
 
 def query_of(app_id: str, msg_ids: Sequence[str]) -> str:
@@ -43,14 +50,13 @@ def query_of(app_id: str, msg_ids: Sequence[str]) -> str:
 
 
 def batches_of(
-    msg_ids: Iterable[str], *, app_id: str, sent_date: date, batch_size: int = MAX_IDS, path_bytes: int = 64
+    app_id: str, ids: Sequence[tuple[str, date]], *, batch_size: int = MAX_IDS, path_bytes: int = 64
 ) -> Iterator[Batch]:
     """Cut ids into batches in their order; joined again they are the input.
 
     Args:
-        msg_ids: ids of one app and one partition.
         app_id: the app.
-        sent_date: the partition.
+        ids: its ids, each with the partition of its message.
         batch_size: most ids in a batch, 1 to 200.
         path_bytes: bytes of the request target before its query.
 
@@ -58,13 +64,12 @@ def batches_of(
         ValueError: `batch_size` is out of range.
     """
     room = _room(app_id, batch_size, path_bytes)
-    ids, start = list(msg_ids), 0
+    start = 0
     while start < len(ids):
         chosen = ids[start : start + batch_size]
-        if len(_SEPARATOR.join(chosen)) >= room:
-            chosen = chosen[: _fitting(chosen, room)]
-        yield Batch(app_id, sent_date, tuple(chosen))
-        start += len(chosen)
+        fitting = _fitting([msg_id for msg_id, _ in chosen], room)
+        yield Batch(app_id, chosen[:fitting])
+        start += fitting
 
 
 def _room(app_id: str, batch_size: int, path_bytes: int) -> int:

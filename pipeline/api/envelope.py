@@ -64,13 +64,16 @@ class Envelope:
 
 @dataclass(frozen=True)
 class AnsweredCall:
-    """A call that got a status-0 envelope: what was asked, when the answers arrived, and what they are."""
+    """A call that got a status-0 envelope: what was asked, when the answers arrived, and what they are.
+
+    Attributes:
+        asked: ids, each with the partition of its message.
+    """
 
     call_id: str
     app_id: str
-    sent_date: date
     observed_at: datetime
-    asked: Sequence[str]
+    asked: Sequence[tuple[str, date]]
     envelope: Envelope
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from pipeline.api.codes import ROW_REASONS, ROW_STATUSES, ReportStatus
 from pipeline.api.envelope import AnsweredCall, text_of
-from pipeline.model.tables import DELIVERY_REPORTS, REJECTED_RECORDS, Table
+from pipeline.model.tables import DELIVERY_REPORTS, PARTITION_KEY, REJECTED_RECORDS, Table
 
 _DTYPES: Final = {
     "VARCHAR": "str",
@@ -95,7 +95,7 @@ def flatten_reports(calls: Iterable[AnsweredCall]) -> Flattened:
     is_report = rows["row"].isin(merged["row"])
     return Flattened(
         _with_calls(merged, given, REPORT_DTYPES),
-        _rejects_of(rows, is_report, given),
+        _rejects_of(rows, merged, given),
         _mismatches(given, merged, rows[rows["is_usable"] & ~is_report]),
     )
 
@@ -172,10 +172,11 @@ def _json_text(value: object) -> str:
 
 
 def _asked_by(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
-    """Return one row per id asked for, with the place of its call."""
+    """Return one row per id asked for, with the place of its call and its partition."""
     asked = [call.asked for call in calls]
-    msg_ids = pa.array(chain.from_iterable(asked), pa.large_string())
-    return pd.DataFrame({"call": _places(asked), "msg_id": pd.Series(msg_ids, dtype="str")})
+    msg_ids, days = zip(*chain.from_iterable(asked), strict=True) if any(asked) else ((), ())
+    columns = {"msg_id": pd.Series(pa.array(msg_ids, pa.large_string()), dtype="str")}
+    return pd.DataFrame({"call": _places(asked), **columns, PARTITION_KEY: pd.Series(days, dtype=_DTYPES["DATE"])})
 
 
 def _places(groups: Sequence[Sequence[object]]) -> pd.Series[int]:
@@ -189,7 +190,6 @@ def _with_calls(rows: pd.DataFrame, calls: Sequence[AnsweredCall], dtypes: Mappi
         "app_id": [call.app_id for call in calls],
         "call_id": [call.call_id for call in calls],
         "file": [call.call_id for call in calls],
-        "sent_date": [call.sent_date for call in calls],
         "observed_at": [call.observed_at for call in calls],
         "rejected_at": [call.observed_at for call in calls],
     }
@@ -200,8 +200,12 @@ def _with_calls(rows: pd.DataFrame, calls: Sequence[AnsweredCall], dtypes: Mappi
     return pd.DataFrame(columns).astype(dtypes)
 
 
-def _rejects_of(rows: pd.DataFrame, is_report: pd.Series[bool], calls: Sequence[AnsweredCall]) -> pd.DataFrame:
-    """Return the rows that break a rule; of usable ones only those that became a report, others are mismatches."""
+def _rejects_of(rows: pd.DataFrame, reports: pd.DataFrame, calls: Sequence[AnsweredCall]) -> pd.DataFrame:
+    """Return the rows that break a rule; of usable ones only those that became a report, others are mismatches.
+
+    Their day is that of the message, or the earliest of the call for a row that names none.
+    """
+    is_report = rows["row"].isin(reports["row"])
     is_odd = functools.reduce(operator.or_, (rows[code] for code in ROW_REASONS))
     is_reject = is_odd & (is_report | ~rows["is_usable"])
     if not is_reject.any():
@@ -215,6 +219,12 @@ def _rejects_of(rows: pd.DataFrame, is_report: pd.Series[bool], calls: Sequence[
         column: pd.Series([_as_written(row.get(name)) for row in odd["element"]], index=odd.index, dtype="str")
         for name, column in _FIELDS.items()
     }
+    day_of_row = dict(zip(reports["row"], reports[PARTITION_KEY], strict=True))
+    days = [
+        day_of_row.get(row, min(day for _, day in calls[call].asked))
+        for row, call in zip(odd["row"], odd["call"], strict=True)
+    ]
+    came |= {PARTITION_KEY: pd.Series(days, index=odd.index, dtype=_DTYPES["DATE"])}
     rejects = odd.assign(reason=pd.Series(reasons, index=odd.index, dtype="str"), **came)
     return _with_calls(rejects, calls, REJECT_DTYPES)
 

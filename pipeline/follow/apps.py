@@ -80,7 +80,7 @@ class App:
     def unresolved(self) -> int:
         """Number of ids refused before the API had answered for the app: bad ids, or a wrong app."""
         refusals = [] if self.proven else [*self._single_ids, *self._deferred]
-        return sum(len(refusal.batch.msg_ids) for refusal in refusals)
+        return sum(len(refusal.batch.ids) for refusal in refusals)
 
     async def _settle_refused(self, refusal: Refusal) -> None:
         """Split a refused batch; before the API has answered for the app, only one, to learn whether it ever does."""
@@ -97,7 +97,7 @@ class App:
             await self._bisect(refusal)
 
     async def _bisect(self, refusal: Refusal) -> None:
-        if len(refusal.batch.msg_ids) == 1:
+        if len(refusal.batch.ids) == 1:
             self._single_ids.append(refusal)
             if self.proven:
                 self.prove()

@@ -1,4 +1,4 @@
-"""Which messages of a day are asked for now, and in which batches.
+"""Which messages are asked for now, and in which batches.
 
 What belongs here: the due rule, where a message's last answer is found, batches of what is due. What does not: requests
 (`workers.py`), the days that have work (`maintain/due.py`).
@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -35,6 +36,8 @@ API_MEMORY: Final = timedelta(days=90)
 """How long the platform can be asked about a message (protocol: 90 to 120 days; the shorter is sure)."""
 _CHUNK_IDS: Final = 20_000
 """Due ids read at a time: 100 batches."""
+_NOT_DUE: Final = 2
+"""Urgency of an id that only fills room, in `sql/due_ids`."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +63,20 @@ class Polled:
         has_all = rows_in(sent) == rows_in(self.messages.of([day]))
         return has_all and is_derived(self.messages, (*sent, *reports), day)
 
-    def show(self, connection: duckdb.DuckDBPyConnection, day: date) -> None:
-        """Create `polled`, each sent message of a day with its last answer, and the due rule.
+    def show(self, connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> None:
+        """Create `polled`, each sent message of some days with its last answer, and the due rule.
 
         Reads `messages` where it is up to date, at a tenth of the cost; otherwise joins sent messages and answers.
         """
-        if self.are_derived(day):
-            show_files(connection, MESSAGES, self.messages.of([day]))
-            source = f"SELECT app_id, msg_id, sent_at, is_final, last_polled_at FROM {MESSAGES.name}"
-        else:
-            show_files(connection, SENT_MESSAGES, self.sent.of([day]))
-            show_files(connection, DELIVERY_REPORTS, self.reports.of([day]))
-            source = query("follow/sql/polled")
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW polled AS {source}")
+        derived = {day for day in days if self.are_derived(day)}
+        behind = set(days) - derived
+        show_files(connection, MESSAGES, self.messages.of(derived))
+        show_files(connection, SENT_MESSAGES, self.sent.of(behind))
+        show_files(connection, DELIVERY_REPORTS, self.reports.of(behind))
+        of_derived = f"SELECT app_id, msg_id, sent_date, sent_at, is_final, last_polled_at FROM {MESSAGES.name}"
+        sources = [of_derived] if derived else []
+        sources += [f"({query('follow/sql/polled')})"] if behind or not derived else []
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW polled AS {' UNION ALL BY NAME '.join(sources)}")
         use_due_rule(connection)
 
 
@@ -94,8 +98,8 @@ def due_parameters(settings: Settings, now: datetime, *, force: bool = False) ->
 
 
 def is_any_due(connection: duckdb.DuckDBPyConnection, rule: Mapping[str, Scalar]) -> bool:
-    """Say whether a message of `polled` is due, without reading its id: half the cost."""
-    return bool(rows_of(connection, f"SELECT 1 FROM ({query('follow/sql/due_ids')}) LIMIT 1", rule))
+    """Say whether a message of `polled` is due."""
+    return bool(rows_of(connection, query("follow/sql/any_due"), rule))
 
 
 @contextlib.contextmanager
@@ -108,43 +112,36 @@ def due_batches(
     force: bool,
     apps: Collection[str] = (),
 ) -> Iterator[Iterator[list[Batch]]]:
-    """Give the batches to ask for, some at a time, in the order of their days; memory does not grow with them."""
+    """Give the batches to ask for, the most urgent first, some at a time; memory does not grow with them.
+
+    A batch is of one app and of any of the days. Ids that were never asked for come first, the oldest first, then those
+    that are due again, the longest overdue first. The room left in the last batch of an app goes to the ids that are
+    due soonest; no batch is made for those alone.
+    """
     with database(lake, settings) as connection:
         polled, rule = Polled.of(lake), due_parameters(settings, now, force=force)
-
-        def batches() -> Iterator[list[Batch]]:
-            for day in sorted(days):
-                if not polled.sent.of([day]):
-                    continue
-                polled.show(connection, day)
-                if not polled.are_derived(day) or is_any_due(connection, rule):  # a join is not made twice
-                    yield from _batches_of_day(connection, day, settings, rule, apps=apps)
-
-        yield batches()
+        polled.show(connection, [day for day in days if polled.sent.of([day])])
+        yield _batches(connection, settings, rule, apps) if is_any_due(connection, rule) else iter(())
 
 
-def _batches_of_day(
-    connection: duckdb.DuckDBPyConnection,
-    day: date,
-    settings: Settings,
-    rule: Mapping[str, Scalar],
-    *,
-    apps: Collection[str],
+def _batches(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, rule: Mapping[str, Scalar], apps: Collection[str]
 ) -> Iterator[list[Batch]]:
-    """Cut the due ids of one partition into batches by app; only the last batch of an app may be short."""
-    waiting: dict[str, list[str]] = defaultdict(list)
-    for chunk in connection.sql(query("follow/sql/due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
-        for app_id, msg_id in zip(chunk["app_id"].to_pylist(), chunk["msg_id"].to_pylist(), strict=True):
-            if not apps or app_id in apps:
-                waiting[app_id].append(msg_id)
-        yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=True)]
-    yield [batch for app_id in waiting for batch in _cut(waiting, app_id, day, settings, keep_short=False)]
-
-
-def _cut(waiting: dict[str, list[str]], app_id: str, day: date, settings: Settings, *, keep_short: bool) -> list[Batch]:
-    """Take the batches of an app out of `waiting`; the last one, which more ids may fill, stays where told."""
+    """Cut due ids into batches as they are read; only the last batch of an app may have room left."""
     path_bytes = len(urlsplit(settings.api_base_url).path) + len("/getReport?")
-    size = settings.batch_size
-    batches = list(batches_of(waiting[app_id], app_id=app_id, sent_date=day, batch_size=size, path_bytes=path_bytes))
-    waiting[app_id] = list(batches.pop().msg_ids) if keep_short and batches else []
-    return batches
+    cut = partial(batches_of, batch_size=settings.batch_size, path_bytes=path_bytes)
+    waiting: dict[str, list[tuple[str, date]]] = defaultdict(list)
+    not_due: dict[str, list[tuple[str, date]]] = defaultdict(list)
+    for chunk in connection.sql(query("follow/sql/due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
+        for app_id, msg_id, day, urgency in zip(*(column.to_pylist() for column in chunk.columns), strict=True):
+            if apps and app_id not in apps:
+                continue
+            if urgency != _NOT_DUE:
+                waiting[app_id].append((msg_id, day))
+            elif len(not_due[app_id]) < settings.batch_size:
+                not_due[app_id].append((msg_id, day))
+        for app_id, ids in waiting.items():
+            batches = list(cut(app_id, ids))
+            waiting[app_id] = list(batches.pop().ids) if batches else []
+            yield batches
+    yield [next(cut(app_id, [*ids, *not_due[app_id]])) for app_id, ids in waiting.items() if ids]

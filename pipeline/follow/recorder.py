@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -51,7 +52,7 @@ class RecordTally:
     """
 
     answers: dict[str, int] = field(default_factory=dict)
-    answers_by_day: dict[date, int] = field(default_factory=dict)
+    answers_by_day: Counter[date] = field(default_factory=Counter)
     mismatches: int = 0
     rejected: int = 0
 
@@ -64,7 +65,7 @@ class RecordTally:
 @dataclass
 class _Slice:
     answers: list[AnsweredCall] = field(default_factory=list)
-    invalid: list[dict[str, object]] = field(default_factory=list)
+    invalid: list[dict[str, Any]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     ids: int = 0
 
@@ -100,11 +101,9 @@ class Recorder:
     def answer(self, batch: Batch, call_id: str, ledger: Ledger, response: GoodResponse) -> None:
         """Take the answers of a call and its row."""
         envelope = response.envelope
-        self._slice.answers.append(
-            AnsweredCall(call_id, batch.app_id, batch.sent_date, response.observed_at, batch.msg_ids, envelope)
-        )
+        self._slice.answers.append(AnsweredCall(call_id, batch.app_id, response.observed_at, batch.ids, envelope))
         self._slice.calls.append(self._rows.call(batch, call_id, ledger, "ok", envelope))
-        self._slice.ids += len(batch.msg_ids)
+        self._slice.ids += len(batch.ids)
 
     def failure(self, batch: Batch, call_id: str, ledger: Ledger, outcome: str, error: CallError) -> None:
         """Take the row of a call that brought no answer."""
@@ -112,15 +111,15 @@ class Recorder:
 
     def invalid_id(self, refusal: Refusal) -> None:
         """Take an id that the API refuses."""
-        batch = refusal.batch
+        ((msg_id, day),) = refusal.batch.ids
         self._slice.invalid.append(
             {
-                "app_id": batch.app_id,
-                "msg_id": batch.msg_ids[0],
+                "app_id": refusal.batch.app_id,
+                "msg_id": msg_id,
                 "status": ReportStatus.INVALID_ID.value,
                 "observed_at": refusal.observed_at,
                 "call_id": refusal.call_id,
-                "sent_date": batch.sent_date,
+                "sent_date": day,
             }
         )
         self._slice.ids += 1
@@ -177,9 +176,7 @@ class Recorder:
         )
         for status, rows in statuses.items():
             tally.answers[str(status)] = tally.answers.get(str(status), 0) + int(rows)
-        days = [(answer.sent_date, len(answer.asked)) for answer in taken.answers]
-        days += [(row["sent_date"], 1) for row in taken.invalid if isinstance(row["sent_date"], date)]
-        for day, rows in days:
-            tally.answers_by_day[day] = tally.answers_by_day.get(day, 0) + rows
+        tally.answers_by_day.update(day for answer in taken.answers for _, day in answer.asked)
+        tally.answers_by_day.update(row["sent_date"] for row in taken.invalid)
         tally.mismatches += len(flattened.mismatches)
         tally.rejected += len(flattened.rejects)

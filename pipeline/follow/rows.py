@@ -69,13 +69,14 @@ class StoredRows:
         self, batch: Batch, call_id: str, ledger: Ledger, outcome: str, end: Envelope | CallError
     ) -> dict[str, Any]:
         """Return a row of `api_calls`; columns that are left out are null."""
-        reason, is_error = end.reason, isinstance(end, CallError)
+        reason, is_error, days = end.reason, isinstance(end, CallError), batch.days
         return {
             "call_id": call_id,
             "app_id": batch.app_id,
-            "sent_date": batch.sent_date,
+            "sent_date": min(days),
+            "days": len(days),
             "requested_at": ledger.started_at,
-            "ids": len(batch.msg_ids),
+            "ids": len(batch.ids),
             "http_status": ledger.http_status,
             "status": end.status,
             "reason": None if reason is None else mask_text(reason, self.numbers),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -44,8 +45,8 @@ class FollowTally:
         clock_offsets: seconds by which the platform's clock is ahead, by base URL, where it was learnt.
         left: messages due that were left to the next run, since this one had made all the calls that it may.
         not_asked: days of which the platform remembers no message.
-        calls_by_day: batches by partition.
-        retries_by_day: retries by partition.
+        requests_by_day: requests by partition: the share of a request's ids that are of it; they sum to `requests`.
+        retries_by_day: retries by partition, likewise.
     """
 
     requests: int = 0
@@ -56,8 +57,8 @@ class FollowTally:
     clock_offsets: dict[str, float] = field(default_factory=dict)
     left: int = 0
     not_asked: tuple[date, ...] = ()
-    calls_by_day: dict[date, int] = field(default_factory=dict)
-    retries_by_day: dict[date, int] = field(default_factory=dict)
+    requests_by_day: defaultdict[date, float] = field(default_factory=lambda: defaultdict(float))
+    retries_by_day: defaultdict[date, float] = field(default_factory=lambda: defaultdict(float))
 
 
 Progress = Callable[[int, int], None]
@@ -221,10 +222,10 @@ class _Follower:
         try:
             response = await gateway.ask(batch, account, ledger)
         except BatchRefused as error:
-            self._note(batch, call_id, ledger, "split" if len(batch.msg_ids) > 1 else "refused", error)
+            self._note(batch, call_id, ledger, "split" if len(batch.ids) > 1 else "refused", error)
             return Refusal(batch, call_id, self._clock.now())
         except CapReached as error:
-            self.tally.left += len(batch.msg_ids)
+            self.tally.left += len(batch.ids)
             if ledger.requests:
                 self._note(batch, call_id, ledger, "gave_up", error)
         except BatchFailed as error:
@@ -243,17 +244,19 @@ class _Follower:
         return None
 
     def _note(self, batch: Batch, call_id: str, ledger: Ledger, outcome: str, error: CallError) -> None:
-        logger.warning("call %s of app %s, %s ids: %s: %s", call_id, batch.app_id, len(batch.msg_ids), outcome, error)
+        logger.warning("call %s of app %s, %s ids: %s: %s", call_id, batch.app_id, len(batch.ids), outcome, error)
         self._count(batch, ledger)
         self._recorder.failure(batch, call_id, ledger, outcome, error)
 
     def _count(self, batch: Batch, ledger: Ledger) -> None:
-        tally, day, retries = self.tally, batch.sent_date, max(0, ledger.requests - 1)
+        tally, retries = self.tally, max(0, ledger.requests - 1)
         tally.requests += ledger.requests
         tally.batches += 1
         tally.retries += retries
-        tally.calls_by_day[day] = tally.calls_by_day.get(day, 0) + 1
-        tally.retries_by_day[day] = tally.retries_by_day.get(day, 0) + retries
+        for day, ids in batch.days.items():
+            share = ids / len(batch.ids)
+            tally.requests_by_day[day] += ledger.requests * share
+            tally.retries_by_day[day] += retries * share
 
     def _close(self) -> None:
         """Say what was not got, once every batch is settled."""

@@ -173,7 +173,7 @@ async def _ask_all(settings: Settings, accounts: Accounts, samples: Mapping[str,
         max_attempts=1,
         requests_per_second=settings.max_requests_per_second,
     ) as gateway:
-        batches = [Batch(app_id, now.date(), (msg_id,)) for app_id, msg_id in samples.items()]
+        batches = [Batch(app_id, [(msg_id, now.date())]) for app_id, msg_id in samples.items()]
         findings = [await _ask(gateway, batch, accounts.of(batch.app_id)) for batch in batches]
         offsets = gateway.seen_offsets()
     return [*findings, *(_clock_finding(url, offset) for url, offset in offsets.items())]

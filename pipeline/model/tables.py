@@ -193,7 +193,17 @@ API_CALLS: Final = Table(
     (
         Column("call_id", "VARCHAR", "Id of the call."),
         _APP_ID,
-        Column("sent_date", "DATE", "Day of sending of the messages asked for, in the time zone SMS_TIMEZONE."),
+        Column(
+            "sent_date",
+            "DATE",
+            "Earliest day of sending of the messages asked for, in the time zone SMS_TIMEZONE.",
+        ),
+        Column(
+            "days",
+            "INTEGER",
+            "Number of days of sending that the batch holds ids of; null in rows of earlier versions.",
+            since=2,
+        ),
         Column("requested_at", "TIMESTAMPTZ", "When the first request of the call started; stored in UTC."),
         Column("ids", "INTEGER", "Number of ids in the batch."),
         Column("http_status", "INTEGER", "HTTP status of the last response; null if none arrived."),

@@ -7,6 +7,7 @@ only, the newest ones.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
@@ -110,7 +111,7 @@ class Chronicle:
         assert not played.ledger.wrong
         self._check_sent(played)
         may_be_asked = {key for key in self.known if self._is_due(key, played)}
-        self._check_asked(played, may_be_asked)
+        self._check_asked(played, may_be_asked, {key for key in self.known if self._may_fill(key, played)})
         stored = self._check_reports(played)
         self._check_calls(played)
         if played.end == "done":
@@ -162,13 +163,24 @@ class Chronicle:
     def _day(self, key: Key) -> date:
         return self.messages[key].sent.sent_at.astimezone(UTC).date()
 
-    def _check_asked(self, played: Played, may_be_asked: set[Key]) -> None:
-        """Only due ids are asked for, none is answered twice, and a call is of one app and day."""
+    def _may_fill(self, key: Key, played: Played) -> bool:
+        """Return whether an id that is not due may take room in a request: open, not too old, not asked just now."""
+        said, age = self.answers(key), played.now - self.messages[key].sent.sent_at
+        if not said or self._day(key) not in played.days or any(each.status in FINAL for each in said):
+            return False
+        waited = played.now - max(each.observed_at for each in said)
+        return waited >= timedelta(seconds=60) and age <= self.settings.give_up_after
+
+    def _check_asked(self, played: Played, due: set[Key], may_fill: set[Key]) -> None:
+        """A call is of one app; its ids are due, or fill room that due ids leave; none is answered twice."""
         for call in played.ledger.calls:
             keys = {(call.app_id, msg_id) for msg_id in call.asked}
-            assert keys <= may_be_asked
+            assert keys <= due | may_fill
             assert len(keys) == len(call.asked) <= played.run.batch_size
-            assert len({self._day(key) for key in keys}) == 1
+        asked = {(call.app_id, msg_id) for call in played.ledger.calls for msg_id in call.asked}
+        due_of_app = Counter(app_id for app_id, _ in due)
+        for app_id, ids in Counter(app_id for app_id, _ in asked).items():
+            assert ids <= math.ceil(due_of_app[app_id] / played.run.batch_size) * played.run.batch_size
         answered = [key for told in played.ledger.told for key in _keys(told)]
         assert len(answered) == len(set(answered))
 
@@ -302,10 +314,11 @@ def _oldest(told: list[Told], rows: int) -> list[Told]:
 
 
 def _check_completeness(played: Played, due: set[Key], stored: list[Said]) -> None:
-    """Every due id was answered, or the failures say why not, and say nothing else."""
+    """Every id that was due or asked for was answered, or the failures say why not, and say nothing else."""
     ledger, failures = played.ledger, played.failures
     stopped = {app_id for app_id in HOSTS if is_stopped(app_id, failures)}
-    missing = due - {(said.app_id, said.msg_id) for said in stored}
+    wanted = due | {(call.app_id, msg_id) for call in ledger.calls for msg_id in call.asked}
+    missing = wanted - {(said.app_id, said.msg_id) for said in stored}
     ends = {(call.app_id, call.asked): call.got for call in ledger.calls}
     lost = {asked for asked, got in ends.items() if got in ERROR_FAULTS and asked[0] not in stopped}
     assert {key for key in missing if key[0] not in stopped} == {

@@ -278,6 +278,7 @@ def api_health(calls: Iterable[Called]) -> list[Row]:
                 for outcome in ("ok", "mismatch", "split", "gave_up", "refused")
             },
             "requests_per_batch": sum(call.attempts for call in found) / len(found),
+            "ids_per_request": sum(call.ids * call.attempts for call in found) / sum(call.attempts for call in found),
             "elapsed_p50_ms": percentile([call.elapsed_ms for call in found], 0.50),
             "elapsed_p95_ms": percentile([call.elapsed_ms for call in found], 0.95),
         }

@@ -43,7 +43,7 @@ def envelopes(answer: dict[str, Any], inputs: int, chance: Random) -> Iterator[E
 def answers_of(answer: dict[str, Any], inputs: int, seed: int) -> list[AnsweredCall]:
     """Return what mutated answers are decoded to."""
     return [
-        AnsweredCall(f"call-{number}", "app", NOW.date(), NOW, ASKED, envelope)
+        AnsweredCall(f"call-{number}", "app", NOW, [(msg_id, NOW.date()) for msg_id in ASKED], envelope)
         for number, envelope in enumerate(envelopes(answer, inputs, Random(seed)))  # noqa: S311 - repeatable
     ]
 

@@ -16,3 +16,17 @@ CREATE OR REPLACE TEMP MACRO is_due(
       AND (forced OR overdue_seconds(sent_at, last_polled_at, moment, min_interval_seconds, age_share) >= 0)
     )
   );
+
+-- may_fill: a message that is not due may be asked for in the room that is left in a request.
+CREATE OR REPLACE TEMP MACRO may_fill(
+  sent_at, last_polled_at, moment, give_up_seconds, memory_seconds, min_interval_seconds
+) AS
+  (epoch_us(moment) - epoch_us(sent_at)) / 1e6 <= least(give_up_seconds, memory_seconds)
+  AND (epoch_us(moment) - epoch_us(last_polled_at)) / 1e6 >= min_interval_seconds;
+
+-- waited_seconds: how long a message has waited to be asked for, since it was sent or was due again; negative before.
+CREATE OR REPLACE TEMP MACRO waited_seconds(sent_at, last_polled_at, moment, min_interval_seconds, age_share) AS
+  coalesce(
+    overdue_seconds(sent_at, last_polled_at, moment, min_interval_seconds, age_share),
+    (epoch_us(moment) - epoch_us(sent_at)) / 1e6
+  );

@@ -45,7 +45,7 @@ Simulate = Callable[..., Running]
 
 
 def batch_of(*msg_ids: str, app_id: str = "4luaKsL2") -> Batch:
-    return Batch(app_id, DAY, msg_ids or IDS)
+    return Batch(app_id, [(msg_id, DAY) for msg_id in msg_ids or IDS])
 
 
 def account_at(base_url: str, *, key: str = KEY, secret: str = SECRET) -> Account:
@@ -310,7 +310,9 @@ def test_a_packed_answer_is_the_same_answer(simulator: Simulate, clock: Clock) -
 def test_mistake_5_ids_that_come_as_numbers_are_the_ids_that_were_asked(simulator: Simulate, clock: Clock) -> None:
     server = simulator(faults=always("numbers"))
     response = ask(server.base_url, clock).response
-    flat = flatten_reports([AnsweredCall("c", "4luaKsL2", DAY, response.observed_at, IDS, response.envelope)])
+    flat = flatten_reports(
+        [AnsweredCall("c", "4luaKsL2", response.observed_at, [(msg_id, DAY) for msg_id in IDS], response.envelope)]
+    )
 
     assert sorted(flat.reports["msg_id"]) == sorted(IDS)
     assert not flat.mismatches

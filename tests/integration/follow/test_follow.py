@@ -34,6 +34,7 @@ from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.phone_numbers import Mode, NumberPolicy
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, REJECTED_RECORDS, SENT_MESSAGES, Table
+from tests.support.lakes import Said, store_answers
 
 DAY = date(2026, 3, 2)
 YESTERDAY = DAY - timedelta(days=1)
@@ -60,6 +61,10 @@ def send(
     ]
     table = pa.Table.from_pylist(rows, schema=arrow_schema(SENT_MESSAGES))
     lake.append(SENT_MESSAGES, [lake.write(SENT_MESSAGES, table, sent_at.date())])
+
+
+def midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def stored(lake: Lake, table: Table) -> list[dict[str, Any]]:
@@ -131,9 +136,9 @@ def test_the_first_pass_asks_for_each_id_once_in_as_few_calls_as_can_be(
     server = simulator()
     tally = go(server, DAY, YESTERDAY)
 
-    assert len(server.calls) == sum(math.ceil(len(ids) / 200) for ids in sent.values())
+    assert len(server.calls) == math.ceil((450 + 200) / 200) + math.ceil((1 + 201) / 200)
     assert sorted(asked_ids(server.calls)) == sorted(msg_id for ids in sent.values() for msg_id in ids)
-    assert (tally.requests, tally.batches, tally.retries, tally.failures) == (7, 7, 0, [])
+    assert (tally.requests, tally.batches, tally.retries, tally.failures) == (6, 6, 0, [])
     assert tally.record.answers_by_day == {DAY: 451, YESTERDAY: 401}
     assert Counter((row["app_id"], row["sent_date"]) for row in stored(lake, DELIVERY_REPORTS)) == {
         key: len(ids) for key, ids in sent.items()
@@ -188,6 +193,64 @@ def test_force_asks_for_all_that_is_not_final_but_no_more(lake: Lake, simulator:
     server.calls.clear()
     go(server, now=NOON + timedelta(days=8), force=True)
     assert server.calls == []
+
+
+def test_a_request_holds_ids_of_several_days_and_is_stored_under_the_earliest(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    for day, count in ((YESTERDAY, 3), (DAY, 9)):
+        send(lake, ids_sent(NOON - timedelta(hours=3), count, first=day.day * 100), sent_at=midnight(day))
+    tally = go(simulator(), YESTERDAY, DAY)
+    (call,) = stored(lake, API_CALLS)
+    assert (call["sent_date"], call["days"], call["ids"]) == (YESTERDAY, 2, 12)
+    assert tally.record.answers_by_day == {YESTERDAY: 3, DAY: 9}
+    assert tally.requests_by_day == {YESTERDAY: 0.25, DAY: 0.75}
+    assert {row["call_id"] for row in stored(lake, DELIVERY_REPORTS)} == {call["call_id"]}
+
+
+def test_a_run_over_one_day_keeps_to_its_day(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    for day in (YESTERDAY, DAY):
+        send(lake, ids_sent(NOON - timedelta(hours=3), 5, first=day.day * 100), sent_at=midnight(day))
+    go(simulator(), DAY)
+    assert {row["sent_date"] for row in stored(lake, DELIVERY_REPORTS)} == {DAY}
+
+
+def test_room_in_a_request_goes_to_the_open_ids_that_are_due_soonest(
+    lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    server, asked_at = simulator(), NOON - timedelta(minutes=5)
+    waiting = {age: f"26030207000000000{age:02}" for age in (30, 40, 50, 60)}
+    for age, msg_id in waiting.items():
+        send(lake, [msg_id], sent_at=asked_at - timedelta(minutes=age))
+        store_answers(lake, [(Said(msg_id, "sending", asked_at), DAY)])
+    assert go(server, batch_size=4).requests == 0  # no request is made for these alone
+    new = ids_sent(NOON - timedelta(minutes=1), 2)
+    send(lake, new, sent_at=NOON - timedelta(minutes=1))
+    go(server, batch_size=4)
+    (call,) = server.calls
+    assert call.msg_ids == (*new, waiting[30], waiting[40])
+
+
+def test_an_id_that_was_asked_for_within_a_minute_fills_no_room(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    server, just_now = simulator(), NOON - timedelta(seconds=59)
+    send(lake, ["1"], sent_at=NOON - timedelta(hours=3))
+    store_answers(lake, [(Said("1", "sending", just_now), DAY)])
+    send(lake, ["2"])
+    go(server)
+    assert asked_ids(server.calls) == ["2"]
+
+
+def test_a_cap_cuts_off_what_is_least_urgent(lake: Lake, simulator: Simulate, go: Follow) -> None:
+    """New ids come first, then those that are due again, the longest overdue first, whatever their day."""
+    server = simulator()
+    overdue = {"1": midnight(YESTERDAY), "2": midnight(DAY), "3": midnight(YESTERDAY) + timedelta(hours=9)}
+    for msg_id, sent_at in overdue.items():
+        send(lake, [msg_id], sent_at=sent_at)
+        store_answers(lake, [(Said(msg_id, "sending", sent_at + timedelta(minutes=5)), sent_at.date())])
+    new = ids_sent(NOON - timedelta(hours=1), 2)
+    send(lake, new, sent_at=NOON - timedelta(hours=1))
+    go(server, YESTERDAY, DAY, batch_size=2, max_requests=2, max_concurrency=1)
+    assert [call.msg_ids for call in server.calls] == [tuple(new), ("1", "3")]
 
 
 def test_a_cap_on_calls_holds_and_the_next_run_asks_for_what_was_left(
@@ -589,7 +652,7 @@ ECHOING = {
 @pytest.mark.parametrize("mode", ["mask", "hash", "drop"])
 def test_a_number_in_an_odd_place_is_hidden_and_what_is_kept_stays_json(mode: Mode, lake: Lake) -> None:
     recorder = Recorder(lake, NumberPolicy(mode, key=b"k"), lambda _: None)
-    batch, envelope = Batch("app", DAY, ("2108021054011000095",)), decode_envelope(json.dumps(ECHOING).encode())
+    batch, envelope = Batch("app", [("2108021054011000095", DAY)]), decode_envelope(json.dumps(ECHOING).encode())
     recorder.answer(batch, "call", Ledger(), GoodResponse(envelope, 200, NOON))
     recorder.close()
     (report,) = stored(lake, DELIVERY_REPORTS)
@@ -607,7 +670,7 @@ def test_a_number_in_an_odd_place_is_hidden_and_what_is_kept_stays_json(mode: Mo
 def test_fields_of_an_answer_that_are_too_long_are_left_out_and_the_others_kept(lake: Lake) -> None:
     """`extra` is read as JSON in SQL, where text cut in the middle ends the query."""
     recorder = Recorder(lake, NumberPolicy(), lambda _: None)
-    batch, envelope = Batch("app", DAY, ("2108021054011000095",)), decode_envelope(json.dumps(ECHOING).encode())
+    batch, envelope = Batch("app", [("2108021054011000095", DAY)]), decode_envelope(json.dumps(ECHOING).encode())
     recorder.answer(batch, "call", Ledger(), GoodResponse(envelope, 200, NOON))
     recorder.close()
     (report,) = stored(lake, DELIVERY_REPORTS)

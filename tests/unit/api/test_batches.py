@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import chain, pairwise
 from urllib.parse import parse_qs
@@ -24,15 +25,21 @@ LINE_BYTES = 8_192
 PATH = "/sms/getReport"
 
 ids = st.text("0123456789", min_size=1, max_size=32)
+days = st.dates(date(2026, 3, 1), date(2026, 3, 9))
 app_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
-@given(st.lists(ids, max_size=900), app_ids, st.integers(1, MAX_IDS))
-def test_batches_joined_again_are_the_input(msg_ids: list[str], app_id: str, size: int) -> None:
-    batches = list(batches_of(msg_ids, app_id=app_id, sent_date=DAY, batch_size=size))
+def of_one_day(msg_ids: Iterable[str]) -> list[tuple[str, date]]:
+    return [(msg_id, DAY) for msg_id in msg_ids]
 
-    assert list(chain.from_iterable(batch.msg_ids for batch in batches)) == msg_ids
-    assert {(batch.app_id, batch.sent_date) for batch in batches} <= {(app_id, DAY)}
+
+@given(st.lists(st.tuples(ids, days), max_size=900), app_ids, st.integers(1, MAX_IDS))
+def test_batches_joined_again_are_the_input(asked: list[tuple[str, date]], app_id: str, size: int) -> None:
+    batches = list(batches_of(app_id, asked, batch_size=size))
+
+    assert list(chain.from_iterable(batch.ids for batch in batches)) == asked
+    assert {batch.app_id for batch in batches} <= {app_id}
+    assert sum((batch.days for batch in batches), Counter()) == Counter(day for _, day in asked)
 
 
 @given(
@@ -45,7 +52,7 @@ def test_batches_joined_again_are_the_input(msg_ids: list[str], app_id: str, siz
 def test_a_batch_is_never_over_its_size_nor_its_target_over_8_kb(
     msg_ids: list[str], app_id: str, size: int, path_bytes: int
 ) -> None:
-    for batch in batches_of(msg_ids, app_id=app_id, sent_date=DAY, batch_size=size, path_bytes=path_bytes):
+    for batch in batches_of(app_id, of_one_day(msg_ids), batch_size=size, path_bytes=path_bytes):
         target = "/" * path_bytes + query_of(batch.app_id, batch.msg_ids)
 
         assert 1 <= len(batch.msg_ids) <= size
@@ -60,7 +67,7 @@ def test_a_batch_takes_all_that_fits(msg_ids: list[str], path_bytes: int) -> Non
     def fits(asked: Sequence[str]) -> bool:
         return path_bytes + len(query_of("a", (*asked, ""))) <= MAX_TARGET_BYTES
 
-    batches = list(batches_of(msg_ids, app_id="a", sent_date=DAY, path_bytes=path_bytes))
+    batches = list(batches_of("a", of_one_day(msg_ids), path_bytes=path_bytes))
     assert all(fits(batch.msg_ids) or len(batch.msg_ids) == 1 for batch in batches)
     for batch, after in pairwise(batches):
         assert len(batch.msg_ids) == MAX_IDS or not fits((*batch.msg_ids, after.msg_ids[0]))
@@ -68,17 +75,15 @@ def test_a_batch_takes_all_that_fits(msg_ids: list[str], path_bytes: int) -> Non
 
 @given(st.integers(0, 1_000))
 def test_ids_of_the_usual_length_fill_every_batch_but_the_last(count: int) -> None:
-    sizes = [
-        len(batch.msg_ids)
-        for batch in batches_of((f"{n:019d}" for n in range(count)), app_id="4luaKsL2", sent_date=DAY)
-    ]
+    msg_ids = [f"{n:019d}" for n in range(count)]
+    sizes = [len(batch.ids) for batch in batches_of("4luaKsL2", of_one_day(msg_ids))]
 
     assert len(sizes) == -(-count // MAX_IDS)
     assert set(sizes[:-1]) <= {MAX_IDS}
 
 
 def test_ids_of_the_greatest_length_still_fill_a_batch() -> None:
-    batches = list(batches_of(["9" * 32] * 400, app_id="4luaKsL2", sent_date=DAY))
+    batches = list(batches_of("4luaKsL2", of_one_day(["9" * 32] * 400)))
 
     assert [len(batch.msg_ids) for batch in batches] == [200, 200]
 
@@ -86,12 +91,12 @@ def test_ids_of_the_greatest_length_still_fill_a_batch() -> None:
 @pytest.mark.parametrize("size", [-1, 0, 201])
 def test_a_size_out_of_range_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="1 to 200"):
-        list(batches_of(["1"], app_id="a", sent_date=DAY, batch_size=size))
+        list(batches_of("a", of_one_day("1"), batch_size=size))
 
 
 @given(st.lists(ids, min_size=2, max_size=MAX_IDS))
 def test_halves_joined_are_the_batch_and_neither_is_empty(msg_ids: list[str]) -> None:
-    batch = Batch("a", DAY, tuple(msg_ids))
+    batch = Batch("a", of_one_day(msg_ids))
     first, second = batch.halves()
 
     assert (*first.msg_ids, *second.msg_ids) == batch.msg_ids

@@ -55,7 +55,9 @@ def row_of(msg_id: object = ONE, **fields: Any) -> dict[str, Any]:
 
 def answer_of(body: bytes | dict[str, Any], *asked: str, call_id: str = "call") -> AnsweredCall:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return AnsweredCall(call_id, "4luaKsL2", DAY, NOW, asked or (ONE, TWO), decode_envelope(raw))
+    return AnsweredCall(
+        call_id, "4luaKsL2", NOW, [(msg_id, DAY) for msg_id in asked or (ONE, TWO)], decode_envelope(raw)
+    )
 
 
 def flattened(*rows: object, asked: tuple[str, ...] = (ONE, TWO), **envelope: Any) -> Flattened:
