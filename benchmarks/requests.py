@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 import httpx
 import pyarrow as pa
@@ -25,7 +26,8 @@ from benchmarks.report import table_of, write_section
 from benchmarks.rule import API_KEY, API_SECRET
 from pipeline.api.batches import MAX_IDS
 from pipeline.api.client import Clock
-from pipeline.api.simulator.app import Call, build_app
+from pipeline.api.simulator.app import build_app
+from pipeline.api.simulator.calls import Call
 from pipeline.api.simulator.options import SimulatorOptions
 from pipeline.api.simulator.rules import fate_of, make_msg_id, sent_at_of
 from pipeline.derive.messages import derive_messages
@@ -154,7 +156,7 @@ def _send(lake: Lake, load: Load, platform: Platform, *, since: datetime) -> Non
     platform.outcome.sent += len(rows)
 
 
-def _row(number: int, sent_at: datetime, apps: int) -> dict[str, object]:
+def _row(number: int, sent_at: datetime, apps: int) -> dict[str, Any]:
     return {
         "app_id": f"app{number % apps}",
         "msg_id": make_msg_id(sent_at, number % 1_000_000),

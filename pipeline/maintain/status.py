@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
 from pipeline.collect.told import stored_rejects
 from pipeline.derive.days import days_not_closed
+from pipeline.follow.due import API_MEMORY
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.maintain.due import what_is_due
 from pipeline.model.settings import Settings
-from pipeline.model.tables import LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
+from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
 from pipeline.publish.contents import PUBLISHED, opened_published
 
 
@@ -31,6 +32,7 @@ def status_text(*, lake: Lake, settings: Settings, now: datetime) -> str:
         *(f"outstanding  {messages}" for messages in _outstanding(lake, settings)),
         *(f"rejected     {told.line}" for told in stored_rejects(lake=lake, settings=settings)),
         f"due          {due.reason}{span}",
+        f"requests     {_requests_today(lake, settings, now)}",
         f"published    {_published(lake, settings)}",
     ]
     return "\n".join(lines)
@@ -42,6 +44,17 @@ def _outstanding(lake: Lake, settings: Settings) -> list[str]:
         show_files(connection, MESSAGES, lake.snapshot(MESSAGES).of(days_not_closed(connection, lake)))
         rows = rows_of(connection, query("maintain/sql/outstanding"))
     return [f"{count:,} {state}, the oldest sent {_utc(oldest)}" for state, count, oldest in rows] or ["none"]
+
+
+def _requests_today(lake: Lake, settings: Settings, now: datetime) -> str:
+    """Return how many requests were made today, and how full they were."""
+    midnight = datetime.combine(settings.today(now), time.min, settings.timezone)
+    oldest = settings.today(now - API_MEMORY)
+    with database(lake, settings) as connection:
+        calls = lake.snapshot(API_CALLS)
+        show_files(connection, API_CALLS, calls.of([day for day in calls.days() if day >= oldest]))
+        ((requests, ids),) = rows_of(connection, query("maintain/sql/requests_today"), {"midnight": midnight})
+    return f"{requests:,} today, of {ids:.0f} ids on average" if requests else "none today"
 
 
 def _published(lake: Lake, settings: Settings) -> str:
