@@ -15,7 +15,7 @@ from pipeline.collect.formats.json_buffer import MOST_BYTES, TextBuffer
 from pipeline.collect.json_text import decode_first
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\\n]|\\.)*"|[{}\[\]\n]')
-_NEXT_OBJECT: Final = re.compile(rb"([^:\[\s])\s*(\{)")
+_NEXT_OBJECT: Final = re.compile(rb"([^:\[\s,])[\s,]*(\{)")
 _KEY: Final = re.compile(rb'"[^"\n]*"[ \t]*:')
 _MOST_TRIES: Final = 100
 """Objects that are looked for behind a broken one in its line."""
@@ -31,10 +31,8 @@ def broken_size(buffer: TextBuffer, names: FieldNames) -> int:
     size = buffer.line_size()
     line = buffer.text[buffer.at : buffer.at + size]
     if line.find(b"{", 1) > 0:
-        closed = _closed_size(line)
-        if closed and b"{" in line[closed:]:
-            return closed
-        found = next_record(line, names)
+        ends = [next_record(line, names), _closed_size(line)]  # a quote that is missing turns brackets into text
+        found = min((end for end in ends if end and b"{" in line[end:]), default=0)
         if found:
             return found
     return _laid_out_size(buffer, size, is_open=not line[1:].strip())
@@ -70,7 +68,7 @@ def _closed_size(line: bytes) -> int:
     for token in _TOKEN.finditer(line, 0, _SCANNED_BYTES):
         depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(token[0], 0)
         if depth == 0:
-            return token.end()
+            return token.end() if token[0] == b"}" else 0
     return 0
 
 
