@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
@@ -110,6 +110,8 @@ class _Rows:
         self._is_being_written = is_being_written
         self._taken: list[Line] = []
         self._size = 0
+        self._first_text: str | None = None
+        self._reader = self._new_reader()
         self._has_bad_bytes = False
         self._failed_at = 0
 
@@ -123,7 +125,7 @@ class _Rows:
         try:
             cells = self._cells(self._text_of(content))
             if len(cells) > 1 or "".join(cells).strip(" \t\0"):
-                self._add(frame, number, self._fitted(cells))
+                self._add(frame, number, cells if len(cells) == len(self._head.names) else self._fitted(cells))
         except _Broken as broken:
             frame.reject(number, str(broken))
         frame.count_bytes(self._size)
@@ -142,15 +144,23 @@ class _Rows:
         text = text.lstrip("\0")
         if '"' not in text:
             return text.split(self._head.delimiter)
-        texts = chain([text + "\n"], iter(self._next_text, None))
+        self._first_text = text + "\n"
         try:
-            return next(csv.reader(texts, delimiter=self._head.delimiter, strict=True, skipinitialspace=True))
+            return next(self._reader)
         except csv.Error:
+            self._reader = self._new_reader()  # one that came to the end reads no more
             self._give_up(self._taken[-1][0])
             raise _Broken("broken_line") from None
 
+    def _new_reader(self) -> Iterator[list[str]]:
+        texts = iter(self._next_text, None)
+        return csv.reader(texts, delimiter=self._head.delimiter, strict=True, skipinitialspace=True)
+
     def _next_text(self) -> str | None:
-        """Return the next line of a record with a quote open, None behind the last line."""
+        """Return the first line of a record, then the next ones while a quote is open; None behind the last line."""
+        if self._first_text is not None:
+            text, self._first_text = self._first_text, None
+            return text
         line = next(self._source, None)
         if line is None:
             if not self._is_being_written():
