@@ -149,7 +149,7 @@ class LogGroup:
 
     def store(self) -> None:
         """Store rejects, then in one commit messages and the note of which logs they came from."""
-        self.rejects.store(self.lake, [file.label for file in self.read], set(self.dates.values()), self.rules.now)
+        self.rejects.store(self.lake, self.read, set(self.dates.values()), self.rules.now)
         _count_rejects(self.rejects, self.tally)
         _count_messages(self.staging.rows, retry(self._commit), self.tally)
 

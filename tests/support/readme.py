@@ -54,6 +54,34 @@ LIMIT 3;"""
 _BACKLOG_QUERY: Final = """\
 SELECT age, delivery_status, messages, oldest_sent_at
 FROM backlog;"""
+SHAPES: Final = ROOT / "tests/integration/collect/shapes"
+_SHOWN_WIDTH: Final = 150
+_SHOWN_LINES: Final = {
+    "csv_titles.csv": 5,
+    "json_pretty_array.json": 8,
+    "csv_quote_left_open.csv": 4,
+    "csv_excel_separator_line.csv": 3,
+}
+SHOWN_SHAPES: Final = (
+    ("A vendor's export", "csv", "csv_vendor_export.csv"),
+    ("Excel: `sep=;`, guards in front of digits", "csv", "csv_excel_separator_line.csv"),
+    ("Titles above the header, looked for in the first 20 lines", "csv", "csv_titles.csv"),
+    ("Rows without their last cells", "csv", "csv_short_rows.csv"),
+    ("A quote that is left open: line 3 is rejected, the others are read", "csv", "csv_quote_left_open.csv"),
+    ("Tabs, as `.tsv` or in UTF-16 from Excel", "csv", "tabs.tsv"),
+    ("Names of its own, with `SMS_SENT_LOG_FIELDS` and `SMS_SENT_LOG_TIME_FORMAT`", "csv", "csv_own_names.csv"),
+    ("CloudWatch Logs Insights, as CSV", "csv", "csv_cloudwatch_insights.csv"),
+    ("CloudWatch Logs Insights, as JSON", "json", "json_cloudwatch.jsonl"),
+    ("An array, on one line or a line for each object", "json", "json_array_of_one_line.json"),
+    ("Pretty-printed objects, in an array or one behind the other", "json", "json_pretty_array.json"),
+    ("Objects without a line break between them", "json", "json_one_behind_the_other.jsonl"),
+    ("docker", "json", "json_docker.jsonl"),
+    ("CRI, as Kubernetes writes it", "text", "json_cri.jsonl"),
+    ("Elasticsearch", "json", "json_elasticsearch.jsonl"),
+    ("fluentd and Google Cloud Logging", "json", "json_fluentd.jsonl"),
+    ("MongoDB", "json", "json_mongo.jsonl"),
+)
+"""Title, language and file of the tests."""
 QUERIES: Final = {
     "How did each day go?": _DAYS_QUERY,
     "In which of the larger countries do messages fail most often?": _COUNTRIES_QUERY,
@@ -90,6 +118,7 @@ def parts() -> Mapping[str, Part]:
         Part(DOCS / "sent-logs.md", "spellings", spellings),
         Part(DOCS / "sent-logs.md", "reasons", reasons),
         Part(DOCS / "sent-logs.md", "doctor", doctor),
+        Part(DOCS / "sent-logs.md", "shapes", shapes),
         Part(DOCS / "dagster.md", "checks", checks),
     )
     return {part.name: part for part in listed}
@@ -109,6 +138,18 @@ def reasons() -> str:
         for code, meaning in codes.items()
     )
     return "| source | code | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def shapes() -> str:
+    """Return two lines of each shape of logs that the tests read."""
+    return "".join(f"{title}:\n\n```{kind}\n{_beginning(name)}```\n\n" for title, kind, name in SHOWN_SHAPES)
+
+
+def _beginning(name: str) -> str:
+    """Return the first lines of a file of the tests, shortened."""
+    lines = (SHAPES / name).read_text("utf-8").splitlines()
+    shown = [line if len(line) <= _SHOWN_WIDTH else line[:_SHOWN_WIDTH] + "…" for line in lines]
+    return "".join(line + "\n" for line in shown[: _SHOWN_LINES.get(name, 2)])
 
 
 def checks() -> str:

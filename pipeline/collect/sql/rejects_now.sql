@@ -18,6 +18,7 @@ WITH found AS (
 known AS (
   SELECT DISTINCT ON (source, file, line, item) *
   FROM rejected_records
+  WHERE source <> 'sent_log' OR file NOT IN (SELECT file FROM former_logs)
   ORDER BY source, file, line, item, rejected_at
 )
 SELECT
@@ -41,4 +42,12 @@ SELECT
   rejected_records.*,
   false AS is_new
 FROM rejected_records
-WHERE source <> 'sent_log' OR file NOT IN (SELECT file FROM files_read);
+WHERE source <> 'sent_log' OR file NOT IN (SELECT file FROM files_read)
+UNION ALL BY NAME
+-- Of a log that was replaced by another of its name: as rows that are new, so that the old ones go.
+SELECT
+  rejected_records.* REPLACE (former_logs.kept_as AS file),
+  true AS is_new
+FROM rejected_records
+JOIN former_logs USING (file)
+WHERE rejected_records.source = 'sent_log';

@@ -197,13 +197,14 @@ def test_without_a_date_in_the_pattern_every_file_is_read_and_rejects_have_no_da
     lake: Lake, settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     chosen = settings(sent_logs="logs/*.jsonl,logs/b.jsonl", app_id="app")
-    write(tmp_path, "a.jsonl", record(1), record(2, "2026-01-05T10:00:00Z"), "{broken")
+    first = record(1, content="x" * 300)
+    write(tmp_path, "a.jsonl", first, record(2, "2026-01-05T10:00:00Z"), "{broken")
     write(tmp_path, "b.jsonl", record(3))
     tally = read(lake, chosen)
     assert (tally.files_read, tally.stored) == (2, 3)
     assert {row["sent_date"] for row in rows(lake, SENT_MESSAGES)} == {DAY, date(2026, 1, 5)}
     assert [row["sent_date"] for row in rows(lake, REJECTED_RECORDS)] == [None]
-    write(tmp_path, "a.jsonl", record(1), "{broken", "{broken", later=1)
+    write(tmp_path, "a.jsonl", first, "{broken" + " " * 99, "{broken", later=1)
     read(lake, chosen)
     assert rejects(lake) == {(2, "broken_line"): 1, (3, "broken_line"): 1}
 
@@ -320,3 +321,42 @@ def test_a_name_of_a_field_that_a_log_lacks_is_said(
     read(lake, chosen)
     assert [(row["msg_id"], row["number"]) for row in rows(lake, SENT_MESSAGES)] == [("8", "4915112345678")]
     assert "2026-11-20.jsonl has no field Dest; fix SMS_SENT_LOG_FIELDS" in caplog.text
+
+
+def rejected(lake: Lake) -> list[tuple[str, object, str]]:
+    found = [
+        (Path(str(row["file"])).name, row["line"], str(row["reason"]).split(":")[0])
+        for row in rows(lake, REJECTED_RECORDS)
+    ]
+    return sorted(found, key=str)
+
+
+def test_a_log_that_was_rotated_is_read_under_its_new_name_and_its_rejects_go_with_it(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    chosen = settings(sent_logs="logs/sent.jsonl", app_id="app")
+    log = write(tmp_path, "sent.jsonl", record(1), "{broken")
+    read(lake, chosen)
+    write(tmp_path, "sent.jsonl", record(1), "{broken", record(2), later=1)
+    log.rename(log.with_name("sent.jsonl.1"))
+    write(tmp_path, "sent.jsonl", record(3), record(4), "{odd", later=2)
+    read(lake, chosen)
+    assert ids(lake) == Counter("1234")
+    assert rejected(lake) == [("sent.jsonl", 3, "broken_line"), ("sent.jsonl.1", 2, "broken_line")]
+    assert read(lake, chosen).files_read == 0
+
+
+@pytest.mark.parametrize("others", [(record(3), record(4)), ("{odd",), (record(1),)])
+def test_rejects_of_a_log_that_another_replaced_stay(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path, others: tuple[str, ...]
+) -> None:
+    chosen = settings(sent_logs="logs/sent.jsonl", app_id="app")
+    write(tmp_path, "sent.jsonl", record(1), "{broken", record(2))
+    read(lake, chosen)
+    for later in (1, 2):
+        write(tmp_path, "sent.jsonl", *others, later=later)
+        read(lake, chosen)
+        former = [each for each in rejected(lake) if "(replaced 2026-11-20T18:00:00Z)" in each[0]]
+        assert [each[1:] for each in former] == [(2, "broken_line")]
+        assert len(rejected(lake)) == 1 + ("{odd" in others)
+    assert {"1", "2"} <= set(ids(lake))
