@@ -21,8 +21,8 @@ from pipeline.model.tables import REJECTED_RECORDS
 
 WHOLE_FILE: Final = frozenset({"unknown_format", "no_header"})
 """Codes of which one reject stands for all records of a file."""
-REST_OF_FILE: Final = frozenset({"cut_file", "broken_file"})
-"""Codes of which one reject stands for all records from its line on."""
+PART_OF_FILE: Final = frozenset({"cut_file", "broken_file"})
+"""Codes of which one reject stands for all records from its line on, or for some of them."""
 EXCUSED: Final = frozenset({"before_start", "in_future", "far_from_file_date", "not_sent", "unfinished_line"})
 """Codes that are no fault of the record: its date, a refusal of the platform, a line that waits for its end."""
 _FIX: Final = "fix the log, or what writes it"
@@ -60,9 +60,9 @@ class Told:
     def _weight(self) -> str:
         if self.code in WHOLE_FILE:
             return "a whole file" if self.files == 1 else f"{self.files:,} whole files"
+        if self.code in PART_OF_FILE:
+            return "a whole file or a part of it" if self.files == 1 else f"{self.files:,} whole files or parts of them"
         files = "1 file" if self.files == 1 else f"{self.files:,} files"
-        if self.code in REST_OF_FILE:
-            return f"the rest of {files}"
         return f"{self.records:,} {'record' if self.records == 1 else 'records'} in {files}"
 
     def and_of_later_logs(self, other: Told) -> Told:
@@ -112,7 +112,7 @@ def is_unusable(good: int, rejects: Mapping[str, int]) -> bool:
         good: records that became messages.
         rejects: records that did not, by code.
     """
-    if not WHOLE_FILE.isdisjoint(rejects) or (not good and not REST_OF_FILE.isdisjoint(rejects)):
+    if not WHOLE_FILE.isdisjoint(rejects) or (not good and not PART_OF_FILE.isdisjoint(rejects)):
         return True
     faulty = sum(count for code, count in rejects.items() if code not in EXCUSED)
     return 2 * faulty > good + sum(rejects.values())

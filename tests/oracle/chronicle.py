@@ -271,6 +271,7 @@ class Chronicle:
             "poll_count": state.polls,
             "first_polled_at": min(times, default=None),
             "last_polled_at": max(times, default=None),
+            "labels": None if sent.labels is None else list(sent.labels.items()),
         }
 
 

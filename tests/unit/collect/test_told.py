@@ -17,7 +17,7 @@ from pipeline.collect.told import Told, is_unusable
         (Told("no_app", 4001, 12, "/logs/a.csv", 2), "no_app: 4,001 records in 12 files, first a.csv:2"),
         (Told("no_header", 1, 1, "/logs/a.csv", 1), "no_header: a whole file, first a.csv:1"),
         (Told("unknown_format", 2, 2, "/logs/a.avro", 1), "unknown_format: 2 whole files, first a.avro:1"),
-        (Told("cut_file", 1, 1, "/logs/a.csv.gz", 90), "cut_file: the rest of 1 file, first a.csv.gz:90"),
+        (Told("cut_file", 1, 1, "/logs/a.csv.gz", 90), "cut_file: a whole file or a part of it, first a.csv.gz:90"),
     ],
 )
 def test_a_reason_is_told_with_its_weight_and_its_first_place(told: Told, line: str) -> None:
