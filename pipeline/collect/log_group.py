@@ -160,8 +160,9 @@ class LogGroup:
         states = {file.label: state_of(file, self.settings) for file in self.read}
         rejected = self.rejects.by_log()
         unusable = [label for label in states if is_unusable(self.good[label], rejected.get(label, {}))]
-        whole = {label: state for label, state in states.items() if label not in self.unfinished}
-        notes = notes_of(whole, unusable=unusable, repeating=change.repeating, spans=self.spans)
+        notes = notes_of(
+            states, unfinished=self.unfinished, unusable=unusable, repeating=change.repeating, spans=self.spans
+        )
         with answers_follow(self.connection, self.lake, compared.moves):
             self.lake.commit(present, add=change.add, remove=change.remove, transactions=notes | self._guards(present))
         return change

@@ -6,7 +6,7 @@ Belongs here: their names and versions. Does not belong here: when they are comm
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Final
 
@@ -64,6 +64,7 @@ def days_given(file: LogFile, present: Snapshot) -> list[date]:
 def notes_of(
     states: Mapping[str, int],
     *,
+    unfinished: Collection[str],
     unusable: Iterable[str],
     repeating: Iterable[str],
     spans: Mapping[str, tuple[date, date]],
@@ -72,12 +73,13 @@ def notes_of(
 
     Args:
         states: states by label.
+        unfinished: labels of those that are read again, whatever their state.
         unusable: labels of those that are mostly unusable.
         repeating: labels of logs, of any state, with a message that counts from another log.
         spans: first and last day of the messages of logs without a date.
     """
-    notes = {_READ + label: state for label, state in states.items()}
-    notes |= {_UNUSABLE + label: states[label] for label in unusable if label in states}
+    notes = {_READ + label: state for label, state in states.items() if label not in unfinished}
+    notes |= {_UNUSABLE + label: states[label] for label in unusable}
     notes |= {_REPEATS + label: 1 for label in repeating}
     for label in spans.keys() & states.keys():
         first, last = spans[label]

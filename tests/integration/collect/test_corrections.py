@@ -101,7 +101,7 @@ def test_a_default_app_that_was_wrong_is_corrected_and_nothing_is_counted_under_
 
 
 def test_an_app_in_the_log_that_was_wrong_is_corrected_wherever_its_line_is_now(logs: Logs) -> None:
-    logs.write("2026-11-20.jsonl", message(1, app_id="x"), message(2, app_id="b"))
+    logs.write("2026-11-20.jsonl", message(1, app_id="wrong"), message(2, app_id="b"))
     logs.read()
     logs.write("2026-11-20.jsonl", message(3, app_id="b"), message(1, app_id="a"), message(2, app_id="b"))
     assert logs.read().corrected == 1
