@@ -41,7 +41,7 @@ demo: $(VENV)/installed ## Run everything on simulated messages and print delive
 	@$(BIN)/sms-delivery demo
 
 dev: $(VENV)/installed ## Open the Dagster UI on http://127.0.0.1:3000 (PORT=…)
-	@$(BIN)/python -m assets.cli.dev --port $(PORT)
+	@$(BIN)/sms-delivery ui --port $(PORT)
 
 test: $(VENV)/installed-dev ## Run the quick tests, and print the 15 slowest
 	@$(PYTEST) --durations=15 -m 'not slow and not thorough'
@@ -52,11 +52,12 @@ test-all: $(VENV)/installed-dev ## Run the slow tests too
 test-thorough: $(VENV)/installed-dev ## Repeat kills, signals and random worlds by the hundred
 	@$(PYTEST) -m thorough
 
-check: $(VENV)/installed-dev ## Run ruff, mypy and the import contract
+check: $(VENV)/installed-dev ## Run ruff, mypy, the import contract, and load Dagster's definitions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/dg check defs
 
 docs: $(VENV)/installed-dev ## Write the generated parts of README and docs
 	@$(BIN)/python -m tests.support.readme

@@ -1,24 +1,28 @@
-"""The assets: each calls one use case of the library and returns its figures.
+"""The assets: each step calls one use case of the library and returns its figures.
 
-What belongs here: assets, their dependencies and their run config. What does not: how figures show (`metadata.py`),
-what an asset says before any run (`specs.py`), and any rule about messages (`pipeline`).
+What belongs here: assets with what they say of themselves, their dependencies and their run config. What does not: how
+figures show (`metadata.py`), facts that all assets have (`specs.py`), and any rule about messages (`pipeline`).
+
+Each function makes one step, since names, zone and first day come from the settings; its docstring is what the UI says
+of its main asset. A step may be run for some of its assets; it does the same work then.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from functools import partial
-from typing import Any
+from inspect import getdoc
+from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
 from assets import metadata
 from assets.events import step_events
-from assets.metadata import FAILURES, REJECTS, ROWS, Result, add_by_day, result
+from assets.metadata import FAILURES, REJECTS, ROWS, Result, add_by_day, results
 from assets.partitions import days_of, sent_dates
+from assets.project import Project
 from assets.resources import Workspace, utc_now
-from assets.specs import asset_spec
+from assets.specs import FRESH, about_file, about_table, asset_spec, table_spec, tables_and_views
 from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive.days import figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.derive.messages import derive_messages
@@ -29,9 +33,26 @@ from pipeline.follow.workers import FollowTally, follow
 from pipeline.maintain.due import days_asked
 from pipeline.model.accounts import check_inputs, load_accounts
 from pipeline.model.settings import Settings
-from pipeline.model.tables import DELIVERY_RATES_DAILY, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.model.tables import (
+    API_CALLS,
+    DELIVERY_RATES_DAILY,
+    DELIVERY_REPORTS,
+    MESSAGES,
+    RATE_PUBLICATIONS,
+    RATE_TABLES,
+    REJECTED_RECORDS,
+    SENT_MESSAGES,
+    SNAPSHOT_INFO,
+)
 from pipeline.publish.database import PUBLISHING, publish
 from pipeline.publish.page.writing import write_page
+
+Results = Iterator[Result]
+_RATE_QUERIES: Final = [
+    *(f"derive/sql/{table.name}" for table in RATE_TABLES),
+    "derive/sql/rate_measures",
+    "derive/sql/messages_by_hour",
+]
 
 
 class AskConfig(dg.Config):
@@ -47,145 +68,244 @@ class AskConfig(dg.Config):
     apps: list[str] = Field(default=[], description="Apps (app_id) to ask for; none means all.")
 
 
-def sent_messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
+def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Make the assets in their order, partitioned by day up to the rates."""
+    steps = (sent_messages, delivery_reports, messages, delivery_rates, analytics_db, delivery_page)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # `backfill_policy` has no stable twin
+        return [step(settings) for step in steps]
+
+
+def sent_messages(settings: Settings) -> dg.AssetsDefinition:
     """Every message in the sent logs of these days, one row per message, as its log says now.
 
     A log is read again if it or a setting that it is read with has changed; no log removes a message. A record that
     can't be used is stored in `rejected_records` with the reason. Numbers are treated as `SMS_NUMBERS` says before
     anything is stored.
     """
-    days = days_of(context)
-    with step_events(context, lambda: days_read(days, lake=workspace.lake, settings=workspace.settings)):
-        check_inputs(workspace.settings)
-        lake, settings = workspace.lake, workspace.settings
-        tally = collect(days, lake=lake, settings=settings, now=run_started_at(context))
-        rows = rows_by_day(SENT_MESSAGES, lake=lake)
-        rejected = rejected_of(days, lake=lake, settings=settings)
-    add_by_day(context, {"sent": rows, "stored_now": tally.stored_by_day, "rejected": rejected, ROWS: rows})
-    failures = list(tally.failures)
-    if not tally.files_matched:
-        patterns = ", ".join(settings.sent_logs)
-        failures.insert(0, f"SMS_SENT_LOGS: no file matches for {days[0]} to {days[-1]}: {patterns}")
-    return result(
-        context,
-        metadata.collect_summary(tally),
-        **{REJECTS: metadata.reject_lines(tally), FAILURES: failures},
+    from_logs: dict[str, Any] = {"kinds": {"python", "deltalake"}, "source": "sent_logs", "numbers": True}
+
+    @dg.multi_asset(
+        specs=[
+            table_spec(SENT_MESSAGES, settings, description=getdoc(sent_messages), **from_logs),
+            table_spec(REJECTED_RECORDS, settings, **from_logs),
+        ],
+        **_by_day("sent_messages", settings),
     )
+    def read_logs(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
+        days = days_of(context)
+        with step_events(context, lambda: days_read(days, lake=sms_workspace.lake, settings=sms_workspace.settings)):
+            check_inputs(sms_workspace.settings)
+            lake, settings = sms_workspace.lake, sms_workspace.settings
+            tally = collect(days, lake=lake, settings=settings, now=run_started_at(context))
+            rows = rows_by_day(SENT_MESSAGES, lake=lake)
+            rejected = rejected_of(days, lake=lake, settings=settings)
+        figures = {"sent": rows, "stored_now": tally.stored_by_day, "rejected": rejected, ROWS: rows}
+        add_by_day(context, SENT_MESSAGES.name, figures)
+        add_by_day(context, REJECTED_RECORDS.name, {ROWS: rejected})
+        failures = list(tally.failures)
+        if not tally.files_matched:
+            patterns = ", ".join(settings.sent_logs)
+            failures.insert(0, f"SMS_SENT_LOGS: no file matches for {days[0]} to {days[-1]}: {patterns}")
+        found = {REJECTS: metadata.reject_lines(tally), FAILURES: failures}
+        yield from results(context, SENT_MESSAGES.name, metadata.collect_summary(tally), **found)
+
+    return read_logs
 
 
-def delivery_reports(
-    context: dg.AssetExecutionContext, config: AskConfig, workspace: dg.ResourceParam[Workspace]
-) -> Result:
+def delivery_reports(settings: Settings) -> dg.AssetsDefinition:
     """Every answer of getReport for the messages of these days, one row per answer. None is removed.
 
-    A message is asked for again until its state is final or it is too old, at intervals that grow with its age.
-    The run's last step fails for what the platform does not answer, after what was answered is published.
+    A message is asked for again until its state is final or it is too old, at intervals that grow with its age. The
+    check `every_question_answered` fails the run for what the platform does not answer; what was answered is published.
     """
-    days, now = days_of(context), run_started_at(context)
-    with step_events(context, lambda: days_asked(days, lake=workspace.lake, settings=workspace.settings, now=now)):
-        tally = follow(
-            days,
-            lake=workspace.lake,
-            accounts=load_accounts(workspace.settings),
-            settings=workspace.settings,
-            now=now,
-            force=config.force,
-            max_requests=config.max_requests,
-            apps=config.apps,
-            on_progress=workspace.on_progress,
-        )
-        rows = rows_by_day(DELIVERY_REPORTS, lake=workspace.lake)
-    _log_what_was_left(context, tally)
-    answers, calls, retries = tally.record.answers_by_day, tally.requests_by_day, tally.retries_by_day
-    add_by_day(context, {"answers": answers, "calls": calls, "retries": retries, ROWS: rows})
-    return result(context, metadata.follow_summary(tally), **metadata.follow_metadata(tally))
+    from_api: dict[str, Any] = {
+        "kinds": {"python", "deltalake"}, "source": "getreport", "deps": ["sent_messages"],
+    }  # fmt: skip
+
+    @dg.multi_asset(
+        specs=[
+            table_spec(DELIVERY_REPORTS, settings, description=getdoc(delivery_reports), numbers=True, **from_api),
+            table_spec(API_CALLS, settings, **from_api),
+        ],
+        **_by_day("delivery_reports", settings),
+    )
+    def ask(
+        context: dg.AssetExecutionContext, config: AskConfig, sms_workspace: dg.ResourceParam[Workspace]
+    ) -> Results:
+        days, now = days_of(context), run_started_at(context)
+        with step_events(context, lambda: _asked(days, sms_workspace, now)):
+            lake, settings = sms_workspace.lake, sms_workspace.settings
+            tally = follow(
+                days,
+                lake=lake,
+                accounts=load_accounts(settings),
+                settings=settings,
+                now=now,
+                on_progress=sms_workspace.on_progress,
+                **config.model_dump(),
+            )
+            rows = {table.name: rows_by_day(table, lake=lake) for table in (DELIVERY_REPORTS, API_CALLS)}
+        _log_what_was_left(context, tally)
+        answers, calls, retries = tally.record.answers_by_day, tally.requests_by_day, tally.retries_by_day
+        figures: dict[str, Mapping[date, float]] = {"answers": answers, "calls": calls, "retries": retries}
+        figures |= {ROWS: rows[DELIVERY_REPORTS.name]}
+        add_by_day(context, DELIVERY_REPORTS.name, figures)
+        add_by_day(context, API_CALLS.name, {ROWS: rows[API_CALLS.name]})
+        found = metadata.follow_metadata(tally)
+        yield from results(context, DELIVERY_REPORTS.name, metadata.follow_summary(tally), **found)
+
+    return ask
 
 
-def messages(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
+def messages(settings: Settings) -> dg.AssetsDefinition:
     """One row per sent message with its present state, derived from the logs and all answers.
 
     `delivered` and `failed` are never undone; `unknown` is our verdict on silence and gives way to an answer.
     A day's rows are replaced as a whole, and only if one of them changed.
     """
-    completed: list[date] = []
-    with step_events(context, lambda: completed):
-        tally = derive_messages(
-            days_of(context),
-            lake=workspace.lake,
-            settings=workspace.settings,
-            now=run_started_at(context),
-            on_day=completed.append,
-        )
-        rows = rows_by_day(MESSAGES, lake=workspace.lake)
-    add_by_day(context, {ROWS: rows})
-    return _derived(context, tally)
+    deps, queries = ["sent_messages", "delivery_reports"], ["derive/sql/messages"]
+
+    @dg.multi_asset(
+        specs=[table_spec(MESSAGES, settings, description=getdoc(messages), deps=deps, queries=queries, numbers=True)],
+        **_by_day("messages", settings),
+    )
+    def derive_states(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
+        completed: list[date] = []
+        with step_events(context, lambda: completed):
+            tally = derive_messages(
+                days_of(context),
+                lake=sms_workspace.lake,
+                settings=sms_workspace.settings,
+                now=run_started_at(context),
+                on_day=completed.append,
+            )
+            rows = rows_by_day(MESSAGES, lake=sms_workspace.lake)
+        add_by_day(context, MESSAGES.name, {ROWS: rows})
+        yield from results(context, MESSAGES.name, _changed(tally))
+
+    return derive_states
 
 
-def delivery_rates(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
-    """Counts, rates and latency of these days, by hour and day: by app, country and sender, and rolled up.
+def delivery_rates(settings: Settings) -> dg.AssetsDefinition:
+    """Counts, rates and latency of each of these days.
 
-    A message counts on the day on which it was sent, so young days read low; `is_mature` says which are settled.
-    The columns are those of `delivery_rates_daily`; `delivery_rates_hourly` and the two rollups have the same measures.
+    The four tables hold them by hour and day, by app, country and sender, and rolled up. A message counts on the day on
+    which it was sent, so young days read low; `is_mature` says which are settled.
     """
-    days = days_of(context)
-    with step_events(context):
-        lake, settings = workspace.lake, workspace.settings
-        tally = derive_rates(days, lake=lake, settings=settings, now=run_started_at(context))
-        figures = figures_of(days, lake=lake, settings=settings)
-        rows = rows_by_day(DELIVERY_RATES_DAILY, lake=lake)
-    metadata.add_rates_by_day(context, figures)
-    add_by_day(context, {ROWS: rows})
-    return _derived(context, tally)
+    whole_days = asset_spec(
+        "delivery_rates", settings, deps=[table.name for table in RATE_TABLES], queries=_RATE_QUERIES,
+        description=getdoc(delivery_rates), kinds={"duckdb", "deltalake"},
+        metadata=about_table(DELIVERY_RATES_DAILY, "deltalake", settings.lake / DELIVERY_RATES_DAILY.name),
+    )  # fmt: skip
+
+    @dg.multi_asset(
+        specs=[
+            *(table_spec(table, settings, deps=["messages"], queries=_RATE_QUERIES) for table in RATE_TABLES),
+            whole_days,
+        ],
+        **_by_day("delivery_rates", settings),
+    )
+    def derive_figures(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
+        days = days_of(context)
+        with step_events(context):
+            lake, settings = sms_workspace.lake, sms_workspace.settings
+            tally = derive_rates(days, lake=lake, settings=settings, now=run_started_at(context))
+            figures = figures_of(days, lake=lake, settings=settings)
+            rows = {table.name: rows_by_day(table, lake=lake) for table in RATE_TABLES}
+        for name, by_day in rows.items():
+            add_by_day(context, name, {ROWS: by_day})
+        add_by_day(context, "delivery_rates", {ROWS: rows[DELIVERY_RATES_DAILY.name]})
+        metadata.add_rates_by_day(context, "delivery_rates", figures)
+        yield from results(context, "delivery_rates", _changed(tally))
+
+    return derive_figures
 
 
-def analytics_db(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
+def analytics_db(settings: Settings) -> dg.AssetsDefinition:
     """The DuckDB file that analysts open (read-only). It is swapped in whole: each connection sees one snapshot.
 
     Its views read the lake's files. If it is deleted, the next run or `sms-delivery publish` makes it again.
     """
-    with step_events(context):
-        publication = publish(lake=workspace.lake, settings=workspace.settings, now=utc_now())
-        figures = figures_of_latest(metadata.CHART_DAYS, lake=workspace.lake, settings=workspace.settings)
-    return result(
-        context,
-        f"published {publication.path.name}",
-        page=dg.MetadataValue.path(str(workspace.settings.report)),
-        delivery_rate_by_day=metadata.rate_chart(figures),
-        this_run=metadata.run_summary(context),
-        **metadata.publication_metadata(publication),
-    )
+    deps = ["rejected_records", "api_calls", "messages", "delivery_rates"]
+    about = about_table(SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": tables_and_views()}
+
+    @dg.multi_asset(
+        specs=[
+            asset_spec(
+                "analytics_db", settings, deps=deps, description=getdoc(analytics_db), metadata=about,
+                kinds={"duckdb"}, freshness_policy=FRESH, numbers=True,
+            ),
+            table_spec(RATE_PUBLICATIONS, settings, deps=["delivery_rates"]),
+        ],
+        **_whole("analytics_db", settings),
+    )  # fmt: skip
+    def publish_file(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
+        with step_events(context):
+            lake, settings = sms_workspace.lake, sms_workspace.settings
+            publication = publish(lake=lake, settings=settings, now=utc_now())
+            figures = figures_of_latest(metadata.CHART_DAYS, lake=lake, settings=settings)
+        yield from results(
+            context,
+            "analytics_db",
+            f"published {publication.path.name}",
+            page=dg.MetadataValue.path(str(settings.report)),
+            delivery_rate_by_day=metadata.rate_chart(figures),
+            this_run=metadata.run_summary(context),
+            **metadata.publication_metadata(publication),
+        )
+
+    return publish_file
 
 
-def delivery_page(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Result:
+def delivery_page(settings: Settings) -> dg.AssetsDefinition:
     """The page of delivery rates for a manager's browser: one file that needs no network."""
-    with step_events(context), workspace.lake.lock(PUBLISHING):  # two runs at once would write the same file
-        path = write_page(settings=workspace.settings)
-    return result(context, f"wrote {path.name}", path=dg.MetadataValue.path(str(path)), bytes=path.stat().st_size)
+
+    @dg.multi_asset(
+        specs=[
+            asset_spec(
+                "delivery_page", settings, deps=["analytics_db"], description=getdoc(delivery_page), kinds={"html"},
+                freshness_policy=FRESH, metadata=about_file("html", settings.report),
+            )
+        ],
+        **_whole("delivery_page", settings),
+    )  # fmt: skip
+    def write(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
+        with step_events(context), sms_workspace.lake.lock(PUBLISHING):  # two runs at once would write the same file
+            path = write_page(settings=sms_workspace.settings)
+        found = {"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size}
+        yield from results(context, "delivery_page", f"wrote {path.name}", **found)
+
+    return write
 
 
-def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Make the assets in their order, partitioned by day up to the rates."""
-    # One policy for all, those without partitions too: the UI then launches a range as one run.
-    asset = partial(dg.asset, backfill_policy=dg.BackfillPolicy.single_run())
-    by_day = partial(asset, partitions_def=sent_dates(settings), pool="sms_delivery_lake")
-    whole = partial(asset, pool="sms_delivery_publication")
-    chain: list[tuple[Callable[..., Result], list[str], Callable[..., Any]]] = [
-        (sent_messages, [], by_day),
-        (delivery_reports, ["sent_messages"], by_day),
-        (messages, ["sent_messages", "delivery_reports"], by_day),
-        (delivery_rates, ["messages"], by_day),
-        (analytics_db, ["messages", "delivery_rates"], whole),
-        (delivery_page, ["analytics_db"], whole),
-    ]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # `backfill_policy` has no stable twin
-        return [make(deps=deps, **asset_spec(run.__name__, settings))(run) for run, deps, make in chain]
-
-
-def run_started_at(context: dg.AssetExecutionContext) -> datetime:
+def run_started_at(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> datetime:
     """Return when the run was created: the same instant for all its steps."""
     record = context.instance.get_run_record_by_id(context.run.run_id)
     return record.create_timestamp.replace(tzinfo=UTC) if record else utc_now()
+
+
+def _by_day(name: str, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of a step that runs over days: any range of them in one run."""
+    return _step(name, settings) | {"partitions_def": sent_dates(settings), "pool": "sms_delivery_lake"}
+
+
+def _whole(name: str, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of a step that makes one file of all days."""
+    return _step(name, settings) | {"pool": "sms_delivery_publication"}
+
+
+def _step(name: str, settings: Settings) -> dict[str, Any]:
+    # One policy for all, those without partitions too: a job's range is launched as one run.
+    return {
+        "name": Project.of(settings).named(name),
+        "can_subset": True,
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+    }
+
+
+def _asked(days: list[date], workspace: Workspace, now: datetime) -> Iterator[date]:
+    return days_asked(days, lake=workspace.lake, settings=workspace.settings, now=now)
 
 
 def _log_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) -> None:
@@ -198,5 +318,5 @@ def _log_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) ->
         context.log.info(text, len(days), span, API_MEMORY.days)
 
 
-def _derived(context: dg.AssetExecutionContext, tally: DeriveTally) -> Result:
-    return result(context, f"{len(tally.replaced)} of {len(tally.days)} days changed")
+def _changed(tally: DeriveTally) -> str:
+    return f"{len(tally.replaced)} of {len(tally.days)} days changed"

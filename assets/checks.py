@@ -1,72 +1,97 @@
-"""Asset checks: each audit of the library shown at an asset, and the last step, which fails an incomplete run.
+"""Asset checks: each audit of the library shown at an asset, and one that fails the run.
 
 What belongs here: a check's asset, and what a person does when it is red (`WHAT_TO_DO`). What does not: the query and
 its bounds; to add a check, add an audit to `pipeline/maintain/audits/` and an entry here.
 
 No check blocks: a run publishes first, and a red check says what is wrong with the result. ERROR means that figures
-are wrong or work stands still; WARN, that somebody should look. The last check fails the run if something is missing.
+are wrong or work stands still; WARN, that somebody should look. `every_question_answered` fails each run that asked and
+missed something, however much of the chain it covers.
 """
+
+# No `from __future__ import annotations`: Dagster reads the annotations.
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
+from assets.assets import run_started_at
 from assets.events import library_log, materializations_of, readable_failures
-from assets.metadata import FAILURES
+from assets.metadata import FAILURES, LEFT, OUTCOME
 from assets.partitions import RECENT_DAYS, range_of
+from assets.project import Project
 from assets.resources import Workspace, utc_now
+from pipeline.maintain.asking import asking_of
 from pipeline.maintain.audits.context import Finding, opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.settings import Settings
 
 BAD_ROWS: Final = "first_bad_rows"
 """Metadata entry with the first bad rows of a check."""
-AUDIT_SPECS: Final = [
-    dg.AssetCheckSpec(name, asset=audit.asset, description=audit.description) for name, audit in AUDITS.items()
-]
-COMPLETE: Final = dg.AssetCheckSpec(
-    "every_question_answered",
-    asset="delivery_page",
-    description="Every batch that was due got an answer, and there were logs to read. If not: the lines say which app, "
-    "batch or setting; what was answered is published, and the next run asks for the rest.",
+COMPLETE: Final = "every_question_answered"
+COMPLETE_DESCRIPTION: Final = (
+    "Every batch of these days that was due got an answer, and there were logs to read. If not: the lines say which "
+    "app, batch or setting; what was answered is published, and the next run asks for the rest. A run that asks "
+    "nothing leaves the check as it was."
 )
 
 
-@dg.multi_asset_check(specs=AUDIT_SPECS, can_subset=True)
-def audit(
-    context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
-) -> Iterator[dg.AssetCheckResult]:
-    """Audit the run's result, in one step: a step costs more than most audits."""
-    results: list[dg.AssetCheckResult] = []
-    try:
-        with library_log(context.log), readable_failures():
-            lake, settings, now = workspace.lake, workspace.settings, utc_now()
-            with opened_context(_days_of_run(context, settings), lake=lake, settings=settings, now=now) as audited:
-                for spec in AUDIT_SPECS:
-                    if spec.key in context.selected_asset_check_keys:
-                        finding = AUDITS[spec.name].run(audited)
-                        results.append(_result(spec, finding))
-    except Exception:
+def build_checks(project: Project) -> list[dg.AssetChecksDefinition]:
+    """Make the two steps of checks: all audits, and the one that fails the run."""
+    return [_audit(project), _run_outcome(project)]
+
+
+def _audit(project: Project) -> dg.AssetChecksDefinition:
+    specs = [
+        dg.AssetCheckSpec(name, asset=project.key(audit.asset), description=audit.description)
+        for name, audit in AUDITS.items()
+    ]
+
+    @dg.multi_asset_check(name=project.named("audit"), specs=specs, can_subset=True)
+    def audit(
+        context: dg.AssetCheckExecutionContext, sms_workspace: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.AssetCheckResult]:
+        """Audit the run's result, in one step: a step costs more than most audits."""
+        results: list[dg.AssetCheckResult] = []
+        try:
+            with library_log(context.log), readable_failures():
+                lake, settings, now = sms_workspace.lake, sms_workspace.settings, utc_now()
+                with opened_context(_days_of_run(context, settings), lake=lake, settings=settings, now=now) as audited:
+                    selected = (spec for spec in specs if spec.key in context.selected_asset_check_keys)
+                    results.extend(_result(spec, AUDITS[spec.name].run(audited)) for spec in selected)
+        except Exception:
+            yield from results
+            raise
+        # After the tables are closed: a signal that arrives while Dagster has the result would leave them open.
         yield from results
-        raise
-    # After the tables are closed: a signal that arrives while Dagster has the result would leave them open.
-    yield from results
+
+    return audit
 
 
-@dg.multi_asset_check(specs=[COMPLETE])
-def run_outcome(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """Fail the run for what its steps did not get. It is the last step, so nothing downstream is skipped."""
-    failures = _failures_of(context)
-    yield dg.AssetCheckResult(
-        check_name=COMPLETE.name,
-        asset_key=COMPLETE.asset_key,
-        passed=not failures,
-        metadata={"failures_count": len(failures), FAILURES: failures},
-    )
-    if failures:
-        raise dg.Failure(description="\n".join(failures), allow_retries=False)
+def _run_outcome(project: Project) -> dg.AssetChecksDefinition:
+    asset = project.key("delivery_reports")
+    complete = dg.AssetCheckSpec(COMPLETE, asset=asset, description=COMPLETE_DESCRIPTION)
+
+    @dg.multi_asset_check(name=project.named(OUTCOME), specs=[complete], can_subset=True)
+    def run_outcome(
+        context: dg.AssetCheckExecutionContext, sms_workspace: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.AssetCheckResult]:
+        """Fail the run for what it did not get. No step depends on this one, so nothing is skipped for it."""
+        failures, left = _missing_of(context)
+        with readable_failures():
+            lake, settings = sms_workspace.lake, sms_workspace.settings
+            asked = asking_of(
+                _days_of_run(context, settings), since=run_started_at(context), lake=lake, settings=settings
+            )
+        failures = failures or ([] if left else asked.failures)
+        if failures or (asked.calls and not left):
+            found: dict[str, Any] = {"failures_count": len(failures), FAILURES: failures, "calls": asked.calls}
+            yield dg.AssetCheckResult(check_name=COMPLETE, asset_key=asset, passed=not failures, metadata=found)
+        if failures:
+            raise dg.Failure(description="\n".join(failures), allow_retries=False)
+
+    return run_outcome
 
 
 def _result(spec: dg.AssetCheckSpec, finding: Finding) -> dg.AssetCheckResult:
@@ -87,7 +112,8 @@ def _days_of_run(context: dg.AssetCheckExecutionContext, settings: Settings) -> 
     return [first + timedelta(days=step) for step in range((last - first).days + 1)]
 
 
-def _failures_of(context: dg.AssetCheckExecutionContext) -> list[str]:
-    """Return what the steps of this run did not get, each line once."""
+def _missing_of(context: dg.AssetCheckExecutionContext) -> tuple[list[str], int]:
+    """Return what the steps of this run did not get, each line once, and how many messages it left on purpose."""
     found = materializations_of(context.instance, context.run.run_id).values()
-    return list(dict.fromkeys(str(line) for metadata in found for line in metadata.get(FAILURES, [])))
+    failures = dict.fromkeys(str(line) for metadata in found for line in metadata.get(FAILURES, []))
+    return list(failures), sum(metadata.get(LEFT, 0) for metadata in found)

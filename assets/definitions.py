@@ -1,34 +1,48 @@
 """What Dagster loads: assets, checks, jobs, schedules and sensors put together.
 
-Loading needs no setting and touches no file.
+Loading needs no setting and touches no file. `docs/dagster.md` shows how they become a part of somebody's instance.
 """
 
 import dagster as dg
 
 from assets.assets import build_assets
-from assets.checks import audit, run_outcome
-from assets.jobs import maintenance, refresh
+from assets.checks import build_checks
+from assets.internals import environment_before_dagster
+from assets.jobs import build_jobs
 from assets.partitions import settings_for_loading
+from assets.project import Project
 from assets.resources import Workspace
 from assets.schedules import REFRESH_CRON, build_schedules
 from assets.sensors import build_sensors
-from pipeline.model.settings import Settings
+from assets.shown_settings import shown_workspace
+from pipeline.model.settings import Settings, load_settings, restore_environment
 
 
-def build_definitions(settings: Settings, workspace: Workspace, *, refresh_cron: str = REFRESH_CRON) -> dg.Definitions:
-    """Put the definitions together for some settings (zone, first day, schedules) and a workspace."""
+def build_definitions(
+    settings: Settings | None = None, workspace: Workspace | None = None, *, refresh_cron: str = REFRESH_CRON
+) -> dg.Definitions:
+    """Put the definitions together; they merge with those of others.
+
+    Args:
+        settings: zone, first day, schedules and prefix; default: those of the environment and `.env`.
+        workspace: what runs use; default: each run reads the environment and `.env` anew.
+        refresh_cron: when the schedule ticks.
+    """
+    if workspace is None and (given := environment_before_dagster()) is not None:
+        restore_environment(given)
+    settings = settings or settings_for_loading()
+    project, load = Project.of(settings), workspace.load if workspace else load_settings
     return dg.Definitions(
         assets=build_assets(settings),
-        asset_checks=[audit, run_outcome],
-        jobs=[refresh, maintenance],
-        schedules=build_schedules(settings, workspace.load, refresh_cron=refresh_cron),
-        sensors=build_sensors(settings, workspace.load),
-        resources={"workspace": workspace},
-        executor=dg.in_process_executor,
+        asset_checks=build_checks(project),
+        jobs=build_jobs(project),
+        schedules=build_schedules(settings, load, refresh_cron=refresh_cron),
+        sensors=build_sensors(settings, load),
+        resources={"sms_workspace": workspace or shown_workspace(settings)},
     )
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the definitions of `workspace.yaml`."""
-    return build_definitions(settings_for_loading(), Workspace())
+    """Return the definitions of `workspace.yaml`: ours alone, so that runs by hand take one process, too."""
+    return dg.Definitions.merge(build_definitions(), dg.Definitions(executor=dg.in_process_executor))

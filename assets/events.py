@@ -49,7 +49,8 @@ def _mark_completed(context: dg.AssetExecutionContext, completed_days: Callable[
     try:
         for day in completed_days():
             if day.isoformat() in keys:
-                context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat()))
+                for asset in sorted(context.selected_asset_keys):
+                    context.log_event(dg.AssetMaterialization(asset, partition=day.isoformat()))
                 marked += 1
     except Exception as error:  # noqa: BLE001 - it must not replace the failure of the step
         context.log.warning("the completed days can't be determined: %s", type(error).__name__)
@@ -135,10 +136,10 @@ def materializations_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, 
 
 
 def materializations(events: Iterable[dg.DagsterEvent]) -> dict[str, dict[str, Any]]:
-    """Return the metadata of each asset's materialization; of a range, that of its last day."""
+    """Return the metadata of each asset's materialization by its name without prefix; of a range, its last day's."""
     kind = dg.DagsterEventType.ASSET_MATERIALIZATION
     found = [e.step_materialization_data.materialization for e in events if e.event_type is kind]
-    return {m.asset_key.to_user_string(): {name: v.value for name, v in m.metadata.items()} for m in found}
+    return {m.asset_key.path[-1]: {name: v.value for name, v in m.metadata.items()} for m in found}
 
 
 def failure_reasons(events: Iterable[dg.DagsterEvent]) -> list[str]:
@@ -150,3 +151,18 @@ def failure_reasons(events: Iterable[dg.DagsterEvent]) -> list[str]:
             own = failure.user_failure_data.description if failure.user_failure_data else None
             reasons.append(own or (failure.error.to_string() if failure.error else "a step failed"))
     return reasons
+
+
+def failure_lines(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Return why a recorded run failed, for somebody who sees one line: our own lines, else the first of the error."""
+    lines: list[str] = []
+    for event in run_events(instance, run_id, dg.DagsterEventType.STEP_FAILURE):
+        failure = event.step_failure_data
+        if failure.user_failure_data and failure.user_failure_data.description:
+            lines += failure.user_failure_data.description.splitlines()
+        elif failure.error:
+            lines += (failure.error.cause or failure.error).message.strip().splitlines()[:1]
+    if not lines:  # no step failed: it was killed, or never started
+        ends = run_events(instance, run_id, dg.DagsterEventType.RUN_FAILURE)
+        lines = [(event.message or "it failed").splitlines()[0] for event in ends]
+    return lines

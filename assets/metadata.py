@@ -4,7 +4,7 @@ What belongs here: turning the library's tallies into metadata, which holds no p
 (`pipeline`), and what an asset says before any run (`specs.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any, Final
@@ -27,10 +27,14 @@ FAILURES: Final = "failures"
 """Metadata entry in which a step lists what it did not get; the run's last check reads it."""
 REJECTS: Final = "rejects"
 """Metadata entry in which `sent_messages` says for each reason how many records were rejected, and where."""
+OUTCOME: Final = "run_outcome"
+"""Name of the step with the run's last check, without the prefix."""
+LEFT: Final = "left_to_next_run"
+"""Metadata entry with the number of due messages that `max_requests` left to the next run."""
 ROWS: Final = "dagster/partition_row_count"
 CHART_DAYS: Final = 28
 """Most days in the chart."""
-_LEFT: Final = 36
+_MARGIN: Final = 36
 _STEP: Final = 14
 _TOP: Final = 10
 _PERCENT: Final = 1.5
@@ -38,26 +42,39 @@ _PERCENT: Final = 1.5
 _MATURE, _YOUNG, _INK = "#47a", "#9bd", "#888"
 
 
-def result(context: dg.AssetExecutionContext, summary: str, **metadata: Any) -> Result:
-    """Log a step's summary and return it with the metadata; Dagster copies both to each day of a range."""
+def results(context: dg.AssetExecutionContext, name: str, summary: str, **metadata: Any) -> Iterator[Result]:
+    """Log a step's summary; yield the result of each of its assets, with the metadata for the asset `name`.
+
+    Dagster copies metadata to each day of a range.
+
+    Raises:
+        dg.Failure: the step did not get something, and the run holds no check that would say so at its end.
+    """
     context.log.info(summary)
-    return dg.MaterializeResult(metadata={SUMMARY: summary, **metadata})
+    # The asset `name` comes last: it may be made from the others, and Dagster wants them before it.
+    for key in sorted(context.selected_asset_keys, key=lambda key: (key.path[-1] == name, key)):
+        about = {SUMMARY: summary, **metadata} if key.path[-1] == name else {}
+        yield dg.MaterializeResult(asset_key=key, metadata=about)
+    failures = metadata.get(FAILURES)
+    if failures and not any(node.name.endswith(OUTCOME) for node in context.job_def.nodes):
+        raise dg.Failure(description="\n".join(failures), allow_retries=False)
 
 
-def add_by_day(context: dg.AssetExecutionContext, figures: Mapping[str, Mapping[date, float]]) -> None:
-    """Give each day of the run its own figures, so that they plot; a day without one has 0."""
-    for day in days_of(context):
-        context.add_asset_metadata(
-            {name: by_day.get(day, 0) for name, by_day in figures.items()}, partition_key=day.isoformat()
-        )
+def add_by_day(context: dg.AssetExecutionContext, name: str, figures: Mapping[str, Mapping[date, float]]) -> None:
+    """Give each day of an asset its own figures, so that they plot; a day without one has 0."""
+    for key in (key for key in context.selected_asset_keys if key.path[-1] == name):
+        for day in days_of(context):
+            known = {figure: by_day.get(day, 0) for figure, by_day in figures.items()}
+            context.add_asset_metadata(known, asset_key=key, partition_key=day.isoformat())
 
 
-def add_rates_by_day(context: dg.AssetExecutionContext, figures: Sequence[DayFigures]) -> None:
+def add_rates_by_day(context: dg.AssetExecutionContext, name: str, figures: Sequence[DayFigures]) -> None:
     """Give each day its counts, delivery rate and latency; what is not known yet is left out."""
-    for day in figures:
-        known = {name: value for name, value in asdict(day).items() if value is not None}
-        del known["sent_date"], known["is_mature"]
-        context.add_asset_metadata(known, partition_key=day.sent_date.isoformat())
+    for key in (key for key in context.selected_asset_keys if key.path[-1] == name):
+        for day in figures:
+            known = {figure: value for figure, value in asdict(day).items() if value is not None}
+            del known["sent_date"], known["is_mature"]
+            context.add_asset_metadata(known, asset_key=key, partition_key=day.sent_date.isoformat())
 
 
 def collect_summary(tally: CollectTally) -> str:
@@ -86,7 +103,7 @@ def follow_metadata(tally: FollowTally) -> dict[str, Any]:
     return {
         "answers_by_status": dict(tally.record.answers),
         "odd": {"calls_that_disagree": tally.record.mismatches, "rows_rejected": tally.record.rejected},
-        "left_to_next_run": tally.left,
+        LEFT: tally.left,
         "days_beyond_memory": len(tally.not_asked),
         "clock_offset_seconds": dict(tally.clock_offsets),
         FAILURES: list(tally.failures),
@@ -107,8 +124,9 @@ def publication_metadata(publication: Publication) -> dict[str, Any]:
 def run_summary(context: dg.AssetExecutionContext) -> dg.MarkdownMetadataValue:
     """Return a table of what the steps of this run did so far, a line each, and of what they did not get."""
     lines = ["| step | what it did |", "|---|---|"]
-    for name, metadata in materializations_of(context.instance, context.run.run_id).items():
-        lines.append(f"| `{name}` | {metadata.get(SUMMARY, '')} |")
+    found = materializations_of(context.instance, context.run.run_id)
+    for name, metadata in ((name, metadata) for name, metadata in found.items() if SUMMARY in metadata):
+        lines.append(f"| `{name}` | {metadata[SUMMARY]} |")
         cells = [one_line(failure).replace("|", "\\|") for failure in metadata.get(FAILURES, [])]
         lines += [f"| | **not got:** {cell} |" for cell in cells]
     return dg.MetadataValue.md("\n".join(lines))
@@ -137,11 +155,11 @@ def chart_svg(bars: Sequence[tuple[float | None, bool]]) -> str:
         bars: rate in 0 to 1 (None draws no bar) and maturity of each day, in order.
     """
     foot = _TOP + 100 * _PERCENT
-    width = _LEFT + _STEP * max(len(bars), 10)
+    width = _MARGIN + _STEP * max(len(bars), 10)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{foot + 8:g}' font-size='11' fill='{_INK}'>"
         f"<text y='{_TOP + 4}'>100%</text><text y='{foot:g}'>0</text>"
-        f"<path stroke='{_INK}' d='M{_LEFT} {_TOP}H{width}M{_LEFT} {foot:g}H{width}'/>"
+        f"<path stroke='{_INK}' d='M{_MARGIN} {_TOP}H{width}M{_MARGIN} {foot:g}H{width}'/>"
         f"{_bars(bars, foot, is_mature=True)}{_bars(bars, foot, is_mature=False)}</svg>"
     )
 
@@ -149,7 +167,7 @@ def chart_svg(bars: Sequence[tuple[float | None, bool]]) -> str:
 def _bars(bars: Sequence[tuple[float | None, bool]], foot: float, *, is_mature: bool) -> str:
     """Draw the bars of mature days, or of the others, as strokes of one path."""
     strokes = "".join(
-        f"M{_LEFT + _STEP * place + _STEP // 2} {foot:g}v-{100 * _PERCENT * min(max(rate, 0.0), 1.0):.0f}"
+        f"M{_MARGIN + _STEP * place + _STEP // 2} {foot:g}v-{100 * _PERCENT * min(max(rate, 0.0), 1.0):.0f}"
         for place, (rate, mature) in enumerate(bars)
         if rate is not None and mature is is_mature
     )

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from pipeline.lake.lake import Lake
+from pipeline.model.accounts import check_inputs
 from pipeline.model.settings import Settings, load_settings
 
 
 class Workspace:
     """Settings and lake of a run.
 
-    A plain object and no `ConfigurableResource`: Dagster shows configuration in its UI, and this holds secrets.
+    A plain object, since commands that start no run use it too and it holds secrets. The UI shows `shown_settings.py`.
 
     Args:
         load: returns the settings; called at the first use, so that definitions load without settings.
@@ -43,7 +44,7 @@ class Workspace:
 
     @cached_property
     def lake(self) -> Lake:
-        """The lake, created if it does not exist.
+        """The lake, created if it does not exist and the settings are those of a run.
 
         It is opened once per run, so that a lake lost during the run is not replaced by an empty one.
 
@@ -52,6 +53,8 @@ class Workspace:
             LakeError: it can't be read or written.
         """
         settings = self.settings
+        if not Lake.exists(settings.lake):
+            check_inputs(settings)
         return Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
 
 

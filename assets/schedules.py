@@ -12,8 +12,9 @@ from typing import Final
 import dagster as dg
 
 from assets.events import expected_error, one_line
-from assets.jobs import MAINTENANCE, REFRESH
+from assets.internals import is_watched_by_dagster, location_of_schedule
 from assets.partitions import range_tags
+from assets.project import MAINTENANCE, REFRESH, Project
 from assets.resources import Workspace
 from pipeline.maintain.due import what_is_due
 from pipeline.model.accounts import check_inputs
@@ -44,10 +45,11 @@ def build_schedules(
     Each tick loads the settings again.
     """
     status = dg.DefaultScheduleStatus.RUNNING if settings.schedules == "on" else dg.DefaultScheduleStatus.STOPPED
+    project = Project.of(settings)
 
     @dg.schedule(
-        name=REFRESH,
-        job_name=REFRESH,
+        name=project.named(REFRESH),
+        job_name=project.named(REFRESH),
         cron_schedule=refresh_cron,
         default_status=status,
         description="One run over the smallest range of days that covers every due message and every new or changed "
@@ -56,7 +58,7 @@ def build_schedules(
     )
     def refresh_what_is_due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            return _tick(context, Workspace(load), republish_after)
+            return _tick(context, project, Workspace(load), republish_after)
         except Exception as error:
             expected = expected_error(error)
             if expected is None:
@@ -65,29 +67,29 @@ def build_schedules(
             return dg.SkipReason(f"no run {when}: {one_line(expected)}")
 
     daily = dg.ScheduleDefinition(
-        name=MAINTENANCE,
-        job_name=MAINTENANCE,
+        name=project.named(MAINTENANCE),
+        job_name=project.named(MAINTENANCE),
         cron_schedule=MAINTENANCE_CRON,
         execution_timezone=settings.timezone.key,
         default_status=status,
-        description="Compacts closed days, deletes files that no reader needs, and prunes the history of runs.",
+        description="Compacts closed days, deletes files that no reader needs, and prunes our runs' history.",
     )
     return [refresh_what_is_due, daily]
 
 
 def _tick(
-    context: dg.ScheduleEvaluationContext, workspace: Workspace, republish_after: timedelta
+    context: dg.ScheduleEvaluationContext, project: Project, workspace: Workspace, republish_after: timedelta
 ) -> dg.RunRequest | dg.SkipReason:
     """Return one run over what is due, or the reason why there is none."""
     check_inputs(workspace.settings)
     lake = workspace.lake
-    if busy := _run_under_way(context.instance, is_lake_in_use=lake.working_since() is not None):
+    if busy := _run_under_way(context.instance, project, is_lake_in_use=lake.working_since() is not None):
         return dg.SkipReason(f"run {busy} is under way; the next tick looks again")
     now = datetime.now(UTC)
     due = what_is_due(lake=lake, settings=workspace.settings, now=now)
     if due.range is not None:
         return _request(context, *due.range, due.reason)
-    if _published_before(context.instance, now - republish_after):
+    if _published_before(context.instance, project, now - republish_after):
         today = workspace.settings.today(now)
         return _request(context, today, today, f"{due.reason}, and nothing was published for a while")
     return dg.SkipReason(due.reason)
@@ -98,24 +100,27 @@ def _request(context: dg.ScheduleEvaluationContext, first: date, last: date, rea
     return dg.RunRequest(tags={**range_tags(first, last), DUE: reason})
 
 
-def _published_before(instance: dg.DagsterInstance, moment: datetime) -> bool:
+def _published_before(instance: dg.DagsterInstance, project: Project, moment: datetime) -> bool:
     """Return whether the latest publication is older than a moment; False if nothing was ever published."""
-    event = instance.get_latest_materialization_event(dg.AssetKey("analytics_db"))
+    event = instance.get_latest_materialization_event(project.key("analytics_db"))
     return event is not None and datetime.fromtimestamp(event.timestamp, UTC) < moment
 
 
-def _run_under_way(instance: dg.DagsterInstance, *, is_lake_in_use: bool) -> str | None:
-    """Return the short id of a run of the assets that has not ended, started by schedule or by hand.
+def _run_under_way(instance: dg.DagsterInstance, project: Project, *, is_lake_in_use: bool) -> str | None:
+    """Return the short id of a run of ours that has not ended, started by schedule or by hand.
 
-    Dead runs are marked as failed: a killed process or a machine that went down leaves a run that never ends.
+    Our dead runs are marked as failed, where Dagster's run monitoring doesn't do it: a killed process or a machine that
+    went down leaves a run that never ends. Runs of others are left alone.
     """
-    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNDER_WAY)):
+    location = location_of_schedule(instance, project.named(REFRESH))
+    for record in project.runs(instance, dg.RunsFilter(statuses=_UNDER_WAY), location=location):
         run = record.dagster_run
-        if run.job_name != REFRESH and not run.asset_selection:
+        if run.job_name == project.named(MAINTENANCE):
             continue
         if (
             is_lake_in_use
             or run.status is dg.DagsterRunStatus.QUEUED
+            or is_watched_by_dagster(instance)
             or _last_event_at(instance, record) > datetime.now(UTC) - DEAD_AFTER
         ):
             return run.run_id[:8]

@@ -1,12 +1,13 @@
 """Alerts: sensors that post failed runs and red checks to `SMS_ALERT_WEBHOOK`; off while it is not set.
 
 What belongs here: which runs and checks are bad, and the message. What does not: how often a subject is posted, and
-posting (`pipeline/maintain/alerts.py`). A subject is a job's runs, or a check with its severity: at most one message an
-hour, one a day for a check that stays red; the next message counts those held back. A webhook that can't be reached is
-logged, and tried again at each tick for an hour.
+posting (`pipeline/maintain/alerts.py`). A subject is a cause, whichever job it fails, or a check with its severity: at
+most one message an hour, one a day for a check that stays red; the next message counts those held back. A webhook that
+can't be reached is logged, and tried again at each tick for an hour. Runs of others are never posted.
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations.
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.checks import COMPLETE
-from assets.events import failure_reasons, one_line, run_events
+from assets.events import failure_lines, one_line, run_events
 from assets.partitions import range_of
+from assets.project import Project, job_words
 from assets.resources import utc_now
 from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
@@ -32,7 +34,7 @@ _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 @dataclass(frozen=True)
 class Alert:
-    """A failed run or a red check: its subject, whether it lasts, a line for a person, facts for a machine."""
+    """Why a run failed, or a red check: its subject, whether it lasts, a line for a person, facts for a machine."""
 
     subject: str
     lasts: bool
@@ -40,27 +42,43 @@ class Alert:
     facts: Mapping[str, Any]
 
 
-FindAlerts = Callable[[dg.DagsterInstance, dg.RunRecord, Memory], list[Alert]]
+@dataclass(frozen=True)
+class _Watch:
+    """What a sensor looks for: its name and purpose, the alerts of a run, and what a person reads of such a run."""
+
+    event: str
+    description: str
+    find: Callable[[dg.DagsterInstance, dg.DagsterRun, Memory], list[Alert]]
+    verb: str
 
 
 def build_sensors(settings: Settings, load: Callable[[], Settings]) -> list[dg.SensorDefinition]:
     """Make the two sensors, on from the start if a webhook is set; each tick loads the settings again."""
-    status = dg.DefaultSensorStatus.RUNNING if settings.alert_webhook is not None else dg.DefaultSensorStatus.STOPPED
     return [
-        _sensor("run_failures", "Posts failed runs to SMS_ALERT_WEBHOOK.", _failed_run, load, status),
-        _sensor("check_failures", "Posts checks that turned red to SMS_ALERT_WEBHOOK.", _failed_checks, load, status),
+        _sensor(watch, settings, load)
+        for watch in (
+            _Watch("run_failures", "Posts our failed runs to SMS_ALERT_WEBHOOK.", _failed_run, "failed"),
+            _Watch(
+                "check_failures", "Posts checks that turned red to SMS_ALERT_WEBHOOK.", _red_checks, "left checks red"
+            ),
+        )
     ]
 
 
-def _sensor(
-    name: str, description: str, find: FindAlerts, load: Callable[[], Settings], status: dg.DefaultSensorStatus
-) -> dg.SensorDefinition:
-    @dg.sensor(name=name, description=description, minimum_interval_seconds=TICK_SECONDS, default_status=status)
+def _sensor(watch: _Watch, settings: Settings, load: Callable[[], Settings]) -> dg.SensorDefinition:
+    project = Project.of(settings)
+
+    @dg.sensor(
+        name=project.named(watch.event),
+        description=watch.description,
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if settings.alert_webhook else dg.DefaultSensorStatus.STOPPED,
+    )
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = utc_now().timestamp()
         memory = Memory.read(context.cursor, now=now)
         try:
-            outcome = _post_alerts(context, find, load(), memory, now=now)
+            outcome = _post_alerts(context, project, watch, load(), memory, now=now)
         except SettingsError as error:
             outcome = str(error)
         return dg.SensorResult(skip_reason=outcome, cursor=memory.text())
@@ -69,26 +87,34 @@ def _sensor(
 
 
 def _post_alerts(
-    context: dg.SensorEvaluationContext, find: FindAlerts, settings: Settings, memory: Memory, *, now: float
+    context: dg.SensorEvaluationContext,
+    project: Project,
+    watch: _Watch,
+    settings: Settings,
+    memory: Memory,
+    *,
+    now: float,
 ) -> str:
-    """Post the new alerts of runs that ended since the last tick; return the tick's outcome in words."""
+    """Post the new alerts of our runs that ended since the last tick; return the tick's outcome in words."""
     if settings.alert_webhook is None:
         memory.since = now
         return "SMS_ALERT_WEBHOOK is not set: nothing is posted"
-    posted = 0
+    posted, origin = 0, context.code_location_origin
     for record in _ended_since(context.instance, memory, now=now):
-        found = find(context.instance, record, memory)
+        run, ended = record.dagster_run, record.update_timestamp.replace(tzinfo=UTC).timestamp()
+        ours = project.owns(run, location=origin.location_name if origin else None)
+        found = watch.find(context.instance, run, memory) if ours else []
         news = [alert for alert in found if memory.may_say(alert.subject, now=now, lasts=alert.lasts)]
         try:
             if news:
-                post(settings.alert_webhook, _message(record.dagster_run, context.sensor_name, news, memory))
+                post(settings.alert_webhook, _message(run, watch, news, memory, settings))
                 posted += 1
         except AlertFailed as error:
             context.log.warning("%s; it will be tried again for an hour", error)
             return str(error)
         for alert in news:
             memory.note_said(alert.subject, now=now)
-        memory.since = record.update_timestamp.replace(tzinfo=UTC).timestamp()
+        memory.since = ended
     return f"{posted} messages posted" if posted else "nothing to post"
 
 
@@ -98,24 +124,24 @@ def _ended_since(instance: dg.DagsterInstance, memory: Memory, *, now: float) ->
     return list(instance.get_run_records(wanted, limit=_RUNS_PER_TICK, order_by="update_timestamp", ascending=True))
 
 
-def _failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, memory: Memory) -> list[Alert]:
+def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, memory: Memory) -> list[Alert]:
+    """Return an alert for each reason why a run failed. A cause is its words, without the numbers that vary."""
     del memory
-    run = record.dagster_run
     if run.status is not dg.DagsterRunStatus.FAILURE:
         return []
-    events = run_events(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
-    reasons = [_line(reason) for reason in failure_reasons(events)]
-    reasons = reasons or ["no step failed: its process may have been killed"]
-    line = "; ".join(reasons)[:_LINE_LENGTH]
-    return [Alert(f"run of {run.job_name}", lasts=False, line=line, facts={"failures": reasons[:_LINES]})]
+    lines = dict.fromkeys(_line(line) for line in failure_lines(instance, run.run_id))
+    return [
+        Alert(re.sub(r"[0-9a-f]*\d[0-9a-f]*", "#", line), lasts=False, line=line, facts={"failures": [line]})
+        for line in lines
+    ]
 
 
-def _failed_checks(instance: dg.DagsterInstance, record: dg.RunRecord, memory: Memory) -> list[Alert]:
+def _red_checks(instance: dg.DagsterInstance, run: dg.DagsterRun, memory: Memory) -> list[Alert]:
     """Return an alert for each red check of a run; note in the memory which checks passed."""
     found = []
-    for event in run_events(instance, record.dagster_run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+    for event in run_events(instance, run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         check = event.asset_check_evaluation_data
-        if check.check_name == COMPLETE.name:  # it fails the run, which the other sensor posts
+        if check.check_name == COMPLETE:  # it fails the run, which the other sensor posts
             continue
         if check.passed:
             for severity in dg.AssetCheckSeverity:
@@ -137,21 +163,27 @@ def _red_check(check: dg.AssetCheckEvaluation) -> Alert:
     )
 
 
-def _message(run: dg.DagsterRun, sensor: str | None, news: list[Alert], memory: Memory) -> dict[str, Any]:
+def _message(
+    run: dg.DagsterRun, watch: _Watch, news: list[Alert], memory: Memory, settings: Settings
+) -> dict[str, Any]:
     """Return what is posted: Slack's `text`, and the same facts for machines."""
     held = sum(memory.held.get(alert.subject, 0) for alert in news)
-    days = range_of(run.tags)
-    first, last = (day.isoformat() for day in days) if days else (None, None)
-    of_days = f" for {first} to {last}" if days else ""
-    what = "failed" if sensor == "run_failures" else "left checks red"
-    lines = [f"sms-delivery: run {run.run_id[:8]} of {run.job_name}{of_days} {what}", *(alert.line for alert in news)]
-    if held:
-        lines.append(f"({held} more times since the last message)")
+    first, last = (day.isoformat() for day in days) if (days := range_of(run.tags)) else (None, None)
+    url = f"{settings.dagster_url.rstrip('/')}/runs/{run.run_id}" if settings.dagster_url else None
+    job = _line(job_words(run))
     return {
-        "text": "\n".join(lines),
-        "event": sensor,
+        "text": "\n".join(
+            [
+                f"sms-delivery: {job}{f' for {first} to {last}' if first else ''} {watch.verb}",
+                *[alert.line for alert in news[:_LINES]],
+                *([f"({held} more times since the last message)"] if held else []),
+                url or f"run {run.run_id[:8]}",
+            ]
+        ),
+        "event": watch.event,
         "run_id": run.run_id,
-        "job": run.job_name,
+        "url": url,
+        "job": job,
         "first_day": first,
         "last_day": last,
         "held_back": held,

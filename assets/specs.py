@@ -1,16 +1,17 @@
 """What assets say before any run: columns, location, owner, kind, tags, code version, freshness.
 
-What belongs here: the arguments of `dg.asset` but for partitions and dependencies (`assets.py`). What does not: what a
-column means (`pipeline/model/tables.py`) and what a run found (`metadata.py`). No setting needs to be set.
+What belongs here: the facts that all assets have. What does not: those of one asset (`assets.py`), what a column means
+(`pipeline/model/tables.py`) and what a run found (`metadata.py`). No setting needs to be set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from assets.project import Project
 from pipeline import __version__
 from pipeline.lake.queries import digest
 from pipeline.model import tables
@@ -24,18 +25,63 @@ FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=12), warn_win
 Partitioned assets have no policy: Dagster looks at the newest materialization of any day, so that a backfill of last
 year would make today look fresh. The check `nothing_overdue` says whether every day is up to date.
 """
-_DERIVED_BY = {
-    "messages": ("derive/sql/messages",),
-    "delivery_rates": (
-        "derive/sql/delivery_rates_daily",
-        "derive/sql/delivery_rates_hourly",
-        "derive/sql/delivery_rollups_daily",
-        "derive/sql/delivery_rollups_hourly",
-        "derive/sql/rate_measures",
-        "derive/sql/messages_by_hour",
-    ),
-}
-"""Queries that decide an asset's rows; its code version is a digest of them."""
+
+
+def asset_spec(
+    name: str,
+    settings: Settings,
+    *,
+    deps: Sequence[str] = (),
+    queries: Sequence[str] = (),
+    source: str | None = None,
+    numbers: bool = False,
+    **facts: Any,
+) -> dg.AssetSpec:
+    """Return what an asset says of itself.
+
+    Args:
+        name: without the prefix.
+        settings: where things are, and the prefix.
+        deps: names of the assets that it is made from.
+        queries: queries that decide its rows; its code version is a digest of them, else the version of the package.
+        source: what brings its rows in from outside.
+        numbers: it holds phone numbers.
+        facts: further arguments of `dg.AssetSpec`.
+    """
+    project = Project.of(settings)
+    return dg.AssetSpec(
+        project.key(name),
+        deps=project.keys(*deps),
+        group_name=project.named("sms_delivery"),
+        owners=["team:sms-delivery"],
+        code_version=digest(*queries) if queries else __version__,
+        tags={"personal_data": "number" if numbers else "none", **({"source": source} if source else {})},
+        **facts,
+    )
+
+
+def table_spec(table: Table, settings: Settings, *, of: str | None = None, **facts: Any) -> dg.AssetSpec:
+    """Return what the asset of a table of the lake says of itself; `of` names it if the table does not."""
+    about = about_table(table, "deltalake", settings.lake / table.name)
+    return asset_spec(
+        of or table.name, settings, **{"kinds": {"duckdb", "deltalake"}, "description": table.row, **facts},
+        metadata=about,
+    )  # fmt: skip
+
+
+def about_table(table: Table, storage_kind: str, path: Path) -> dict[str, Any]:
+    """Return columns, name and place of a table, as metadata."""
+    return {
+        "dagster/column_schema": column_schema(table),
+        "dagster/table_name": table.name,
+        **about_file(storage_kind, path),
+    }
+
+
+def about_file(storage_kind: str, path: Path) -> dict[str, Any]:
+    """Return kind and location, if it is known when definitions load: a wrong setting leaves relative paths."""
+    uri = {"dagster/uri": path.as_uri()} if path.is_absolute() else {}
+    return {"dagster/storage_kind": storage_kind, **uri}
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -54,63 +100,8 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def asset_spec(name: str, settings: Settings) -> dict[str, Any]:
-    """Return the arguments of `dg.asset` that describe the asset `name`."""
-    return {
-        "group_name": "sms_delivery",
-        "owners": ["team:sms-delivery"],
-        "code_version": code_version(name),
-        "metadata": _metadata(name, settings),
-        **_DESCRIPTION[name],
-    }
-
-
-def code_version(name: str) -> str:
-    """Return the digest of an asset's queries if they decide its rows, else the version of the package."""
-    return digest(*_DERIVED_BY[name]) if name in _DERIVED_BY else __version__
-
-
-def _metadata(name: str, settings: Settings) -> dict[str, Any]:
-    if name in _TABLES:
-        table = _TABLES[name]
-        return _of_table(table, "deltalake", settings.lake / table.name)
-    if name == "analytics_db":
-        return _of_table(tables.SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": _tables_and_views()}
-    return {"dagster/storage_kind": "html", **_uri(settings.report)}
-
-
-def _of_table(table: Table, storage_kind: str, path: Path) -> dict[str, Any]:
-    return {
-        "dagster/column_schema": column_schema(table),
-        "dagster/table_name": table.name,
-        "dagster/storage_kind": storage_kind,
-        **_uri(path),
-    }
-
-
-def _tables_and_views() -> dg.MarkdownMetadataValue:
+def tables_and_views() -> dg.MarkdownMetadataValue:
+    """Return a list of what the published file holds."""
     rows = [*((t.name, "table", t.row) for t in tables.LAKE_TABLES), *((v.name, "view", v.row) for v in VIEWS)]
     lines = ["| name | | what a row is |", "|---|---|---|", *(f"| `{n}` | {kind} | {row} |" for n, kind, row in rows)]
     return dg.MetadataValue.md("\n".join(lines))
-
-
-def _uri(path: Path) -> dict[str, str]:
-    """Return the location, if it is known when definitions load: a wrong setting leaves relative paths."""
-    return {"dagster/uri": path.as_uri()} if path.is_absolute() else {}
-
-
-_DESCRIPTION: Mapping[str, dict[str, Any]] = {
-    "sent_messages": {"kinds": {"python", "deltalake"}, "tags": {"source": "sent_logs", "personal_data": "number"}},
-    "delivery_reports": {"kinds": {"python", "deltalake"}, "tags": {"source": "getreport", "personal_data": "number"}},
-    "messages": {"kinds": {"duckdb", "deltalake"}, "tags": {"personal_data": "number"}},
-    "delivery_rates": {"kinds": {"duckdb", "deltalake"}, "tags": {"personal_data": "none"}},
-    "analytics_db": {"freshness_policy": FRESH, "kinds": {"duckdb"}, "tags": {"personal_data": "number"}},
-    "delivery_page": {"freshness_policy": FRESH, "kinds": {"html"}, "tags": {"personal_data": "none"}},
-}
-_TABLES: Mapping[str, Table] = {
-    "sent_messages": tables.SENT_MESSAGES,
-    "delivery_reports": tables.DELIVERY_REPORTS,
-    "messages": tables.MESSAGES,
-    "delivery_rates": tables.DELIVERY_RATES_DAILY,
-}
-"""The table whose columns an asset shows."""

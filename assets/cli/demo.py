@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 import duckdb
 
+from assets.cli.home import make_home
 from assets.cli.run import refresh
 from assets.resources import utc_now
 from pipeline.api.simulator.sample_logs import write_sent_logs
@@ -24,6 +25,8 @@ from pipeline.model.settings import Settings, given_settings
 
 APP_ID: Final = "demoApp1"
 API: Final = SimulatorOptions(api_key="demo-key", api_secret="demo-secret")  # noqa: S106 - the simulator's
+WRITTEN_BY: Final = "# Written by `sms-delivery demo`; `sms-delivery ui` starts the simulated API that it names."
+"""First line of the demo's `.env`."""
 _COLUMNS: Final = "sent, delivered, failed, outstanding, unknown, delivery_rate, delivery_rate_final, is_mature"
 _DAYS: Final = f"SELECT sent_date::VARCHAR, {_COLUMNS} FROM delivery_by_day ORDER BY sent_date"
 _COUNTRIES: Final = (
@@ -45,15 +48,24 @@ def run_demo(*, messages: int, days: int, folder: Path) -> None:
     paths = write_sent_logs(folder / "logs", messages=messages, days=dates, now=now, app_id=APP_ID)
     click.echo(f"wrote {messages:,} sent messages to {len(paths)} logs in {_short(folder / 'logs')}")
     with running(API, record=False) as simulator:
-        settings = given_settings(folder, **_settings(folder, simulator.base_url), max_requests_per_second=0)
+        write_env(folder, simulator.base_url)
+        make_home(folder / "dagster")
+        values = _settings(folder, simulator.base_url)
+        settings = given_settings(folder, **values, max_requests_per_second=0, start_date=dates[0])
         click.echo(f"the simulated API answers at {simulator.base_url}")
         refresh(settings, first=dates[0], last=dates[-1])
-    _print_rates(settings)
+    _print_rates(settings, folder)
 
 
-def demo_environment(folder: Path, base_url: str) -> dict[str, str]:
-    """Return the demo's settings as environment variables, for other processes."""
-    return {f"SMS_{name.upper()}": str(value) for name, value in _settings(folder, base_url).items()}
+def write_env(folder: Path, base_url: str) -> None:
+    """Leave the demo's settings in a `.env` of its folder, so that every command and shell there agrees.
+
+    Partitions start at the first day that has a log.
+    """
+    first = min(path.stem.removeprefix("sent-") for path in (folder / "logs").glob("sent-*.jsonl"))
+    values = {**_settings(folder, base_url), "max_requests_per_second": 0, "start_date": first}
+    lines = [f"SMS_{name.upper()}={value}" for name, value in values.items()]
+    (folder / ".env").write_text("\n".join([WRITTEN_BY, *lines, ""]), "utf-8")
 
 
 def _settings(folder: Path, base_url: str) -> dict[str, Any]:
@@ -69,7 +81,7 @@ def _settings(folder: Path, base_url: str) -> dict[str, Any]:
     }
 
 
-def _print_rates(settings: Settings) -> None:
+def _print_rates(settings: Settings, folder: Path) -> None:
     with duckdb.connect(settings.duckdb, read_only=True) as connection:
         days, countries = rows_of(connection, _DAYS), rows_of(connection, _COUNTRIES)
     note = "" if all(row[-1] for row in days) else " (* messages are still under way)"
@@ -79,7 +91,8 @@ def _print_rates(settings: Settings) -> None:
     click.echo(_table("country", countries))
     click.echo(
         f"\nOpen next:\n  {_short(settings.report)} in a browser\n"
-        f"  {_short(settings.duckdb)} with DuckDB (read-only), and ask: FROM delivery_by_day"
+        f"  {_short(settings.duckdb)} with DuckDB (read-only), and ask: FROM delivery_by_day\n"
+        f"  the Dagster UI: sms-delivery ui, in {_short(folder)}"
     )
 
 

@@ -120,6 +120,20 @@ def demo(messages: int, days: int, folder: Path) -> None:
         run_demo(messages=messages, days=days, folder=folder)
 
 
+@main.command()
+@click.option("--host", default="127.0.0.1", help="Address of the UI.")
+@click.option("--port", default=3000, type=click.IntRange(1, 65535), help="Port of the UI.")
+def ui(host: str, port: int) -> None:
+    """Open the Dagster UI on this folder's settings, or on the demo.
+
+    Without a .env, and without variables that name an account, logs or a lake, it opens the demo in data/demo.
+    Runs of the command line are in its history, too.
+    """
+    from assets.cli.ui import open_ui  # noqa: PLC0415 - Dagster takes a second to import
+
+    sys.exit(open_ui(host, port))
+
+
 class _WithFaults(click.Command):
     """A command whose help ends with the list of faults; importing it earlier would slow down other commands."""
 

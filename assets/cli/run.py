@@ -12,16 +12,17 @@ from datetime import date, timedelta
 
 import click
 import dagster as dg
-from dagster._core.instance.config import is_dagster_home_set
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets.checks import BAD_ROWS
+from assets.cli.home import home_of
 from assets.definitions import build_definitions
 from assets.events import failure_reasons, materializations
-from assets.jobs import REFRESH
+from assets.internals import is_dagster_home_set, record_under_location
 from assets.metadata import REJECTS, SUMMARY
 from assets.partitions import RECENT_DAYS, range_tags
+from assets.project import REFRESH, Project
 from assets.resources import Workspace, utc_now
 from pipeline.lake.lake import Lake
 from pipeline.maintain.audits.context import WORDS
@@ -65,18 +66,33 @@ def _range(settings: Settings, lake: Lake, first: date | None, last: date | None
 def _execute(
     settings: Settings, workspace: Workspace, first: date, last: date, *, force: bool
 ) -> dg.ExecuteInProcessResult:
-    job = build_definitions(settings, workspace).resolve_job_def(REFRESH)
-    # DAGSTER_HOME records the run; without it the record is discarded
-    with dg.DagsterInstance.get() if is_dagster_home_set() else dg.DagsterInstance.ephemeral() as instance:
+    project = Project.of(settings)
+    job = build_definitions(settings, workspace).resolve_job_def(project.named(REFRESH))
+    with _history(settings, job.name) as instance:
         return job.execute_in_process(
             instance=instance,
             tags=range_tags(first, last),
             run_config={
-                "ops": {"delivery_reports": {"config": {"force": force}}},
+                "ops": {project.named("delivery_reports"): {"config": {"force": force}}},
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
             raise_on_error=False,
         )
+
+
+@contextmanager
+def _history(settings: Settings, job: str) -> Iterator[dg.DagsterInstance]:
+    """Give what records the run: DAGSTER_HOME, else the history of `sms-delivery ui`; without either, nothing."""
+    if is_dagster_home_set():
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    elif (home_of(settings) / "dagster.yaml").exists():
+        with dg.DagsterInstance.from_config(str(home_of(settings))) as instance:
+            record_under_location(instance, job)
+            yield instance
+    else:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
 
 
 @contextmanager

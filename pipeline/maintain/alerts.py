@@ -41,8 +41,16 @@ class Memory:
 
     @classmethod
     def read(cls, text: str | None, *, now: float) -> Self:
-        """Return what was stored. If nothing was, history begins now: older runs raise no alert."""
-        return cls(**json.loads(text)) if text else cls(now)
+        """Return what was stored. If nothing was, history begins now: older runs raise no alert.
+
+        What was last posted more than a day ago is forgotten: causes are without number.
+        """
+        memory = cls(**json.loads(text)) if text else cls(now)
+        recent = {subject for subject, at in memory.said.items() if now - at < LASTING_GAP.total_seconds()}
+        memory.said = {subject: at for subject, at in memory.said.items() if subject in recent}
+        memory.held = {subject: count for subject, count in memory.held.items() if subject in recent}
+        memory.lasting = [subject for subject in memory.lasting if subject in recent]
+        return memory
 
     def text(self) -> str:
         """Return everything as text to store."""

@@ -126,6 +126,8 @@ class Settings(BaseSettings):
     numbers_key: SecretStr | None = None
     schedules: Literal["on", "off"] = "off"
     run_history_days: float = Field(30, gt=0, allow_inf_nan=False)
+    dagster_url: str | None = None
+    asset_prefix: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
 
     @field_validator("sent_logs", mode="before")
     @classmethod
@@ -253,8 +255,12 @@ def has_own_settings(folder: Path | None = None) -> bool:
     """Return whether there is a `.env`, or a variable for the API key, sent logs, accounts or lake."""
     decisive = ("api_key", "sent_logs", "accounts", "lake")
     names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may read it
-    found = any(PREFIX + name.upper() in names for name in decisive)
-    return found or _nearest_env_file((folder or Path.cwd()).resolve()) is not None
+    return any(PREFIX + name.upper() in names for name in decisive) or env_file(folder) is not None
+
+
+def env_file(folder: Path | None = None) -> Path | None:
+    """Return the `.env` that is read: the nearest one in `folder` (default: the working directory) or above it."""
+    return _nearest_env_file((folder or Path.cwd()).resolve())
 
 
 def environment_with(values: Mapping[str, str]) -> dict[str, str]:
@@ -262,12 +268,21 @@ def environment_with(values: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **values}  # noqa: TID251 - this is the module that may read it
 
 
+def restore_environment(given: Mapping[str, str]) -> None:
+    """Set this process's `SMS_…` variables to those that were given, so that each run reads `.env` anew.
+
+    Dagster's commands copy `.env` into the environment when they start, where it would hide later corrections.
+    """
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:  # noqa: TID251 - the module that may
+        del os.environ[name]  # noqa: TID251 - as above
+    os.environ.update({n: v for n, v in given.items() if n.startswith(PREFIX)})  # noqa: TID251 - as above
+
+
 def environment_secret(name: str) -> SecretStr | None:
     """Return the value of a variable of the environment, else of `.env`; None if it is empty or not set."""
     value = os.environ.get(name)  # noqa: TID251 - this is the module that may read it
-    env_file = _nearest_env_file(Path.cwd())
-    if not value and env_file is not None:
-        value = dotenv_values(env_file).get(name)
+    if not value and (file := env_file()) is not None:
+        value = dotenv_values(file).get(name)
     return SecretStr(value) if value else None
 
 

@@ -19,7 +19,7 @@ import dagster as dg
 import httpx
 import pytest
 
-from assets.jobs import REFRESH
+from assets.project import REFRESH
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import DELIVERED, FAILED, fate_of, make_msg_id
 from tests.support.places import Place, opened_place, without_settings

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from assets.jobs import REFRESH
+from assets.project import REFRESH
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.tables import DELIVERY_RATES_DAILY
 from tests.support.browser import running_browser

@@ -15,7 +15,8 @@ from typing import Final
 
 import duckdb
 
-from assets.checks import AUDIT_SPECS, COMPLETE
+from assets.checks import build_checks
+from assets.project import Project
 from pipeline.api.client import Clock
 from pipeline.api.codes import ROW_REASONS as API_REASONS
 from pipeline.api.simulator.sample_logs import write_sent_logs
@@ -154,7 +155,7 @@ def _beginning(name: str) -> str:
 
 def checks() -> str:
     """Return the table of asset checks: what each says, and what to do when it is red."""
-    specs = [*AUDIT_SPECS, COMPLETE]
+    specs = [spec for step in build_checks(Project()) for spec in step.check_specs]
     rows = (f"| `{spec.name}` | `{spec.asset_key.to_user_string()}` | {spec.description} |" for spec in specs)
     return "| check | asset | what it says, and what to do |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 

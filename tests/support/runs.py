@@ -9,10 +9,12 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from assets.definitions import build_definitions
-from assets.jobs import REFRESH
 from assets.partitions import range_tags
+from assets.project import REFRESH
 from assets.resources import Workspace
 from pipeline.model.settings import Settings, given_settings
 from tests.support.places import KEY, SECRET, Place
@@ -70,3 +72,10 @@ def recorded(place: Place, **more: Any) -> Iterator[Recorded]:
     }
     with dg.DagsterInstance.ephemeral() as instance:
         yield Recorded(instance, given_settings(place.folder, **(values | more)))
+
+
+def origin(location: str, job: str) -> RemoteJobOrigin:
+    """Return what Dagster keeps of a run that was launched from a code location."""
+    target = LoadableTargetOrigin(module_name="assets.definitions")
+    place = ManagedGrpcPythonEnvCodeLocationOrigin(target, location)
+    return RemoteJobOrigin(RemoteRepositoryOrigin(place, "__repository__"), job)

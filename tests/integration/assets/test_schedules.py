@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_definitions
-from assets.jobs import MAINTENANCE, REFRESH
 from assets.partitions import RANGE_END, RANGE_START
+from assets.project import MAINTENANCE, REFRESH, Project
 from assets.resources import Workspace
 from assets.run_history import prune_runs
 from assets.schedules import DEAD_AFTER, build_schedules
@@ -241,15 +241,17 @@ def test_the_daily_job_compacts_cleans_and_prunes(place: Place) -> None:
 
 
 def test_pruning_keeps_the_run_that_last_materialized_a_partition(place: Place) -> None:
-    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
-    def counted() -> None: ...
+    @dg.asset(name="messages", partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+    def stand_in() -> None: ...
 
+    job = dg.define_asset_job(REFRESH, selection="messages")
+    of_it = dg.Definitions(assets=[stand_in], jobs=[job]).resolve_job_def(REFRESH)
     runs = [
-        dg.materialize([counted], partition_key=key, instance=place.instance, run_config=QUIET).run_id for key in "aab"
+        of_it.execute_in_process(partition_key=key, instance=place.instance, run_config=QUIET).run_id for key in "aab"
     ]
     shards = {run_id: next(Path(place.instance.root_directory).rglob(f"{run_id}.db")) for run_id in runs}
-    assert prune_runs(place.instance, before=NOW - timedelta(days=1)) == 0
-    assert prune_runs(place.instance, before=datetime.now(UTC) + timedelta(days=1)) == 1
+    assert prune_runs(place.instance, Project(), before=NOW - timedelta(days=1), location=None) == 0
+    assert prune_runs(place.instance, Project(), before=datetime.now(UTC) + timedelta(days=1), location=None) == 1
     assert [place.instance.has_run(run_id) for run_id in runs] == [False, True, True]
     assert [shards[run_id].exists() for run_id in runs] == [False, True, True]
-    assert place.instance.get_materialized_partitions(dg.AssetKey("counted")) == {"a", "b"}
+    assert place.instance.get_materialized_partitions(dg.AssetKey("messages")) == {"a", "b"}

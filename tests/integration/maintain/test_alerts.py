@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -23,46 +18,9 @@ from assets.sensors import build_sensors
 from pipeline.maintain.alerts import post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.settings import Settings, given_settings, load_settings
+from tests.support.alerts import PATH, Receiver, Watch, receiving
 from tests.support.places import Place, opened_place, write_logs
 from tests.support.runs import Recorded, recorded
-
-PATH = "/services/T0/B0/token-of-tests-2718"
-
-
-@dataclass
-class Receiver:
-    """What was posted, and the status that is answered."""
-
-    url: str
-    status: int = 200
-    posted: list[dict[str, Any]] = field(default_factory=list)
-
-
-@contextmanager
-def receiving(context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    kept = Receiver("")
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            kept.posted.append(json.loads(body))
-            self.send_response(kept.status)
-            self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base names it
-            del format, args
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        kept.url = f"http{'s' if context else ''}://localhost:{server.server_port}{PATH}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield kept
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -83,29 +41,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
-class Watch:
-    """A sensor that remembers, as the daemon lets it."""
-
-    def __init__(self, here: Recorded, name: str, settings: Settings | None = None) -> None:
-        chosen = settings or here.settings
-        (self._sensor,) = [s for s in build_sensors(chosen, lambda: chosen) if s.name == name]
-        self._instance = here.instance
-        self._cursor: str | None = None
-        self.tick()
-
-    def tick(self) -> str:
-        with dg.build_sensor_context(
-            instance=self._instance, cursor=self._cursor, sensor_name=self._sensor.name
-        ) as context:
-            data = self._sensor.evaluate_tick(context)
-        self._cursor = data.cursor
-        return data.skip_message or ""
-
-    def an_hour_later(self) -> None:
-        """Shift what is remembered an hour back, and half a minute."""
-        memory = json.loads(self._cursor or "{}")
-        memory["said"] = {subject: at - 3630 for subject, at in memory["said"].items()}
-        self._cursor = json.dumps(memory)
+def watch_of(here: Recorded, name: str, settings: Settings | None = None) -> Watch:
+    chosen = settings or here.settings
+    (sensor,) = [s for s in build_sensors(chosen, lambda: chosen) if s.name == name]
+    return Watch(here.instance, sensor)
 
 
 def fail(here: Recorded) -> dg.ExecuteInProcessResult:
@@ -119,7 +58,7 @@ def fail(here: Recorded) -> dg.ExecuteInProcessResult:
 def test_a_failed_run_is_posted_once_an_hour_with_the_line_that_says_what_to_mend(
     here: Recorded, receiver: Receiver
 ) -> None:
-    watch = Watch(here, "run_failures")
+    watch = watch_of(here, "run_failures")
     run_id = fail(here).run_id
     assert watch.tick() == "1 messages posted"
     assert watch.tick() == "nothing to post"
@@ -139,7 +78,7 @@ def test_a_failed_run_is_posted_once_an_hour_with_the_line_that_says_what_to_men
 
 def test_history_before_the_sensor_was_switched_on_is_not_posted(here: Recorded, receiver: Receiver) -> None:
     fail(here)
-    watch = Watch(here, "run_failures")
+    watch = watch_of(here, "run_failures")
     assert watch.tick() == "nothing to post"
     assert receiver.posted == []
 
@@ -150,7 +89,7 @@ def test_red_checks_are_posted_with_their_numbers_and_no_phone_number(
     today = write_logs(place, 300).date()
     with (place.folder / "logs" / f"sent-{today}.jsonl").open("a") as log:
         log.writelines('{"sent_at": "2026-01-01T00:00:00Z", "number": "91856321412"}\n' for _ in range(9))
-    watch = Watch(here, "check_failures")
+    watch = watch_of(here, "check_failures")
     assert here.run(today - timedelta(days=2), today).success
     assert watch.tick() == "1 messages posted"
     (message,) = receiver.posted
@@ -166,7 +105,7 @@ def test_red_checks_are_posted_with_their_numbers_and_no_phone_number(
 def test_a_webhook_that_does_not_take_it_is_tried_again_and_holds_nothing_up(
     here: Recorded, receiver: Receiver
 ) -> None:
-    watch = Watch(here, "run_failures")
+    watch = watch_of(here, "run_failures")
     fail(here)
     receiver.status = 500
     assert watch.tick() == "SMS_ALERT_WEBHOOK: it answers with HTTP status 500"
@@ -177,7 +116,7 @@ def test_a_webhook_that_does_not_take_it_is_tried_again_and_holds_nothing_up(
 
 def test_without_a_webhook_nothing_is_posted_and_the_sensors_are_off(here: Recorded) -> None:
     bare = given_settings(here.settings.lake.parent)
-    watch = Watch(here, "run_failures", bare)
+    watch = watch_of(here, "run_failures", bare)
     fail(here)
     assert watch.tick() == "SMS_ALERT_WEBHOOK is not set: nothing is posted"
     for settings, status in ((bare, "STOPPED"), (here.settings, "RUNNING")):

@@ -1,0 +1,34 @@
+"""The folder with the run history of `sms-delivery ui`, beside the lake: used while DAGSTER_HOME is not set.
+
+What belongs here: where it is, and what it holds at first. What does not: starting the UI (`ui.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pipeline.model.settings import Settings
+
+_INSTANCE: Final = """\
+# Written by `sms-delivery ui`; change it as you like. docs/production.md says what production needs instead.
+telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency:
+  pools: {granularity: run, default_limit: 1}
+retention:
+  schedule: {purge_after_days: {skipped: 7, failure: 30, success: 30}}
+  sensor: {purge_after_days: {skipped: 7, failure: 30, success: 30}}
+"""
+
+
+def home_of(settings: Settings) -> Path:
+    """Return the folder, whether it exists or not."""
+    return settings.lake.parent / "dagster"
+
+
+def make_home(folder: Path) -> None:
+    """Create the folder and what it holds at first; a `dagster.yaml` that is there stays as it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "dagster.yaml").exists():
+        (folder / "dagster.yaml").write_text(_INSTANCE, "utf-8")

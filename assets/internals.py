@@ -1,0 +1,95 @@
+"""What this project uses of Dagster beyond its public interface, all in one place.
+
+A new version of Dagster may change any of it; `tests/integration/assets/test_internals.py` says what fails then, and
+what to do. What does not belong here: anything that has a public twin.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.instance.config import is_dagster_home_set
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+from assets.project import LOCATION
+
+__all__ = ["is_dagster_home_set"]
+_PAGE = 100
+_FEW_WORDS = 4
+"""Words of a command line among which Dagster's name is looked for: python, -m, dagster, dev."""
+
+
+def location_of_schedule(instance: dg.DagsterInstance, name: str) -> str | None:
+    """Return the code location whose schedule has a name; None if none or several are known. A tick isn't told it."""
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    found = {
+        state.origin.repository_origin.code_location_origin.location_name
+        for state in states
+        if state.instigator_name == name
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def record_under_location(instance: dg.DagsterInstance, job_name: str) -> None:
+    """Record runs of this process under our code location: the UI's timeline shows no others."""
+    target = LoadableTargetOrigin(module_name="assets.definitions")
+    repository = RemoteRepositoryOrigin(
+        ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION), repository_name="__repository__"
+    )
+    create = partial(instance.create_run_for_job, remote_job_origin=RemoteJobOrigin(repository, job_name))
+    vars(instance)["create_run_for_job"] = create
+
+
+def is_watched_by_dagster(instance: dg.DagsterInstance) -> bool:
+    """Say whether Dagster's own run monitoring ends runs whose process has gone."""
+    return instance.run_monitoring_enabled and instance.run_launcher.supports_check_run_worker_health
+
+
+def latest_materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
+    """Yield the latest materialization of each partition of an asset."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    ids = sorted(set(instance.event_log_storage.get_latest_storage_id_by_partition(key, kind).values()))
+    for start in range(0, len(ids), _PAGE):
+        found = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + _PAGE])
+        yield from instance.fetch_materializations(found, limit=_PAGE).records
+
+
+def delete_event_file(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete the event file that SQLite's storage keeps for each run; other storages have none."""
+    if path_of := getattr(instance.event_log_storage, "path_for_shard", None):
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(path_of(run_id) + suffix).unlink(missing_ok=True)
+
+
+def environment_before_dagster() -> dict[str, str] | None:
+    """Return the environment that the outermost Dagster command was started with; None without one, or without /proc.
+
+    Dagster's commands copy the `.env` of the working directory over it, for themselves and all processes they start.
+    """
+    commands = [process for process in _ancestors(os.getpid()) if _is_dagster(process)]
+    if not commands:
+        return None
+    entries = os.fsdecode((commands[-1] / "environ").read_bytes()).split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def _ancestors(pid: int) -> Iterator[Path]:
+    """Yield the folders in /proc of a process and of those above it that may be read."""
+    while pid > 1:
+        process = Path("/proc", str(pid))
+        try:
+            status = (process / "stat").read_text()
+            (process / "environ").read_bytes()
+        except OSError:
+            return
+        yield process
+        pid = int(status.rpartition(")")[2].split()[1])
+
+
+def _is_dagster(process: Path) -> bool:
+    words: Iterable[str] = os.fsdecode((process / "cmdline").read_bytes()).split("\0")[:_FEW_WORDS]
+    return any(Path(word).name.startswith("dagster") or Path(word).name == "dg" for word in words)
