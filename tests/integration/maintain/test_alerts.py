@@ -13,7 +13,8 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from assets.resources import utc_now
+from assets.definitions import build_definitions
+from assets.resources import Workspace, utc_now
 from assets.sensors import build_sensors
 from pipeline.maintain.alerts import post
 from pipeline.model.errors import AlertFailed, SettingsError
@@ -74,6 +75,48 @@ def test_a_failed_run_is_posted_once_an_hour_with_the_line_that_says_what_to_men
     fail(here)
     watch.tick()
     assert [posted["held_back"] for posted in receiver.posted] == [0, 2]
+
+
+def test_one_cause_is_posted_once_whichever_job_it_fails_and_another_cause_at_once(
+    here: Recorded, receiver: Receiver
+) -> None:
+    watch = watch_of(here, "run_failures")
+    fail(here)
+    assert watch.tick() == "1 messages posted"
+    bare = given_settings(here.settings.lake.parent)
+    by_hand = build_definitions(bare, Workspace(lambda: bare)).resolve_job_def("__ASSET_JOB")
+    asked = {"asset_selection": [dg.AssetKey("sent_messages")], "tags": {"dagster/partition": f"{utc_now().date()}"}}
+    assert not by_hand.execute_in_process(instance=here.instance, raise_on_error=False, **asked).success  # type: ignore[arg-type]
+    assert watch.tick() == "nothing to post"
+    without_secret = here.settings.model_copy(update={"api_secret": None})
+    Recorded(here.instance, without_secret).run(utc_now().date(), utc_now().date())
+    assert watch.tick() == "1 messages posted"
+    assert "SMS_API_SECRET" in receiver.posted[-1]["text"]
+
+
+def test_an_alert_names_assets_made_by_hand_their_days_the_first_line_and_the_run(
+    here: Recorded, receiver: Receiver
+) -> None:
+    @dg.asset(name="messages", partitions_def=dg.DailyPartitionsDefinition("2026-11-01"))
+    def broken() -> None:
+        raise ValueError("the first line\nand another")
+
+    linked = here.settings.model_copy(update={"dagster_url": "https://dagster.example/"})
+    watch = watch_of(here, "run_failures", linked)
+    by_hand = dg.Definitions(assets=[broken]).resolve_job_def("__ASSET_JOB")
+    result = by_hand.execute_in_process(
+        instance=here.instance,
+        asset_selection=[dg.AssetKey("messages")],
+        partition_key="2026-11-02",
+        raise_on_error=False,
+    )
+    watch.tick()
+    (message,) = receiver.posted
+    assert message["text"].splitlines() == [
+        "sms-delivery: materialization of messages for 2026-11-02 to 2026-11-02 failed",
+        "ValueError: the first line",
+        f"https://dagster.example/runs/{result.run_id}",
+    ]
 
 
 def test_history_before_the_sensor_was_switched_on_is_not_posted(here: Recorded, receiver: Receiver) -> None:
