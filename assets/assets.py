@@ -28,11 +28,10 @@ from pipeline.derive.days import figures_of, figures_of_latest, rejected_of, row
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.partitions import DeriveTally
 from pipeline.derive.rates import derive_rates
-from pipeline.follow.due import API_MEMORY
 from pipeline.follow.workers import FollowTally, follow
 from pipeline.maintain.due import days_asked
 from pipeline.model.accounts import check_inputs, load_accounts
-from pipeline.model.settings import Settings
+from pipeline.model.settings import API_MEMORY, Settings
 from pipeline.model.tables import (
     API_CALLS,
     DELIVERY_RATES_DAILY,

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import duckdb
 
 from pipeline.lake.lake import DataFile, Lake
+from pipeline.lake.notes import rates_derived_on
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, FINAL_STATUSES, MESSAGES, REJECTED_RECORDS, Table
@@ -58,6 +59,15 @@ def days_not_closed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[d
     """Return the days with a message that is not final, and those without rates."""
     closed = {day for day, of_day in counted_days(connection, lake).items() if of_day.is_closed}
     return [day for day in lake.snapshot(MESSAGES).days() if day not in closed]
+
+
+def days_ended(lake: Lake, *, settings: Settings, now: datetime) -> set[date]:
+    """Return the days with rates that have ended, or of which an hour has, since the rates were last derived.
+
+    Time alone may have made them mature.
+    """
+    since, today = rates_derived_on(lake), settings.today(now)
+    return {day for day in lake.snapshot(DELIVERY_ROLLUPS_DAILY).days() if since <= day <= today}
 
 
 @dataclass(frozen=True)

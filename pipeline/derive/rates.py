@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Final
 
-from pipeline.derive.days import counted_days, days_that_differ, rows_by_day
+from pipeline.derive.days import counted_days, days_ended, days_that_differ, rows_by_day
 from pipeline.derive.partitions import Derivation, DeriveTally
 from pipeline.lake.lake import Lake
-from pipeline.lake.notes import days_changed
+from pipeline.lake.notes import days_changed, note_rates_derived
 from pipeline.lake.queries import Scalar, database, literal, query
 from pipeline.model.settings import Settings
 from pipeline.model.tables import MESSAGES, RATE_TABLES, Table
@@ -30,7 +30,7 @@ _DIMENSIONS: Final = {"all": "CAST(NULL AS VARCHAR)"} | {name: name for name in 
 def derive_rates(
     days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, anew: bool = False
 ) -> DeriveTally:
-    """Derive the rate tables of some partitions, and of every other one whose messages changed since.
+    """Derive the rate tables of some partitions, and of every other one whose messages changed or that has ended since.
 
     Silence is judged at `now`, the run's start. Hours are those of `SMS_TIMEZONE`. With `anew` a partition is derived
     even if no message changed.
@@ -42,19 +42,36 @@ def derive_rates(
         "now": now,
         "unknown_after_seconds": settings.unknown_after.total_seconds(),
         "zone": settings.timezone.key,
+        "today": settings.today(now).isoformat(),
     }
     replaced: set[date] = set()
     with days_changed(lake, [MESSAGES], reader=RATES) as changed, database(lake, settings) as connection:
         counted = Counter({day: of_day.sent for day, of_day in counted_days(connection, lake).items()})
         missing = days_that_differ(rows_by_day(MESSAGES, lake=lake), counted)
-        wanted = sorted({*days, *changed, *missing})
+        ended = days_ended(lake, settings=settings, now=now)
+        wanted = sorted({*days, *changed, *missing, *ended})
         for table in RATE_TABLES:
-            # Time alone changes `is_mature` of a bucket with pending messages only: any other becomes `unknown` first.
-            outdated = f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND pending > 0 LIMIT 1"
             selects = tuple(selects_of(table, settings.sent_log_labels))
-            derivation = Derivation(connection, lake, table, (MESSAGES,), selects, outdated, parameters, anew)
+            derivation = Derivation(connection, lake, table, (MESSAGES,), selects, _outdated(table), parameters, anew)
             replaced |= derivation.replace(wanted)
+        note_rates_derived(lake, on=settings.today(now))
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
+
+
+def _outdated(table: Table) -> str:
+    """Return the query that finds a bucket which time alone has made mature.
+
+    Where a message is open, it becomes `unknown` first, and its partition of `messages` changes.
+    """
+    closed = f"sending + not_found + pending = 0 AND {_ended(table)}"
+    return f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND {closed} LIMIT 1"
+
+
+def _ended(table: Table) -> str:
+    """Return the condition that a bucket's hour or day is over."""
+    if "sent_hour" in table.column_names:
+        return "epoch_us(sent_hour) + 3600000000 <= epoch_us($now::TIMESTAMPTZ)"
+    return "sent_date < $today::DATE"
 
 
 def selects_of(table: Table, labels: Sequence[str] = ()) -> list[str]:
@@ -67,6 +84,7 @@ def selects_of(table: Table, labels: Sequence[str] = ()) -> list[str]:
     select = query(f"derive/sql/{table.name}")
     for part in ("messages_by_hour", "rate_measures"):
         select = select.replace(f"/* {part} */", query(f"derive/sql/{part}"))
+    select = select.replace("/* has_ended */", _ended(table))
     if "/* dimension */" not in select:
         return [select]
     return [

@@ -25,15 +25,13 @@ from pipeline.api.batches import Batch, batches_of
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, database, query, rows_of, show_files
 from pipeline.lake.snapshots import is_derived, rows_in
-from pipeline.model.settings import Settings
+from pipeline.model.settings import API_MEMORY, Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
 MIN_INTERVAL: Final = timedelta(seconds=60)
 """Shortest time between two requests for one id."""
 AGE_SHARE: Final = 0.5
 """Share of its age that an id waits: at two hours it waits one."""
-API_MEMORY: Final = timedelta(days=90)
-"""How long the platform can be asked about a message (protocol: 90 to 120 days; the shorter is sure)."""
 _CHUNK_IDS: Final = 20_000
 """Due ids read at a time: 100 batches."""
 _NOT_DUE: Final = 2

@@ -21,13 +21,13 @@ import httpx
 from pipeline.api.batches import Batch
 from pipeline.api.client import Clock, Gateway, Ledger
 from pipeline.follow.apps import App, Refusal
-from pipeline.follow.due import API_MEMORY, due_batches
+from pipeline.follow.due import due_batches
 from pipeline.follow.recorder import Recorder, RecordTally
 from pipeline.follow.signals import signals_caught
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Accounts
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
-from pipeline.model.settings import Settings, number_policy
+from pipeline.model.settings import API_MEMORY, Settings, number_policy
 
 logger = logging.getLogger(__name__)
 

@@ -22,6 +22,7 @@ MessageKey = tuple[str, str]
 """app_id and msg_id."""
 _FORGOTTEN: Final = "forgotten.json"
 _WATERMARKS: Final = "_marks"
+_RATES_DERIVED: Final = "rates_derived_on"
 _COMMIT_MS: Final = 60_000
 """Longest time between stamping a file and committing it that a watermark allows for."""
 
@@ -52,6 +53,18 @@ def days_changed(lake: Lake, tables: Sequence[Table], *, reader: str) -> Iterato
     yield {file.sent_date for file in files if file.sent_date and file.added_ms >= since}
     with lake.lock(_WATERMARKS):
         replace_text(watermark, str(began), mode=lake.mode)
+
+
+def rates_derived_on(lake: Lake) -> date:
+    """Return the day on which the rates were last derived; the first of all days where that is not known."""
+    note = lake.folder / _WATERMARKS / _RATES_DERIVED
+    return date.fromisoformat(note.read_text("ascii")) if note.is_file() else date.min
+
+
+def note_rates_derived(lake: Lake, *, on: date) -> None:
+    """Note the day on which the rates were derived."""
+    with lake.lock(_WATERMARKS):
+        replace_text(lake.folder / _WATERMARKS / _RATES_DERIVED, on.isoformat(), mode=lake.mode)
 
 
 def _read(watermark: Path) -> int:

@@ -6,11 +6,10 @@ from datetime import datetime, time
 
 from pipeline.collect.told import stored_rejects
 from pipeline.derive.days import days_not_closed
-from pipeline.follow.due import API_MEMORY
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.maintain.due import what_is_due
-from pipeline.model.settings import Settings
+from pipeline.model.settings import API_MEMORY, Settings
 from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
 from pipeline.publish.contents import PUBLISHED, opened_published
 

@@ -31,6 +31,8 @@ UNSAFE_LAKE_CHARACTERS = "%[]*?"
 """delta-rs fails on `%`, `[` and `]`; DuckDB reads all but `%` as glob patterns."""
 MOST_LABELS = 5
 """Fields of `SMS_SENT_LOG_LABELS`: each is a dimension of the roll-ups."""
+API_MEMORY = timedelta(days=90)
+"""How long the platform can be asked about a message (protocol: 90 to 120 days; the shorter is sure)."""
 _OWNER = 0o600
 
 
@@ -116,7 +118,7 @@ class Settings(BaseSettings):
     timeout_seconds: float = Field(30, gt=0, allow_inf_nan=False)
     max_attempts: int = Field(5, ge=1, le=100)
     unknown_after_hours: float = Field(72, gt=0, allow_inf_nan=False)
-    give_up_after_days: float = Field(7, gt=0, le=90)
+    give_up_after_days: float = Field(7, gt=0, le=API_MEMORY.days)
     accounts: Path | None = None
     file_mode: Annotated[int, BeforeValidator(_file_mode)] = 0o640
     snapshot_hours: float = Field(24, ge=0, allow_inf_nan=False)

@@ -260,11 +260,15 @@ _COUNTS: Final = (
 )
 RATES: Final = (
     Column(
-        "delivery_rate", "DOUBLE", "delivered / sent, 0 to 1; null if sent is 0. Young buckets read low: see is_mature."
+        "delivery_rate",
+        "DOUBLE",
+        "delivered / sent, 0 to 1; null if none was ever asked for. Young buckets read low: see is_mature.",
     ),
     Column("delivery_rate_final", "DOUBLE", "delivered / (delivered + failed), 0 to 1; null if both are 0."),
     Column(
-        "dlr_coverage", "DOUBLE", "(delivered + failed) / sent, 0 to 1: share with a final report; null if sent is 0."
+        "dlr_coverage",
+        "DOUBLE",
+        "(delivered + failed) / sent, 0 to 1: share with a final report; null if none was ever asked for.",
     ),
 )
 _LATENCY_NOTE: Final = (
@@ -278,7 +282,10 @@ MEASURES: Final = (
     Column("latency_p95_seconds", "DOUBLE", "95th percentile of latency" + _LATENCY_NOTE),
     Column("latency_p99_seconds", "DOUBLE", "99th percentile of latency" + _LATENCY_NOTE),
     Column(
-        "is_mature", "BOOLEAN", "True if every message of the bucket is final or older than SMS_UNKNOWN_AFTER_HOURS."
+        "is_mature",
+        "BOOLEAN",
+        "True if the bucket's day or hour is over, every message was asked for, and each is final or older than "
+        "SMS_UNKNOWN_AFTER_HOURS.",
     ),
 )
 _SENT_HOUR: Final = Column(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pipeline.follow.due import AGE_SHARE, API_MEMORY, MIN_INTERVAL
+from pipeline.follow.due import AGE_SHARE, MIN_INTERVAL
+from pipeline.model.settings import API_MEMORY
 
 
 def next_due_at(*, sent_at: datetime, last_answer_at: datetime) -> datetime:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from tests.support.lakes import Said, Sent
@@ -56,21 +57,32 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
+@lru_cache(maxsize=10_000)
+def day_end(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first instant whose local day is a later one."""
+    moment = datetime.combine(day, time(), UTC) - timedelta(hours=15)
+    while moment.astimezone(zone).date() <= day:
+        moment += timedelta(minutes=15)
+    return moment
+
+
 def expected_bucket(
-    members: Sequence[tuple[Sent, Expected]], *, now: datetime, unknown_after: timedelta
+    members: Sequence[tuple[Sent, Expected]], *, ends: datetime, now: datetime, unknown_after: timedelta
 ) -> dict[str, object]:
-    """Count one bucket of a rate table."""
+    """Count one bucket of a rate table, whose hour or day ends at `ends`."""
     counts = {state: sum(state == expected.status for _, expected in members) for state in STATES}
+    was_asked = any(e.polls for _, e in members)
     sent, delivered, failed = len(members), counts["delivered"], counts["failed"]
     latencies = [e.latency for _, e in members if e.status == "delivered" and e.latency is not None]
     return {
         "sent": sent,
         **counts,
-        "delivery_rate": delivered / sent if sent else None,
+        "delivery_rate": delivered / sent if was_asked else None,
         "delivery_rate_final": delivered / (delivered + failed) if delivered + failed else None,
-        "dlr_coverage": (delivered + failed) / sent if sent else None,
+        "dlr_coverage": (delivered + failed) / sent if was_asked else None,
         "latency_p50_seconds": percentile(latencies, 0.50),
         "latency_p95_seconds": percentile(latencies, 0.95),
         "latency_p99_seconds": percentile(latencies, 0.99),
-        "is_mature": all(e.is_final or now - s.sent_at > unknown_after for s, e in members),
+        "is_mature": now >= ends
+        and all(e.is_final or (e.polls > 0 and now - s.sent_at > unknown_after) for s, e in members),
     }

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
-from tests.oracle.states import Expected, expected_bucket, expected_state, local_hour, percentile
+from tests.oracle.states import Expected, day_end, expected_bucket, expected_state, local_hour, percentile
 from tests.support.lakes import Called, Said, Sent, day_of
 
 Row = dict[str, object]
@@ -36,6 +36,10 @@ class Message:
     country: str | None
     day: date
     polled_at: datetime | None
+
+
+Judged = tuple[datetime, Callable[[Message], datetime]]
+"""When buckets are judged, and the end of the bucket that a message is in."""
 
 
 @dataclass
@@ -87,17 +91,23 @@ class Book:
             return {"sent_date": m.day, "sent_hour": local_hour(m.sent.sent_at, self.zone)}
 
         return {
-            f"delivery_{kind}_{grain}": self._buckets(messages, when, cut, now)
+            f"delivery_{kind}_{grain}": self._buckets(messages, when, cut, (now, end_of))
             for kind, cut in (("rates", own), ("rollups", cuts))
-            for grain, when in (("daily", of_day), ("hourly", of_hour))
+            for grain, when, end_of in (("daily", of_day, self._day_end), ("hourly", of_hour, self._hour_end))
         }
+
+    def _day_end(self, message: Message) -> datetime:
+        return day_end(message.day, self.zone)
+
+    def _hour_end(self, message: Message) -> datetime:
+        return local_hour(message.sent.sent_at, self.zone) + timedelta(hours=1)
 
     def _buckets(
         self,
         messages: list[Message],
         when: Callable[[Message], Row],
         cut: Callable[[Message], list[Row]],
-        now: datetime,
+        judged: Judged,
     ) -> list[Row]:
         members: dict[Key, list[Message]] = defaultdict(list)
         keys: dict[Key, Row] = {}
@@ -106,11 +116,12 @@ class Book:
                 key = when(message) | row
                 members[tuple(key.values())].append(message)
                 keys[tuple(key.values())] = key
-        return [keys[key] | self._measured(found, now) for key, found in members.items()]
+        return [keys[key] | self._measured(found, judged) for key, found in members.items()]
 
-    def _measured(self, messages: Iterable[Message], now: datetime) -> Row:
-        pairs = [(m.sent, m.state) for m in messages]
-        return expected_bucket(pairs, now=now, unknown_after=self.unknown_after)
+    def _measured(self, messages: Collection[Message], judged: Judged) -> Row:
+        now, end_of = judged
+        pairs, ends = [(m.sent, m.state) for m in messages], max(map(end_of, messages))
+        return expected_bucket(pairs, ends=ends, now=now, unknown_after=self.unknown_after)
 
     def views(self, now: datetime) -> dict[str, list[Row]]:
         """Return every ready-made view."""
@@ -130,8 +141,11 @@ class Book:
         }
 
     def _by_day(self, messages: list[Message], now: datetime) -> list[Row]:
-        days = {m.day for m in messages}
-        return [{"sent_date": day} | _shown(self._measured((m for m in messages if m.day == day), now)) for day in days]
+        of_day: dict[date, list[Message]] = defaultdict(list)
+        for m in messages:
+            of_day[m.day].append(m)
+        judged = now, self._day_end
+        return [{"sent_date": day} | _shown(self._measured(found, judged)) for day, found in of_day.items()]
 
     def _by_span(
         self, messages: list[Message], name: str, value_of: Callable[[Message], object], now: datetime
@@ -141,7 +155,7 @@ class Book:
         for days in (1, 7, 28, None):
             within = [m for m in messages if days is None or (latest - m.day).days < days]
             for value in {value_of(m) for m in within}:
-                measured = self._measured((m for m in within if value_of(m) == value), now)
+                measured = self._measured([m for m in within if value_of(m) == value], (now, self._day_end))
                 rows.append({"days": days, name: value} | _without_latency(_shown(measured)))
         return rows
 
@@ -152,7 +166,7 @@ class Book:
             if (latest - m.day).days < 28:
                 members[m.sent.sent_at.astimezone(self.zone).hour].append(m)
         return [
-            {"hour_of_day": hour} | _without_latency(_shown(self._measured(found, now)))
+            {"hour_of_day": hour} | _without_latency(_shown(self._measured(found, (now, self._hour_end))))
             for hour, found in members.items()
         ]
 

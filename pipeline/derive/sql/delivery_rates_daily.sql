@@ -1,5 +1,5 @@
 -- Grain: one row per app, country and sender of one day of sending (the partition in messages).
--- Parameters: now, unknown_after_seconds.
+-- Parameters: now, today, unknown_after_seconds.
 SELECT
   app_id,
   country,

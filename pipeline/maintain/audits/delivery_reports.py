@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pipeline.derive.days import counted_days
-from pipeline.follow.due import API_MEMORY, due_parameters, use_due_rule
+from pipeline.follow.due import due_parameters, use_due_rule
 from pipeline.lake.queries import literal, query, relation, rows_of
 from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
+from pipeline.model.settings import API_MEMORY
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
 
 OVERDUE: Final = timedelta(hours=2)

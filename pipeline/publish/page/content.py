@@ -12,6 +12,7 @@ from typing import Any, Final
 import duckdb
 
 from pipeline.lake.queries import Scalar, query
+from pipeline.model.settings import API_MEMORY
 
 Row = dict[str, Any]
 
@@ -29,11 +30,7 @@ _COUNTS: Final = ("sent", "delivered", "failed", "outstanding", "unknown", "inva
 
 @dataclass(frozen=True)
 class PageContent:
-    """The rows that the page shows, each list from the query of that name in `sql/page/`.
-
-    Attributes:
-        headline: the row of the query, and the messages outstanding.
-    """
+    """The rows that the page shows, each from the query of that name in `sql/page/`."""
 
     as_of: Row
     headline: Row
@@ -58,27 +55,18 @@ def read_content(connection: duckdb.DuckDBPyConnection) -> PageContent:
         names = [column[0] for column in result.description or []]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-    (as_of,), (headline,), backlog = rows("as_of"), rows("headline", days=SPAN_DAYS), rows("backlog")
+    (as_of,), (headline,) = rows("as_of"), rows("headline", days=SPAN_DAYS, memory_days=API_MEMORY.days)
     return PageContent(
         as_of=as_of,
-        headline=headline | outstanding(backlog),
+        headline=headline,
         days=rows("days", days_at_most=DAYS_AT_MOST),
         countries=distinct(rows("countries", days=SPAN_DAYS)),
         senders=distinct(rows("senders", days=SPAN_DAYS)),
-        backlog=backlog,
+        backlog=rows("backlog"),
         failures=distinct(rows("failures", days=SPAN_DAYS, at_most=NAMES_AT_MOST)),
         changes=distinct(rows("changes", days=CHANGES["days"], at_most=CHANGES["at_most"])),
         rejected=rows("rejected"),
     )
-
-
-def outstanding(backlog: Iterable[Row]) -> Row:
-    """Sum the messages that may still get a final answer: all of the backlog that is not `unknown`."""
-    waiting = [row for row in backlog if row["status"] != "unknown"]
-    return {
-        "outstanding": sum(row["messages"] for row in waiting),
-        "oldest_outstanding": min((row["oldest_sent_at"] for row in waiting), default=None),
-    }
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
@@ -100,10 +88,11 @@ def with_others(rows: Sequence[Row], at_most: int) -> list[Row]:
     kept, rest = list(rows[: at_most - 1]), rows[at_most - 1 :]
     counts = {name: sum(row[name] for row in rest) for name in _COUNTS}
     final = counts["delivered"] + counts["failed"]
+    was_asked = any(row["delivery_rate"] is not None for row in rest)
     others = {
         "label": f"{len(rest)} others",
         **counts,
-        "delivery_rate": counts["delivered"] / counts["sent"],
+        "delivery_rate": counts["delivered"] / counts["sent"] if was_asked else None,
         "delivery_rate_final": counts["delivered"] / final if final else None,
         "is_mature": all(row["is_mature"] for row in rest),
     }

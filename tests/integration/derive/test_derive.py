@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -18,10 +19,11 @@ from hypothesis import strategies as st
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
+from pipeline.maintain.due import open_days
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES, RATE_TABLES
 from pipeline.publish.database import publish
-from tests.oracle.states import Expected, expected_bucket, expected_state, local_hour
+from tests.oracle.states import Expected, day_end, expected_bucket, expected_state, local_hour
 from tests.support.lakes import Said, Sent, day_of, store_answers, store_sent
 
 NOW = datetime(2026, 10, 27, 12, 0, tzinfo=UTC)
@@ -123,7 +125,7 @@ def assert_agrees(world: World, zone_name: str) -> None:
             }
             country_of = dict(connection.execute("SELECT msg_id, country FROM messages").fetchall())
             for table, key_of in bucket_keys(chosen.timezone, country_of).items():
-                assert_buckets(connection, table, key_of, expected, chosen.unknown_after)
+                assert_buckets(connection, table, key_of, expected, chosen)
 
 
 def states_in(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], tuple[object, ...]]:
@@ -134,19 +136,19 @@ def states_in(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], tu
     return {row[:2]: row[2:] for row in rows}
 
 
-KeyOf = Callable[[Sent], list[tuple[object, ...]]]
+KeyOf = Callable[[Sent], list[tuple[Any, ...]]]
 
 
 def bucket_keys(zone: ZoneInfo, country_of: dict[str, str | None]) -> dict[str, KeyOf]:
-    def dimensions(sent: Sent) -> list[tuple[object, ...]]:
+    def dimensions(sent: Sent) -> list[tuple[Any, ...]]:
         country = country_of[sent.msg_id]
         labels = [(f"label:{name}", (sent.labels or {}).get(name)) for name in ("campaign", "kind of")]
         return [("all", None), ("app_id", sent.app_id), ("country", country), ("sender_id", sent.sender_id), *labels]
 
-    def day(sent: Sent) -> tuple[object, ...]:
+    def day(sent: Sent) -> tuple[Any, ...]:
         return (day_of(sent.sent_at, zone),)
 
-    def hour(sent: Sent) -> tuple[object, ...]:
+    def hour(sent: Sent) -> tuple[Any, ...]:
         return (*day(sent), local_hour(sent.sent_at, zone))
 
     return {
@@ -162,9 +164,9 @@ def assert_buckets(
     table: str,
     key_of: KeyOf,
     expected: list[tuple[Sent, Expected]],
-    unknown_after: timedelta,
+    chosen: Settings,
 ) -> None:
-    members: dict[tuple[object, ...], list[tuple[Sent, Expected]]] = defaultdict(list)
+    members: dict[tuple[Any, ...], list[tuple[Sent, Expected]]] = defaultdict(list)
     for sent, state in expected:
         for key in key_of(sent):
             members[key].append((sent, state))
@@ -174,7 +176,8 @@ def assert_buckets(
     assert len(rows) == len(members), table
     for row in rows:
         key, got = row[: len(keys)], dict(zip(MEASURES, row[len(keys) :], strict=True))
-        want = expected_bucket(members[key], now=NOW, unknown_after=unknown_after)
+        ends = key[1] + timedelta(hours=1) if "sent_hour" in keys else day_end(key[0], chosen.timezone)
+        want = expected_bucket(members[key], ends=ends, now=NOW, unknown_after=chosen.unknown_after)
         assert got == pytest.approx(want), (table, key)
         assert got["sent"] == sum(got[name] for name in MEASURES[1:8]), (table, key)
 
@@ -290,3 +293,46 @@ def test_of_a_label_the_200_most_frequent_values_of_a_day_are_buckets_and_the_re
         None: 1, "v000": 2, "v001": 3, "v202": 3, "(other)": 5
     }  # fmt: skip
     assert not {"v100", "v200", "v201"} & daily.keys()
+
+
+def test_a_day_of_which_all_is_final_turns_mature_when_it_ends_and_not_before() -> None:
+    sent = [Sent("1", datetime(2026, 10, 24, 22, 30, tzinfo=UTC))]  # half past midnight in Berlin, a day of 25 hours
+    day, ends = date(2026, 10, 25), datetime(2026, 10, 25, 23, tzinfo=UTC)
+    with small_lake(timezone="Europe/Berlin") as (lake, chosen):
+        fill(lake, (sent, [Said("1", "delivered", sent[0].sent_at)]), chosen.timezone)
+        derive_messages([], lake=lake, settings=chosen, now=ends - timedelta(hours=1))
+        for now, of_day, of_hour in (
+            (sent[0].sent_at + timedelta(minutes=29), False, False),
+            (sent[0].sent_at + timedelta(minutes=30), False, True),
+            (ends - timedelta(seconds=1), False, True),
+            (ends + timedelta(days=9), True, True),  # though no run came by in between
+        ):
+            has_work = open_days(lake=lake, settings=chosen, now=now) == {day}
+            assert has_work == (of_day or now < sent[0].sent_at + timedelta(minutes=30))
+            derive_rates([], lake=lake, settings=chosen, now=now)
+            publish(lake=lake, settings=chosen, now=now)
+            with duckdb.connect(chosen.duckdb, read_only=True) as connection:
+                for table in RATE_TABLES:
+                    want = of_hour if "hourly" in table.name else of_day
+                    found = connection.execute(f"SELECT DISTINCT is_mature, delivery_rate FROM {table.name}").fetchall()
+                    assert found == [(want, 1.0)], (table.name, now)
+
+
+def test_a_bucket_that_nobody_asked_about_has_no_rate_and_is_never_mature() -> None:
+    sent = [
+        Sent("1", NOW - timedelta(days=120)),
+        Sent("2", NOW - timedelta(days=20)),
+        Sent("3", NOW - timedelta(days=20)),
+    ]
+    with small_lake() as (lake, chosen):
+        days = fill(lake, (sent, [Said("2", "delivered", NOW)]), chosen.timezone)
+        with published(lake, chosen, days) as connection:
+            for table in RATE_TABLES:
+                found = connection.execute(
+                    f"SELECT delivery_rate, delivery_rate_final, dlr_coverage, is_mature FROM {table.name}"
+                ).fetchall()
+                assert set(found) == {(None, None, None, False), (0.5, 1.0, 0.5, False)}
+            by_country = "SELECT days, delivery_rate, dlr_coverage FROM delivery_by_country"
+            assert connection.execute(by_country).fetchall() == [(n, 0.5, 0.5) for n in (1, 7, 28)] + [
+                (None, 1 / 3, 1 / 3)
+            ]

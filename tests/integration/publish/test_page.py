@@ -167,3 +167,18 @@ def test_a_page_that_can_not_take_its_place_leaves_nothing_beside_it(
 def test_a_page_without_a_published_file_is_a_clear_error(settings: Callable[..., Settings]) -> None:
     with pytest.raises(LakeError, match="SMS_REPORT"):
         write_page(settings=settings())
+
+
+def test_what_was_never_asked_for_and_never_will_be_has_its_own_words(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    old = [Sent(str(n), NOW - timedelta(days=100), country="IN") for n in range(1004)]
+    store_sent(lake, [*old, Sent("young", NOW - timedelta(days=80))])
+    for step in (derive_messages, derive_rates):
+        step([], lake=lake, settings=settings(), now=NOW)
+    publish(lake=lake, settings=settings(), now=NOW)
+    text = write_page(settings=settings()).read_text("utf-8")
+    assert "never asked: 1,004 messages before 2026-07-29, the platform no longer answers for them" in text
+    assert "oldest sent 2026-08-08" in text  # outstanding is the other one alone
+    assert "0.0%" not in text
+    assert "0.00%" not in text

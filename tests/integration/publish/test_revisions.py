@@ -47,7 +47,8 @@ def ask(chosen: Settings, sql: str) -> list[tuple[Any, ...]]:
 def two_messages_of_which_one_is_silent(lake: Lake) -> list[Sent]:
     sent = [Sent(str(n), NOW - timedelta(days=2), country="IN") for n in (1, 2)]
     store_sent(lake, sent)
-    store_answers(lake, [(Said("1", "delivered", NOW, sent[0].sent_at + timedelta(seconds=5)), DAY)])
+    delivered = Said("1", "delivered", NOW, sent[0].sent_at + timedelta(seconds=5))
+    store_answers(lake, [(delivered, DAY), (Said("2", "not_found", NOW), DAY)])
     return sent
 
 
@@ -69,7 +70,7 @@ def test_a_late_answer_shows_what_it_changed_on_a_day_published_as_mature(lake: 
         (late, "latency_p50_seconds", 5, 6),
         (late, "latency_p95_seconds", 5, pytest.approx(6.9)),
         (late, "latency_p99_seconds", 5, pytest.approx(6.98)),
-        (late, "pending", 1, 0),
+        (late, "unknown", 1, 0),
     ]
     where = "SELECT DISTINCT sent_date, dimension, value FROM revisions ORDER BY dimension"
     assert ask(chosen, where) == [
@@ -82,6 +83,7 @@ def test_a_late_log_shows_as_immature_and_as_mature_again(lake: Lake, chosen: Se
     chosen = chosen.model_copy(update={"unknown_after_hours": 24})
     refresh(lake, chosen, NOW)
     store_sent(lake, [Sent("3", NOW - timedelta(days=2) + timedelta(hours=11), country="IN")])
+    store_answers(lake, [(Said("3", "not_found", NOW - timedelta(hours=21)), DAY)])
     refresh(lake, chosen, NOW - timedelta(hours=20))  # by a clock that went back
     refresh(lake, chosen, NOW + timedelta(hours=1))
     assert ask(

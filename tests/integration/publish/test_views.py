@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -161,10 +161,15 @@ def _crowds(chance: random.Random, now: datetime, *, first: int) -> list[Sent]:
 
 def _answers(chance: random.Random, sent: list[Sent], zone: ZoneInfo) -> list[tuple[Said, date]]:
     answered = chance.choices(sent, k=chance.randint(0, 20)) if sent else []
-    crowd = [each for each in sent if len(each.msg_id) < 19]
-    share = {each.sent_at: chance.choice([0.2, 0.5, 0.9, 1.0]) for each in crowd}
-    answered += [each for each in crowd if chance.random() < share[each.sent_at]]
     found = [(_answer(chance, each, order), day_of(each.sent_at, zone)) for order, each in enumerate(answered)]
+    crowd = [each for each in sent if len(each.msg_id) < 19]
+    asked = {each.sent_at: chance.choice([0, 0.5, 1, 1, 1, 1]) for each in crowd}
+    for order, each in enumerate(crowd, len(found)):
+        if chance.random() < asked[each.sent_at]:
+            share = (0.2, 0.5, 0.9, 1.0)[each.sent_at.toordinal() // 7 % 4]  # the same in later answers
+            status = "delivered" if chance.random() < share else chance.choice(["failed", "not_found"])
+            said = replace(_answer(chance, each, order), status=status)
+            found.append((said, day_of(each.sent_at, zone)))
     if chance.random() < 0.2:
         stray = Sent("no message", datetime(2026, 1, 1, tzinfo=UTC))
         found.append((_answer(chance, stray, len(found)), date(2026, 1, 1)))
@@ -244,6 +249,7 @@ def play_in_memory(connection: duckdb.DuckDBPyConnection, world: World) -> None:
             "now": f"TIMESTAMPTZ '{stage.now.isoformat()}'",
             "unknown_after_seconds": str(UNKNOWN_AFTER.total_seconds()),
             "zone": f"'{world.zone.key}'",
+            "today": f"'{stage.now.astimezone(world.zone).date()}'",
             "publication": str(number),
         }
         connection.execute(f"DELETE FROM {MESSAGES.name}")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.follow.due import AGE_SHARE, API_MEMORY, MIN_INTERVAL, use_due_rule
+from pipeline.follow.due import AGE_SHARE, MIN_INTERVAL, use_due_rule
 from pipeline.lake.queries import query
+from pipeline.model.settings import API_MEMORY
 from tests.oracle.due import is_due, next_due_at
 
 SENT_AT = datetime(2026, 3, 2, 12, tzinfo=UTC)

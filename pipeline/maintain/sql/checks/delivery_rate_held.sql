@@ -1,5 +1,5 @@
 -- Bad rows: an app, country or sender, or all messages, whose rate of final messages on the latest $days days is lower
--- than in the $baseline_days days before, by more than $bound and by more than $deviations standard errors of both.
+-- than in the mature ones of the $baseline_days days before, by more than $bound and by more than $deviations standard errors of both.
 -- Rate = delivered / (delivered + failed), which does not read low on young days.
 -- A side with fewer than $fewest final messages is not compared.
 -- Parameters: days, baseline_days, bound, deviations, fewest.
@@ -15,8 +15,8 @@ sides AS (
     rollups.value,
     sum(delivered) FILTER (WHERE rollups.sent_date > latest.sent_date - $days::INTEGER) AS delivered_now,
     sum(delivered + failed) FILTER (WHERE rollups.sent_date > latest.sent_date - $days::INTEGER) AS final_now,
-    sum(delivered) FILTER (WHERE rollups.sent_date <= latest.sent_date - $days::INTEGER) AS delivered_before,
-    sum(delivered + failed) FILTER (WHERE rollups.sent_date <= latest.sent_date - $days::INTEGER) AS final_before
+    sum(delivered) FILTER (WHERE is_mature AND rollups.sent_date <= latest.sent_date - $days::INTEGER) AS delivered_before,
+    sum(delivered + failed) FILTER (WHERE is_mature AND rollups.sent_date <= latest.sent_date - $days::INTEGER) AS final_before
   FROM delivery_rollups_daily AS rollups, latest
   WHERE rollups.sent_date > latest.sent_date - ($days::INTEGER + $baseline_days::INTEGER)
   GROUP BY ALL

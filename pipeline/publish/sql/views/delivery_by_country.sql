@@ -1,6 +1,6 @@
 -- Grain: one row per country and span of days, which ends with the latest day of sending.
 -- delivery_rate = delivered / sent; delivery_rate_final = delivered / (delivered + failed); dlr_coverage = (delivered +
--- failed) / sent; of summed counts, null where the denominator is 0.
+-- failed) / sent; of summed counts, null where the denominator is 0 or no message was ever asked for.
 WITH spans AS (
   SELECT
     unnest([1, 7, 28, NULL])::INTEGER AS days
@@ -18,9 +18,9 @@ SELECT
   sum(sending + not_found + pending)::BIGINT AS outstanding,
   sum(unknown)::BIGINT AS unknown,
   sum(invalid_id)::BIGINT AS invalid_id,
-  sum(delivered) / nullif(sum(sent), 0) AS delivery_rate,
+  sum(delivered) / CASE WHEN sum(pending) < sum(sent) THEN sum(sent) END AS delivery_rate,
   sum(delivered) / nullif(sum(delivered + failed), 0) AS delivery_rate_final,
-  sum(delivered + failed) / nullif(sum(sent), 0) AS dlr_coverage,
+  sum(delivered + failed) / CASE WHEN sum(pending) < sum(sent) THEN sum(sent) END AS dlr_coverage,
   bool_and(is_mature) AS is_mature
 FROM delivery_rollups_daily AS rollups, spans, latest
 WHERE

@@ -1,6 +1,6 @@
 -- Grain: one row per local hour of the day, over the latest 28 days.
 -- delivery_rate = delivered / sent; delivery_rate_final = delivered / (delivered + failed); dlr_coverage = (delivered +
--- failed) / sent; of summed counts, null where the denominator is 0.
+-- failed) / sent; of summed counts, null where the denominator is 0 or no message was ever asked for.
 WITH zone AS (
   SELECT any_value(time_zone) AS name
   FROM snapshot_info
@@ -28,9 +28,9 @@ SELECT
   sum(sending + not_found + pending)::BIGINT AS outstanding,
   sum(unknown)::BIGINT AS unknown,
   sum(invalid_id)::BIGINT AS invalid_id,
-  sum(delivered) / nullif(sum(sent), 0) AS delivery_rate,
+  sum(delivered) / CASE WHEN sum(pending) < sum(sent) THEN sum(sent) END AS delivery_rate,
   sum(delivered) / nullif(sum(delivered + failed), 0) AS delivery_rate_final,
-  sum(delivered + failed) / nullif(sum(sent), 0) AS dlr_coverage,
+  sum(delivered + failed) / CASE WHEN sum(pending) < sum(sent) THEN sum(sent) END AS dlr_coverage,
   bool_and(is_mature) AS is_mature
 FROM hours, latest
 WHERE hours.sent_date > latest.day - 28

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.publish.page.content import distinct, outstanding, with_others
+from pipeline.publish.page.content import distinct, with_others
 
 COUNTS = ("sent", "delivered", "failed", "outstanding", "unknown", "invalid_id")
 
@@ -16,7 +16,8 @@ def place(
     label: str | None, delivered: int, failed: int, unknown: int = 1, *, is_mature: bool = True
 ) -> dict[str, Any]:
     counts = dict.fromkeys(COUNTS, 0) | {"delivered": delivered, "failed": failed, "unknown": unknown}
-    return {"label": label} | counts | {"sent": delivered + failed + unknown, "is_mature": is_mature}
+    sent = delivered + failed + unknown
+    return {"label": label} | counts | {"sent": sent, "delivery_rate": delivered / sent, "is_mature": is_mature}
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30), st.integers(1, 12))
@@ -48,13 +49,3 @@ def test_no_two_rows_share_a_label(names: list[str]) -> None:
 
 def test_labels_that_are_there_once_stay_as_they_are() -> None:
     assert [row["label"] for row in distinct([{"label": "a"}, {"label": "b"}])] == ["a", "b"]
-
-
-def test_what_is_unknown_is_not_outstanding() -> None:
-    backlog = [
-        {"status": "sending", "messages": 3, "oldest_sent_at": "2026-10-27"},
-        {"status": "not_found", "messages": 2, "oldest_sent_at": "2026-10-26"},
-        {"status": "unknown", "messages": 9, "oldest_sent_at": "2026-10-01"},
-    ]
-    assert outstanding(backlog) == {"outstanding": 5, "oldest_outstanding": "2026-10-26"}
-    assert outstanding([]) == {"outstanding": 0, "oldest_outstanding": None}
