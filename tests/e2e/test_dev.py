@@ -1,4 +1,4 @@
-"""`make dev` and the daemon, as processes of their own: what opens, what runs by itself, and that all of it ends."""
+"""`sms-delivery ui` and the daemon, as processes: what opens, what runs by itself, and that all of it ends."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ import dagster as dg
 import httpx
 import pytest
 
-from assets.project import REFRESH
+from assets.project import LOCATION, REFRESH
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import DELIVERED, FAILED, fate_of, make_msg_id
-from tests.support.places import Place, opened_place, without_settings
+from tests.support.places import COMMAND, Place, opened_place, without_settings
 
 pytestmark = pytest.mark.slow
 
 STATE = """{
   repositoriesOrError { ... on RepositoryConnection { nodes { schedules { name scheduleState { status } } } } }
-  assetNodes { assetKey { path } partitionStats { numMaterialized } }
+  assetNodes { assetKey { path } partitionStats { numMaterialized numPartitions } }
+  runsOrError { ... on Runs { results { repositoryOrigin { repositoryLocationName } } } }
 }"""
 EVERY_MINUTE = """
 from assets.definitions import build_definitions
@@ -81,7 +82,7 @@ def started(command: list[str], folder: Path, environment: dict[str, str]) -> It
                 raise
 
 
-def test_make_dev_without_settings_opens_the_demo_and_ends_all_its_processes(tmp_path: Path) -> None:
+def test_the_ui_without_settings_opens_the_demo_and_ends_all_its_processes(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     root = Path(__file__).parents[2]
@@ -94,7 +95,7 @@ def test_make_dev_without_settings_opens_the_demo_and_ends_all_its_processes(tmp
             return None
         return answer if answer["repositoriesOrError"].get("nodes") else None
 
-    with started([sys.executable, "-m", "assets.cli.dev", "--port", str(port)], tmp_path, environment) as process:
+    with started([COMMAND, "ui", "--port", str(port)], tmp_path, environment) as process:
         found = wait_for(state, 300)
         assert found, (tmp_path / "output.txt").read_text()
         assert process.poll() is None
@@ -105,8 +106,11 @@ def test_make_dev_without_settings_opens_the_demo_and_ends_all_its_processes(tmp
         REFRESH: "STOPPED",
         "maintenance": "STOPPED",
     }
-    stats = {node["assetKey"]["path"][0]: node["partitionStats"] for node in found["assetNodes"]}
-    assert stats["messages"] == {"numMaterialized": 3}
+    stats = {n["assetKey"]["path"][0]: n["partitionStats"] for n in found["assetNodes"] if n["partitionStats"]}
+    assert {name for name, found in stats.items() if found["numMaterialized"] == found["numPartitions"] == 3} >= {
+        "sent_messages", "delivery_reports", "messages", "delivery_rates",
+    }  # fmt: skip
+    assert [run["repositoryOrigin"]["repositoryLocationName"] for run in found["runsOrError"]["results"]] == [LOCATION]
     assert f"http://127.0.0.1:{port}" in (tmp_path / "output.txt").read_text()
     assert wait_for(lambda: not processes_with(str(tmp_path)), 10), processes_with(str(tmp_path))
 

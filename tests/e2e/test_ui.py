@@ -6,19 +6,21 @@ Pictures are left in the test's folder, for people; two of them are in the READM
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from assets.project import REFRESH
+from assets.project import ASSETS, REFRESH
+from pipeline.api.simulator.rules import make_msg_id
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.tables import DELIVERY_RATES_DAILY
 from tests.support.browser import running_browser
 from tests.support.dagster_ui import DagsterUi, running_ui
-from tests.support.places import Place, opened_place, write_logs
+from tests.support.places import SECRET, Place, opened_place, write_logs
 
 pytestmark = pytest.mark.slow
 
@@ -42,9 +44,10 @@ class Desk:
         page.screenshot(path=self.place.folder / f"{name}.png")
 
 
-def write_settings(place: Place, first: date, *, without: tuple[str, ...] = ()) -> None:
+def write_settings(place: Place, first: date, *, without: tuple[str, ...] = (), **changed: str) -> None:
     """Write the `.env` that each run reads when it starts."""
-    lines = [f"{n}={v}" for n, v in place.environment.items() if n.startswith("SMS_") and n not in without]
+    settings = place.environment | changed
+    lines = [f"{n}={v}" for n, v in settings.items() if n.startswith("SMS_") and n not in without]
     (place.folder / ".env").write_text("\n".join([*lines, f"SMS_START_DATE={first}"]))
 
 
@@ -71,11 +74,16 @@ def launch_range(page: Page, desk: Desk) -> tuple[str, str]:
     """Materialize the range from the job's page; return the one run that came of it."""
     known = set(desk.ui.runs())
     page.get_by_role("button", name="Materialize all").first.click()
+    choose_range(page, desk)
+    return desk.ui.ended_run(besides=known)
+
+
+def choose_range(page: Page, desk: Desk) -> None:
+    """Fill the range into the dialog that is open, and launch."""
     box = page.locator("[role=dialog] input[type=text]").first
     box.fill(f"[{desk.first}...{desk.last}]")
     box.press("Enter")
     page.get_by_role("button", name="Launch").last.click()
-    return desk.ui.ended_run(besides=known)
 
 
 def test_the_graph_shows_the_assets_in_order(desk: Desk) -> None:
@@ -94,7 +102,7 @@ def test_the_graph_shows_the_assets_in_order(desk: Desk) -> None:
 def test_materializing_a_range_is_one_run_that_succeeds(desk: Desk, run_id: str) -> None:
     assert [run for run, status in desk.ui.runs().items() if status == "SUCCESS"] == [run_id]
     with desk.ui.page(f"/runs/{run_id}") as page:
-        expect(page.get_by_text("6 assets")).to_be_visible()
+        expect(page.get_by_text(f"{len(ASSETS)} assets")).to_be_visible()
         expect(page.get_by_text(f"{len(AUDITS) + 1} checks")).to_be_visible()
     with desk.ui.page("/asset-groups/") as page:
         expect(page.locator("foreignObject").first).to_be_visible()
@@ -164,3 +172,36 @@ def test_a_run_without_credentials_shows_the_one_line_that_says_what_to_fix(desk
         line = page.get_by_text("SMS_API_KEY").first
         expect(line).to_be_visible()
         desk.picture(page, "without_credentials")
+
+
+def send(desk: Desk, count: int) -> None:
+    """Log messages of the first day that nobody asked about."""
+    noon = datetime.combine(desk.first, time(12), UTC)
+    with (desk.place.folder / "logs" / f"sent-{desk.first}.jsonl").open("a") as log:
+        for number in range(count):
+            record = {"msg_id": make_msg_id(noon, 5000 + number), "sent_at": noon.isoformat(), "app_id": "app1"}
+            log.write(json.dumps(record) + "\n")
+
+
+@pytest.mark.usefixtures("run_id")
+def test_a_range_of_the_lineage_page_is_red_while_refused_and_green_once_the_env_file_is_corrected(desk: Desk) -> None:
+    send(desk, 40)
+    for secret, ends in (("not-the-secret", ["FAILURE", "SUCCESS"]), (SECRET, ["SUCCESS", "SUCCESS"])):
+        write_settings(desk.place, desk.first, SMS_API_SECRET=secret)
+        known = set(desk.ui.runs())
+        with desk.ui.page("/asset-groups/") as page:
+            page.get_by_role("button", name="Materialize all").first.click()
+            choose_range(page, desk)
+            ended = desk.ui.ended_runs(2, besides=known)  # Dagster launches what has no partitions by itself
+        assert sorted(ended.values()) == ends
+        with desk.ui.page("/assets/delivery_reports?view=checks&checkDetail=every_question_answered") as page:
+            expect(page.get_by_text("Failed" if "FAILURE" in ends else "Passed").first).to_be_visible()
+            desk.picture(page, f"lineage_{ends[0]}")
+
+
+def test_the_resource_shows_each_setting_that_is_no_secret(desk: Desk) -> None:
+    with desk.ui.page("/locations/sms_delivery/resources/sms_workspace") as page:
+        expect(page.get_by_text(str(desk.place.lake)).first).to_be_visible()
+        expect(page.get_by_text("SMS_BATCH_SIZE", exact=True)).to_be_visible()
+        assert SECRET not in page.content()
+        assert "SMS_API_SECRET" not in page.content()

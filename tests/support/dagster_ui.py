@@ -60,11 +60,17 @@ class DagsterUi:
 
     def ended_run(self, *, besides: set[str]) -> tuple[str, str]:
         """Wait until the one new run has ended; return its id and status."""
+        ((run, status),) = self.ended_runs(1, besides=besides).items()
+        return run, status
 
-        def ended() -> tuple[str, str] | None:
+    def ended_runs(self, count: int, *, besides: set[str]) -> dict[str, str]:
+        """Wait until so many new runs have ended; return the status of each."""
+
+        def ended() -> dict[str, str] | None:
             new = {run: status for run, status in self.runs().items() if run not in besides}
-            assert len(new) <= 1
-            return next(((r, s) for r, s in new.items() if s in {"SUCCESS", "FAILURE", "CANCELED"}), None)
+            assert len(new) <= count
+            are_over = all(status in {"SUCCESS", "FAILURE", "CANCELED"} for status in new.values())
+            return new if len(new) == count and are_over else None
 
         return waited_for(ended)
 
@@ -118,12 +124,10 @@ def waited_for(look: Callable[[], _T | None]) -> _T:
 def running_ui(place: Place, browser: Browser) -> Iterator[DagsterUi]:
     """Start `dagster dev`, which ends with the block.
 
-    It runs in a folder below the place's, whose `.env` holds the settings: one in its own folder it would copy into
-    its environment once and for all.
+    It runs in the place's folder, whose `.env` Dagster copies into its environment when it starts.
     """
-    home, here = place.folder / "home", place.folder / "here"
+    home = place.folder / "home"
     home.mkdir()
-    here.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -132,7 +136,9 @@ def running_ui(place: Place, browser: Browser) -> Iterator[DagsterUi]:
     command = [dagster, "dev", "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
     environment = without_settings() | {"DAGSTER_HOME": str(home)}
     with (place.folder / "dev.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=here, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=place.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         ui = DagsterUi(f"http://127.0.0.1:{port}", browser)
         waited_for(lambda: _loaded(ui))
