@@ -13,14 +13,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 import httpx
 
 from pipeline.api.batches import Batch
 from pipeline.api.client import Clock, Gateway, Ledger
-from pipeline.follow.apps import App, Refusal
+from pipeline.follow.apps import App, Refusal, apps_answered
 from pipeline.follow.due import due_batches
 from pipeline.follow.recorder import Recorder, RecordTally
 from pipeline.follow.signals import signals_caught
@@ -110,7 +110,10 @@ def follow(
     forgotten = tuple(day for day in sorted(days) if is_beyond_memory(day, settings=settings, now=now))
     days = set(days) - set(forgotten)
     with due_batches(days, lake=lake, settings=settings, now=now, force=force, apps=apps) as batches:
-        follower = _Follower(recorder, accounts, settings, clock, transport, max_requests=max_requests)
+        answered = cache(partial(apps_answered, lake=lake, settings=settings, now=now))
+        follower = _Follower(
+            recorder, accounts, settings, clock, transport, apps_answered=answered, max_requests=max_requests
+        )
         first = next((some for some in batches if some), None)
         if first is not None:  # else not even a connection is made ready
             try:
@@ -138,8 +141,10 @@ class _Follower:
         clock: Clock,
         transport: httpx.AsyncBaseTransport | None,
         *,
+        apps_answered: Callable[[], Collection[str]],
         max_requests: int | None,
     ) -> None:
+        self._apps_answered = apps_answered
         self._max_requests = max_requests
         self.tally = FollowTally()
         self._recorder = recorder
@@ -198,6 +203,8 @@ class _Follower:
                 await queue.put(batch)
             for _ in range(self._settings.max_concurrency):
                 await queue.put(None)
+        for app in self._apps.values():
+            await app.settle_rest()
 
     async def _work(self, gateway: Gateway, queue: asyncio.Queue[Batch | None]) -> None:
         while (batch := await queue.get()) is not None:
@@ -207,10 +214,15 @@ class _Follower:
     def _app(self, gateway: Gateway, app_id: str) -> App:
         if app_id not in self._apps:
             account = self._accounts.of(app_id)
-            app = self._apps[app_id] = App(account, partial(self._ask, gateway), self._recorder.invalid_id)
+            app = self._apps[app_id] = App(
+                account, partial(self._ask, gateway), partial(self._was_answered, app_id), self._recorder.invalid_id
+            )
             if account is None:
                 app.stop("no credentials: set SMS_API_KEY and SMS_API_SECRET, or name it in SMS_ACCOUNTS")
         return self._apps[app_id]
+
+    async def _was_answered(self, app_id: str) -> bool:
+        return app_id in await asyncio.to_thread(self._apps_answered)
 
     async def _ask(self, gateway: Gateway, batch: Batch) -> Refusal | None:
         """Ask for a batch as it is, and record what came of it; return the refusal of its ids."""

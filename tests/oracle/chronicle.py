@@ -88,6 +88,7 @@ class Chronicle:
         self._answers_seen: set[tuple[str, str]] = set()
         self._known: dict[str, Sent] = {}
         self._logged: dict[str, _Logged] = {}
+        self._answered: dict[str, list[datetime]] = defaultdict(list)
         self.settings = settings
         self._latest_verdict: dict[date, datetime] = {}
         self._tables = {table.name: _Growing(lake) for table in (API_CALLS, REJECTED_RECORDS)}
@@ -205,8 +206,8 @@ class Chronicle:
         return stored
 
     def _check_invalid(self, played: Played, invalid: list[Said]) -> None:
-        """An id becomes `invalid_id` only if it was refused alone and its app had an answer in this run."""
-        proven = {told.app_id for told in played.ledger.told}
+        """An id becomes `invalid_id` only if it was refused alone and its app had an answer in this run or lately."""
+        proven = {told.app_id for told in played.ledger.told} | self._answered_lately(played)
         alone = {
             (call.app_id, call.asked[0]) for call in played.ledger.calls if call.got == "-14" and len(call.asked) == 1
         }
@@ -215,11 +216,19 @@ class Chronicle:
         assert len(keys) == len(set(keys))
         assert set(keys) == expected if played.end == "done" else set(keys) <= expected
 
+    def _answered_lately(self, played: Played) -> set[str]:
+        """Return the apps that had an answer in the 30 days before, by the calls that earlier runs stored."""
+        since = played.now - timedelta(days=30)
+        return {app_id for app_id, moments in self._answered.items() if max(moments) >= since}
+
     def _check_calls(self, played: Played) -> None:
         """`api_calls` has one row per batch with its number of requests; odd rows are rejected records."""
         rows = self._tables[API_CALLS.name].new_rows(self.lake.snapshot(API_CALLS).files)
         odd = self._tables[REJECTED_RECORDS.name].new_rows(self.lake.snapshot(REJECTED_RECORDS).files)
         ledger = played.ledger
+        for row in rows:
+            if row["status"] == "0":
+                self._answered[row["app_id"]].append(row["requested_at"])
         outcomes = Counter(row["outcome"] for row in rows)
         consistent = sum(told.is_consistent for told in ledger.told)
         requests, batches = sum(row["attempts"] for row in rows), len({(c.app_id, c.asked) for c in ledger.calls})

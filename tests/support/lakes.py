@@ -57,6 +57,7 @@ class Called:
     ids: int = 10
     attempts: int = 1
     elapsed_ms: int = 0
+    status: str = "0"
 
 
 def day_of(moment: datetime, zone: ZoneInfo) -> date:

@@ -34,7 +34,7 @@ from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.phone_numbers import Mode, NumberPolicy
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, REJECTED_RECORDS, SENT_MESSAGES, Table
-from tests.support.lakes import Said, store_answers
+from tests.support.lakes import Called, Said, store_answers, store_calls
 
 DAY = date(2026, 3, 2)
 YESTERDAY = DAY - timedelta(days=1)
@@ -350,17 +350,20 @@ def test_bad_ids_in_several_batches_are_all_found(lake: Lake, simulator: Simulat
     assert tally.failures == []
 
 
-def test_if_everything_is_refused_it_is_not_the_ids(lake: Lake, simulator: Simulate, go: Follow) -> None:
-    send(lake, ids_sent(NOON - timedelta(hours=3), 5_000))
+@pytest.mark.parametrize(("count", "batch_size"), [(5_000, 50), (1_000, 200), (200, 200), (20, 1)])
+def test_if_everything_is_refused_it_is_not_the_ids(
+    count: int, batch_size: int, lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    send(lake, ids_sent(NOON - timedelta(hours=3), count))
     server = simulator(apps=frozenset({"another"}))
-    tally = go(server, batch_size=50)
+    tally = go(server, batch_size=batch_size)
 
     assert stored(lake, DELIVERY_REPORTS) == []
     assert len(tally.failures) == 1
     assert "SMS_APP_ID" in tally.failures[0]
     assert "app" in tally.failures[0]
-    assert len(server.calls) <= 99 + 8 + 4  # one batch to its single ids, and what was under way
-    assert {row["outcome"] for row in stored(lake, API_CALLS)} == {"split", "refused"}
+    assert len(server.calls) <= 8 + 5 * 8  # what was under way at once, and five ways down to a single id
+    assert {row["outcome"] for row in stored(lake, API_CALLS)} == {"refused", *(["split"] if batch_size > 1 else [])}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -384,6 +387,18 @@ def test_an_app_whose_first_batch_is_all_bad_ids_is_still_followed(lake: Lake, s
     assert Counter(statuses(lake).values())["invalid_id"] == 20
     assert len(statuses(lake)) == 40
     assert tally.failures == []
+
+
+@pytest.mark.parametrize(("days_ago", "is_known"), [(29, True), (31, False)])
+def test_an_app_that_was_answered_lately_is_not_wrong_if_its_only_due_id_is_a_bad_one(
+    days_ago: int, is_known: bool, lake: Lake, simulator: Simulate, go: Follow
+) -> None:
+    store_calls(lake, [(Called(NOON - timedelta(days=days_ago)), DAY)])
+    send(lake, [ABNORMAL_ID])
+    tally = go(simulator())
+
+    assert statuses(lake) == ({ABNORMAL_ID: "invalid_id"} if is_known else {})
+    assert [("SMS_APP_ID" in line) for line in tally.failures] == [True] * (not is_known)
 
 
 # Apps that the platform refuses
