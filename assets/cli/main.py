@@ -7,8 +7,10 @@ that `--help` needs neither pandas nor Dagster. Exit status: 0 done, 1 the run f
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -42,8 +44,10 @@ def exit_status() -> Iterator[None]:
             expected = _expected(error)
             if expected is None:
                 raise
+            _WARNINGS.print_counts()
             click.echo(f"sms-delivery: {expected}", err=True)
             sys.exit(WRONG if isinstance(expected, SettingsError) else FAILED)
+        _WARNINGS.print_counts()
 
 
 def _expected(error: Exception) -> SmsDeliveryError | None:
@@ -58,6 +62,34 @@ def _expected(error: Exception) -> SmsDeliveryError | None:
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     if category is UserWarning:
         click.echo(f"sms-delivery: warning: {message}", err=True)
+
+
+class _EqualOnce(logging.Handler):
+    """Prints a warning when it is first logged, and at the end how often each was; ids of calls don't count."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._seen: Counter[str] = Counter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the warning unless it was printed before."""
+        text = record.getMessage()
+        key = _VARIABLE.sub("", text)
+        self._seen[key] += 1
+        if self._seen[key] == 1:
+            click.echo(text, err=True)
+
+    def print_counts(self) -> None:
+        """Print the warnings that came again, and forget all."""
+        for key, times in self._seen.items():
+            if times > 1:
+                click.echo(f"{times:,} times: {' '.join(key.split())}", err=True)
+        self._seen.clear()
+
+
+_VARIABLE: Final = re.compile(r"call [0-9a-f]{32} of |, \d+ ids\b")
+"""What differs between equal warnings: the id of a call and the size of its batch."""
+_WARNINGS: Final = _EqualOnce()
 
 
 @contextmanager
@@ -77,9 +109,8 @@ def main() -> None:
     Settings are environment variables SMS_… or lines of a .env file in this folder or above it; the README
     lists them. Exit status: 0 done, 1 the run failed, 2 usage or settings are wrong.
     """
-    # Python does this by itself for a logger without a handler; a run in Dagster adds a handler of its own.
-    if logging.lastResort is not None:
-        logging.getLogger("pipeline").addHandler(logging.lastResort)
+    # Python shows warnings by itself for a logger without a handler; a run in Dagster adds a handler of its own.
+    logging.getLogger("pipeline").addHandler(_WARNINGS)
 
 
 @main.command()
@@ -87,7 +118,7 @@ def main() -> None:
 @click.option("--to", "last", type=DATE, help="Last day of sending, included (default: today).")
 @click.option("--force", is_flag=True, help="Ask for every message that is not final, due or not.")
 def run(first: datetime | None, last: datetime | None, force: bool) -> None:
-    """Read the logs, ask for every due message, derive rates, publish.
+    """Read logs, ask for what is due, derive rates, publish.
 
     Without --from and --to: today, the three days before, and every day with a message that is due or
     has turned unknown. Days are those of SMS_TIMEZONE. Needs SMS_SENT_LOGS, SMS_API_KEY and
@@ -113,7 +144,10 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
     help="Folder for logs, lake and results; its lake and logs are replaced.",
 )
 def demo(messages: int, days: int, folder: Path) -> None:
-    """Try everything without credentials: a simulated API, sent logs, the whole chain, delivery rates."""
+    """Try the whole chain on simulated messages.
+
+    Needs no credentials: it starts a simulated API, writes sent logs, runs the chain and prints delivery rates.
+    """
     from assets.cli.demo import run_demo  # noqa: PLC0415
 
     with exit_status():
@@ -160,8 +194,9 @@ class _WithFaults(click.Command):
 @click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="Switch on a fault; repeat for several.")
 @click.option("--seed", default=0, help="Seed of the faults.")
 def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **options: Any) -> None:
-    """Serve the API on this machine, to try things out and to rehearse an outage.
+    """Serve a simulated API on this machine.
 
+    To try things out and to rehearse an outage.
     The state of a message follows from its id and the time alone. Ids are 19 digits: yymmddHHMMSS (UTC) of
     sending and 7 more. Set SMS_API_BASE_URL to the printed address.
     """
@@ -185,7 +220,10 @@ def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **option
 
 @main.command()
 def publish() -> None:
-    """Publish the DuckDB file and the page again from the lake, without calling the API."""
+    """Publish the DuckDB file and the page again.
+
+    From the lake, without calling the API.
+    """
     with loaded_settings() as settings:
         from assets.cli.operations import publish_again  # noqa: PLC0415
 
@@ -197,7 +235,7 @@ def publish() -> None:
 @click.option("--from", "first", type=DATE, help="First day of sending (default: the first one).")
 @click.option("--to", "last", type=DATE, help="Last day of sending, included (default: the last one).")
 def export(file: Path, first: datetime | None, last: datetime | None) -> None:
-    """Write a DuckDB file with the published data inside, to take away.
+    """Write a DuckDB file with the data inside, to take away.
 
     It holds all tables, views and comments, and opens without the lake. Days are those of SMS_TIMEZONE; the data
     is that of the last publication, phone numbers as SMS_NUMBERS says. FILE must not exist yet; its folder must.
@@ -212,7 +250,10 @@ def export(file: Path, first: datetime | None, last: datetime | None) -> None:
 @click.option("--from", "first", type=DATE, help="First day of sending (default: the lake's first).")
 @click.option("--to", "last", type=DATE, help="Last day of sending, included (default: the lake's last).")
 def rebuild(first: datetime | None, last: datetime | None) -> None:
-    """Derive messages and rates again from what the lake holds, without calling the API, and publish."""
+    """Derive messages and rates again, and publish.
+
+    From what the lake holds, without calling the API.
+    """
     with loaded_settings() as settings:
         from assets.cli.operations import rebuild as rebuild_days  # noqa: PLC0415
 
@@ -221,8 +262,9 @@ def rebuild(first: datetime | None, last: datetime | None) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Check settings, logs, lake, clock and credentials, with one real call; say what to fix.
+    """Check settings, logs, lake, clock and credentials.
 
+    Makes one real call for each app, and says what to fix.
     Exit status: 0 nothing to fix, 1 something to fix, 2 a setting to fix.
     """
     with loaded_settings() as settings:
@@ -236,7 +278,7 @@ def doctor() -> None:
 
 @main.command()
 def status() -> None:
-    """Show partitions, what is outstanding and since when, what is due, and the last publication."""
+    """Show what is stored, outstanding, due and published."""
     with loaded_settings() as settings:
         from assets.cli.operations import print_status  # noqa: PLC0415
 
@@ -246,8 +288,9 @@ def status() -> None:
 @main.command()
 @click.argument("number")
 def forget(number: str) -> None:
-    """Erase a phone number from every table, old files included, and publish.
+    """Erase a phone number from every table, and publish.
 
+    Old files are erased too.
     Messages stay and are counted as before; later answers for them are stored without a number. With
     SMS_NUMBERS=mask all numbers that mask to the same text are erased. The sent logs are not touched. NUMBER
     may be - to read it from standard input, which keeps it out of the shell's history.

@@ -18,6 +18,7 @@ from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.maintain.status import status_text
+from pipeline.model.accounts import check_inputs
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
@@ -79,8 +80,14 @@ def forget_number(settings: Settings, number: str) -> None:
 
 
 def print_status(settings: Settings) -> None:
-    """Print partitions, what is outstanding and due, and the last publication."""
+    """Print partitions, what is outstanding and due, the last publication, and a setting that a run misses."""
+    if not Lake.exists(settings.lake):
+        check_inputs(settings)
     click.echo(status_text(lake=_existing_lake(settings), settings=settings, now=utc_now()))
+    try:
+        check_inputs(settings)
+    except SettingsError as missing:
+        click.echo(f"missing      {missing}")
 
 
 def _existing_lake(settings: Settings) -> Lake:

@@ -139,32 +139,32 @@ def _check_lake(settings: Settings) -> str:
 
 
 def _ids_to_ask(settings: Settings, accounts: Accounts, now: datetime) -> dict[str, str]:
-    """Return a msg_id by app_id for each account: of the newest log record, and an unknown id for the other apps.
+    """Return a msg_id by app_id for each app: the newest of the logs, and an unknown id for the accounts not in them.
 
     Raises:
         SettingsError: no app is known.
     """
-    if newest := _newest_record(settings, now):
-        samples = dict([newest])
-    else:
-        samples = {settings.app_id: _ANY_ID} if accounts.default and settings.app_id else {}
+    samples = _newest_ids(settings, now)
+    if not samples and accounts.default and settings.app_id:
+        samples = {settings.app_id: _ANY_ID}
     samples |= {app_id: _ANY_ID for app_id in accounts.named if app_id not in samples}
     if not samples:
         raise SettingsError("SMS_APP_ID: is not set and no sent log names an app, so no account can be checked")
     return samples
 
 
-def _newest_record(settings: Settings, now: datetime) -> tuple[str, str] | None:
-    """Return app_id and msg_id of the latest message among the first records of the newest log that has any."""
+def _newest_ids(settings: Settings, now: datetime) -> dict[str, str]:
+    """Return the latest msg_id of each app among the first records of the newest logs."""
     files, rules = find_log_files(settings.sent_logs, None), log_rules(settings, now)
     newest_first = sorted(files, key=lambda file: (file.file_date or now.date(), file.mtime_ns), reverse=True)
+    ids: dict[str, str] = {}
     for file in newest_first[: RECENT_DAYS + 1]:
         with contextlib.suppress(LogFileGone, LogFileUnreadable):
             chunks = read_sent_log(file, rules, chunk_rows=_SAMPLE_ROWS)
-            if messages := next((chunk.messages for chunk in chunks if chunk.messages.num_rows), None):
-                latest = max(messages.to_pylist(), key=lambda message: message["sent_at"])
-                return latest["app_id"], latest["msg_id"]
-    return None
+            found = next((chunk.messages.to_pylist() for chunk in chunks if chunk.messages.num_rows), [])
+            by_time = sorted(found, key=lambda message: message["sent_at"])
+            ids = {message["app_id"]: message["msg_id"] for message in by_time} | ids
+    return ids
 
 
 async def _ask_all(settings: Settings, accounts: Accounts, samples: Mapping[str, str], now: datetime) -> list[Finding]:
