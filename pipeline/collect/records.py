@@ -32,7 +32,6 @@ _LABELS: Final = pa.map_(pa.string(), pa.string())
 _MISSING: Final[Mapping[str, tuple[str, str]]] = {"bad_id": ("no_id", "msg_id"), "bad_time": ("no_time", "sent_at")}
 """Code of a value that can't be read -> code where it is missing, and its field."""
 _TEXT_TYPES = {str, type(None)}
-_EMPTY_SET = pa.array(EMPTY_TEXTS, pa.string())
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
@@ -139,7 +138,7 @@ def _stored(values: Sequence[object], field: TextField) -> pa.StringArray:
     """Return values as they are stored: what the pattern does not recognise goes to the exact function."""
     texts = _texts_among(values)
     is_stored = _pc.fill_null(_pc.match_substring_regex(texts, field.stored), fill_value=False)
-    is_stored = _pc.and_not(is_stored, _pc.is_in(texts, _EMPTY_SET))
+    is_stored = _pc.and_not(is_stored, _pc.is_in(texts, pa.array(EMPTY_TEXTS, pa.string())))
     others = _pc.indices_nonzero(_pc.invert(is_stored)).to_pylist()
     if not others:
         return texts
