@@ -32,6 +32,7 @@ from tests.support.processes import (
 )
 
 
+@pytest.mark.slow
 def test_a_rerun_after_kills_at_three_moments_has_every_message_once(tmp_path: Path) -> None:
     chance = chance_of(9)
     with still_place(tmp_path, messages=MANY, batch=40) as (place, answers):

@@ -9,8 +9,8 @@ After every run the whole lake is compared with `tests/oracle/chronicle.py`, whi
 - `api_calls` has one row per batch and accounts for each request;
 - at the end of the world every message is in the platform's state, whatever happened before.
 
-The quick tests play 260 worlds, 10 of them on a real lake; the thorough tests 1,000 more, or as many as `--worlds`
-says:
+The quick tests play 65 worlds, 4 of them on a real lake, the slow test 195 more, the thorough tests another 1,000, or
+as many as `--worlds` says:
 
     python -m pytest -n 2 -p tests.scenarios.option --worlds 10000 -m thorough tests/scenarios/test_worlds.py
 """
@@ -90,23 +90,44 @@ def with_corrections(stage: StageMaker) -> Callable[[World], None]:
 
 
 def test_a_small_world_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
-    explore(on(in_memory), SMALL, examples=130)
+    explore(on(in_memory), SMALL, examples=30)
 
 
 def test_a_world_of_many_runs_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
-    explore(on(in_memory), LONG, examples=50)
+    explore(on(in_memory), LONG, examples=12)
 
 
 def test_a_world_with_many_commits_per_run_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
-    explore(on(in_memory), CROWDED, examples=10)
+    explore(on(in_memory), CROWDED, examples=4)
 
 
 def test_a_world_on_a_real_lake_ends_as_its_last_run_alone_would(in_memory: StageMaker) -> None:
-    explore(from_logs_on_a_real_lake(in_memory), st.one_of(SMALL, CORRECTED), examples=10)
+    explore(from_logs_on_a_real_lake(in_memory), st.one_of(SMALL, CORRECTED), examples=4)
 
 
 def test_a_world_whose_logs_and_settings_are_corrected_ends_as_they_say_at_last(in_memory: StageMaker) -> None:
-    explore(with_corrections(in_memory), CORRECTED, examples=60)
+    explore(with_corrections(in_memory), CORRECTED, examples=15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("player", "story", "examples"),
+    [
+        (on, SMALL, 100),
+        (on, LONG, 38),
+        (on, CROWDED, 6),
+        (from_logs_on_a_real_lake, st.one_of(SMALL, CORRECTED), 6),
+        (with_corrections, CORRECTED, 45),
+    ],
+    ids=["small", "long", "crowded", "real lake", "corrected"],
+)
+def test_more_worlds_end_in_the_states_that_their_answers_make(
+    in_memory: StageMaker,
+    player: Callable[[StageMaker], Callable[[World], None]],
+    story: st.SearchStrategy[World],
+    examples: int,
+) -> None:
+    explore(player(in_memory), story, examples=examples)
 
 
 @pytest.mark.thorough
