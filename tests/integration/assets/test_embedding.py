@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -93,7 +95,12 @@ def test_as_a_code_location_of_its_own_it_runs_in_its_own_folder_on_its_own_sett
         today = write_logs(place, 60).date()
         with (tmp_path / "server.log").open("wb") as log:
             server = subprocess.Popen(
-                [str(COMMANDS / command[0]), *command[1:]], cwd=place.folder, env=environment, stdout=log, stderr=log
+                [str(COMMANDS / command[0]), *command[1:]],
+                cwd=place.folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Dagster's server may wait for processes of its own, and for ever
             )
         try:
             launched = launch(host, environment, f"{today}")
@@ -102,7 +109,11 @@ def test_as_a_code_location_of_its_own_it_runs_in_its_own_folder_on_its_own_sett
                 (record,) = wait_for_end(instance)
         finally:
             server.terminate()
-            server.wait(60)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(20)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+            server.wait(20)
         assert record.dagster_run.status is dg.DagsterRunStatus.SUCCESS
         origin = record.dagster_run.remote_job_origin
         assert origin is not None
