@@ -6,6 +6,7 @@ are stored without a number.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,7 +102,12 @@ def _number(text: str, settings: Settings) -> _Number:
     digits = digits_of(text) or ""
     if len(digits) < SHORTEST:
         raise SettingsError(f"NUMBER: has fewer than {SHORTEST} digits, so it is no phone number")
-    return _Number(treat_number(digits, number_policy(settings)), r"\+?" + r"[\s().-]*".join(digits))
+    stored = treat_number(digits, number_policy(settings))
+    spellings = [
+        r"\+?" + r"[\s().-]*".join(digits),
+        *([re.escape(stored)] if stored else []),
+    ]  # `raw` has the stored form
+    return _Number(stored, "|".join(spellings))
 
 
 def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _Number) -> None:

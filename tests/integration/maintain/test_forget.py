@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
+from pipeline.collect.sent_messages import collect
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.model.settings import Settings
-from pipeline.model.tables import SENT_MESSAGES
+from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 from tests.scenarios.stage import read_table
 from tests.support.lakes import UTC_ZONE, Sent, sent_rows, store_sent
 
@@ -62,3 +65,21 @@ def test_a_number_in_a_label_is_erased_and_the_rest_of_the_labels_stays(
     assert forgotten(lake, settings()) == 0
     stored = {row["msg_id"]: row["labels"] for row in read_table(lake, SENT_MESSAGES)}
     assert stored == {"1": [("campaign", "to !"), ("template", "otp")], "2": None}
+
+
+@pytest.mark.parametrize("mode", ["keep", "hash", "mask"])
+def test_a_number_is_erased_whatever_its_spelling_in_the_log_raw_included(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path, mode: str
+) -> None:
+    chosen = settings(sent_logs=str(tmp_path / "*.jsonl"), app_id="app", numbers=mode, numbers_key="k" * 32)
+    spellings = ["0049 151 12345678", "+49 (0) 151-12345678", NUMBER]
+    stored = {"sent_at": "2026-03-01T10:00:00Z"}
+    lines = [{"msg_id": str(place), "number": text} | stored for place, text in enumerate(spellings)]
+    lines += [{"msg_id": f"x{place}", "number": text} | stored for place, text in enumerate(spellings)]
+    (tmp_path / "sent.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    collect([NOON.date()], lake=lake, settings=chosen, now=NOON)
+    rows = [*read_table(lake, SENT_MESSAGES), *read_table(lake, REJECTED_RECORDS)]
+    assert len({row["number"] for row in rows if "number" in row}) == 1
+    erased = forget(NUMBER, lake=lake, settings=chosen)
+    assert (erased["sent_messages"], erased["rejected_records"]) == (3, 3)
+    assert remove_old_files(NUMBER, lake=lake, settings=chosen) == 0
