@@ -360,3 +360,34 @@ def test_rejects_of_a_log_that_another_replaced_stay(
         assert [each[1:] for each in former] == [(2, "broken_line")]
         assert len(rejected(lake)) == 1 + ("{odd" in others)
     assert {"1", "2"} <= set(ids(lake))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2026-11-20.jsonl.1", "2026-11-20.1.jsonl", "2026-11-20.jsonl-20261121", "2026-11-20.jsonl.2026-11-21"],
+)
+def test_a_pattern_finds_its_logs_under_the_names_that_rotation_gives_them(
+    lake: Lake, chosen: Settings, tmp_path: Path, name: str
+) -> None:
+    write(tmp_path, name, record(1))
+    write(tmp_path, "2026-11-20.jsonl", record(2))
+    assert read(lake, chosen).stored == 2
+    assert ids(lake) == {"1": 1, "2": 1}
+
+
+def test_a_date_in_a_pattern_may_have_a_form_of_its_own(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    write(tmp_path, "sent-20261120.jsonl", record(1))
+    write(tmp_path, "sent-20261001.jsonl", record(2))
+    tally = read(lake, settings(sent_logs="logs/sent-{date:%Y%m%d}.jsonl", app_id="app"))
+    assert (tally.files_read, tally.stored) == (1, 1)
+
+
+def test_a_hive_folder_names_the_app_of_records_that_name_none(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / "logs" / "app_id=marketing1").mkdir(parents=True)
+    write(tmp_path, "app_id=marketing1/2026-11-20.jsonl", record(1), record(2, app_id="own"))
+    read(lake, settings(sent_logs="logs/*/{date}.jsonl", app_id="default"))
+    assert {row["msg_id"]: row["app_id"] for row in rows(lake, SENT_MESSAGES)} == {"1": "marketing1", "2": "own"}
