@@ -34,7 +34,7 @@ def materialize(instance: dg.DagsterInstance, key: str) -> str:
 
 
 def test_the_latest_materialization_of_each_partition_is_found(tmp_path: Path) -> None:
-    """Else maintenance would delete what shows a day as done: leave `prune_run_history` out until it is mended."""
+    """Else maintenance would delete what shows a day as done: leave `prune_run_history` out until it is fixed."""
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         runs = [materialize(instance, key) for key in "aab"]
         found = internals.latest_materializations(instance, dg.AssetKey("counted"))
