@@ -27,9 +27,12 @@ def answers_reconcile(context: AuditContext) -> Finding:
     calls = context.show(API_CALLS, context.days)  # read before the answers: a call is stored after its answers
     answers = context.show(DELIVERY_REPORTS, context.days)
     bad = context.bad_rows("answers_reconcile")
-    if not all(row["is_known"] for row in bad):  # answers follow a message whose log was corrected to its new day
-        context.show(DELIVERY_REPORTS, context.snapshot(DELIVERY_REPORTS).days())
-        bad = context.bad_rows("answers_reconcile")
+    everywhere = context.snapshot(DELIVERY_REPORTS).days()
+    # A call is stored under the earliest day of its answers; answers follow a message that was corrected to any day.
+    for days in ([day for day in everywhere if day >= min(context.days)] if context.days else [], everywhere):
+        if not all(row["is_known"] for row in bad):
+            context.show(DELIVERY_REPORTS, days)
+            bad = context.bad_rows("answers_reconcile")
     lost = sum(not row["is_known"] for row in bad)
     figures = {"calls": calls, "answers": answers, "calls_that_disagree": len(bad), "calls_lost_or_doubled": lost}
     return finding_of(bad, figures, is_severe=lost > 0)
