@@ -1,7 +1,7 @@
 """What a run knows of an app: refused batches are split until their bad ids stand alone, or the app is stopped.
 
-What belongs here: whether a refusal is about ids or about the app. What does not: requests and the rows made of them
-(`workers.py`).
+What belongs here: whether a refusal is about ids or about the app, by this run and by the calls in the lake. What does
+not: requests and the rows made of them (`workers.py`).
 """
 
 from __future__ import annotations
