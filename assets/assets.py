@@ -20,6 +20,7 @@ from assets import metadata
 from assets.events import step_events
 from assets.metadata import FAILURES, REJECTS, ROWS, Result, add_by_day, results
 from assets.partitions import days_of, sent_dates
+from assets.phases import ASKING, COUNTING, DERIVING, PUBLISHING_FILE, READING, WRITING_PAGE
 from assets.project import Project
 from assets.resources import Workspace, utc_now
 from assets.specs import FRESH, about_file, about_table, asset_spec, table_spec, tables_and_views
@@ -93,10 +94,15 @@ def sent_messages(settings: Settings) -> dg.AssetsDefinition:
     )
     def read_logs(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
         days = days_of(context)
-        with step_events(context, lambda: days_read(days, lake=sms_workspace.lake, settings=sms_workspace.settings)):
+        with (
+            step_events(context, lambda: days_read(days, lake=sms_workspace.lake, settings=sms_workspace.settings)),
+            sms_workspace.phase(READING) as phase,
+        ):
             check_inputs(sms_workspace.settings)
             lake, settings = sms_workspace.lake, sms_workspace.settings
-            tally = collect(days, lake=lake, settings=settings, now=run_started_at(context))
+            now = run_started_at(context)
+            tally = collect(days, lake=lake, settings=settings, now=now, on_progress=phase.update)
+            phase.done(metadata.collect_summary(tally), *metadata.reject_lines(tally))
             rows = rows_by_day(SENT_MESSAGES, lake=lake)
             rejected = rejected_of(days, lake=lake, settings=settings)
         figures = {"sent": rows, "stored_now": tally.stored_by_day, "rejected": rejected, ROWS: rows}
@@ -133,7 +139,7 @@ def delivery_reports(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: AskConfig, sms_workspace: dg.ResourceParam[Workspace]
     ) -> Results:
         days, now = days_of(context), run_started_at(context)
-        with step_events(context, lambda: _asked(days, sms_workspace, now)):
+        with step_events(context, lambda: _asked(days, sms_workspace, now)), sms_workspace.phase(ASKING) as phase:
             lake, settings = sms_workspace.lake, sms_workspace.settings
             tally = follow(
                 days,
@@ -141,9 +147,10 @@ def delivery_reports(settings: Settings) -> dg.AssetsDefinition:
                 accounts=load_accounts(settings),
                 settings=settings,
                 now=now,
-                on_progress=sms_workspace.on_progress,
+                on_progress=phase.update,
                 **config.model_dump(),
             )
+            phase.done(metadata.follow_summary(tally))
             rows = {table.name: rows_by_day(table, lake=lake) for table in (DELIVERY_REPORTS, API_CALLS)}
         _log_what_was_left(context, tally)
         answers, calls, retries = tally.record.answers_by_day, tally.requests_by_day, tally.retries_by_day
@@ -171,14 +178,16 @@ def messages(settings: Settings) -> dg.AssetsDefinition:
     )
     def derive_states(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
         completed: list[date] = []
-        with step_events(context, lambda: completed):
+        with step_events(context, lambda: completed), sms_workspace.phase(DERIVING) as phase:
             tally = derive_messages(
                 days_of(context),
                 lake=sms_workspace.lake,
                 settings=sms_workspace.settings,
                 now=run_started_at(context),
                 on_day=completed.append,
+                on_progress=phase.update,
             )
+            phase.done(_changed(tally))
             rows = rows_by_day(MESSAGES, lake=sms_workspace.lake)
         add_by_day(context, MESSAGES.name, {ROWS: rows})
         yield from results(context, MESSAGES.name, _changed(tally))
@@ -207,9 +216,11 @@ def delivery_rates(settings: Settings) -> dg.AssetsDefinition:
     )
     def derive_figures(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
         days = days_of(context)
-        with step_events(context):
+        with step_events(context), sms_workspace.phase(COUNTING) as phase:
             lake, settings = sms_workspace.lake, sms_workspace.settings
-            tally = derive_rates(days, lake=lake, settings=settings, now=run_started_at(context))
+            now = run_started_at(context)
+            tally = derive_rates(days, lake=lake, settings=settings, now=now, on_progress=phase.update)
+            phase.done(_changed(tally))
             figures = figures_of(days, lake=lake, settings=settings)
             rows = {table.name: rows_by_day(table, lake=lake) for table in RATE_TABLES}
         for name, by_day in rows.items():
@@ -240,9 +251,10 @@ def analytics_db(settings: Settings) -> dg.AssetsDefinition:
         **_whole("analytics_db", settings),
     )  # fmt: skip
     def publish_file(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
-        with step_events(context):
+        with step_events(context), sms_workspace.phase(PUBLISHING_FILE) as phase:
             lake, settings = sms_workspace.lake, sms_workspace.settings
             publication = publish(lake=lake, settings=settings, now=utc_now())
+            phase.done(f"published {publication.path.name}")
             figures = figures_of_latest(metadata.CHART_DAYS, lake=lake, settings=settings)
         yield from results(
             context,
@@ -270,8 +282,10 @@ def delivery_page(settings: Settings) -> dg.AssetsDefinition:
         **_whole("delivery_page", settings),
     )  # fmt: skip
     def write(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
-        with step_events(context), sms_workspace.lake.lock(PUBLISHING):  # two runs at once would write the same file
-            path = write_page(settings=sms_workspace.settings)
+        with step_events(context), sms_workspace.phase(WRITING_PAGE) as phase:
+            with sms_workspace.lake.lock(PUBLISHING):  # two runs at once would write the same file
+                path = write_page(settings=sms_workspace.settings)
+            phase.done(f"wrote {path.name}")
         found = {"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size}
         yield from results(context, "delivery_page", f"wrote {path.name}", **found)
 

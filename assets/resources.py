@@ -6,9 +6,11 @@ No import of Dagster: commands that start no run use it too.
 
 # No `from __future__ import annotations`: Dagster reads the annotations.
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 
+from assets.phases import Phase, PhaseView, hidden
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import check_inputs
 from pipeline.model.settings import Settings, load_settings
@@ -21,17 +23,17 @@ class Workspace:
 
     Args:
         load: returns the settings; called at the first use, so that definitions load without settings.
-        on_progress: called with the number of messages answered, and of final answers among them.
+        phase: gives what shows a part of a run while it lasts; by default nothing does.
     """
 
     def __init__(
         self,
         load: Callable[[], Settings] = load_settings,
         *,
-        on_progress: Callable[[int, int], None] | None = None,
+        phase: Callable[[Phase], AbstractContextManager[PhaseView]] = hidden,
     ) -> None:
         self.load = load
-        self.on_progress = on_progress
+        self.phase = phase
 
     @cached_property
     def settings(self) -> Settings:

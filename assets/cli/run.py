@@ -1,26 +1,25 @@
-"""One run of the job in this process: which days it covers, progress while it asks, its outcome.
+"""One run of the job in this process: which days it covers, its outcome.
 
 What belongs here: what `sms-delivery run` and the demo print of a run. What does not: what the run does
-(`assets/assets.py`), and commands without a run (`operations.py`).
+(`assets/assets.py`), how its phases show (`phases.py`), and commands without a run (`operations.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 
 import click
 import dagster as dg
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets.checks import BAD_ROWS
 from assets.cli.home import home_of
+from assets.cli.phases import seconds_text, shown
 from assets.definitions import build_definitions
-from assets.events import failure_reasons, materializations
+from assets.events import failure_reasons
 from assets.internals import is_dagster_home_set, record_under_location
-from assets.metadata import REJECTS, SUMMARY
 from assets.partitions import RECENT_DAYS, range_tags
 from assets.project import REFRESH, Project
 from assets.resources import Workspace, utc_now
@@ -38,12 +37,13 @@ def refresh(settings: Settings, *, first: date | None = None, last: date | None 
         SettingsError: a setting is missing or wrong; nothing was done.
         RunFailed: something is missing; the rest is published, unless the text says otherwise.
     """
-    with _progress() as on_progress:
-        workspace = Workspace(lambda: settings, on_progress=on_progress)
-        first, last = _range(settings, workspace.lake, first, last)
-        click.echo(f"days {first} to {last} ({settings.timezone.key})")
-        result = _execute(settings, workspace, first, last, force=force)
-    _print_outcome(result)
+    started = time.monotonic()
+    workspace = Workspace(lambda: settings, phase=shown)
+    first, last = _range(settings, workspace.lake, first, last)
+    click.echo(f"days {first} to {last} ({settings.timezone.key})")
+    _print_outcome(_execute(settings, workspace, first, last, force=force))
+    seconds = seconds_text(time.monotonic() - started)
+    click.echo(f"done in {seconds}: {settings.duckdb.name} and {settings.report.name} are up to date")
 
 
 def _range(settings: Settings, lake: Lake, first: date | None, last: date | None) -> tuple[date, date]:
@@ -95,42 +95,12 @@ def _history(settings: Settings, job: str) -> Iterator[dg.DagsterInstance]:
             yield instance
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Give the callback for progress: a bar on a terminal, elsewhere a line every five seconds."""
-    console = Console(stderr=True)
-    text = "getReport: {task.completed:,.0f} messages asked, {task.fields[final]:,} final, {task.fields[rate]:,.0f}/s"
-    columns = SpinnerColumn(), TextColumn(text), TimeElapsedColumn()
-    started = printed = utc_now()
-
-    def update(asked: int, final: int) -> None:
-        nonlocal printed
-        now = utc_now()
-        rate = asked / max((now - started).total_seconds(), 1e-3)
-        progress.update(task, completed=asked, final=final, rate=rate)
-        if progress.disable and now - printed >= timedelta(seconds=5):
-            printed = now
-            click.echo(f"asked {asked:,} messages, {final:,} final, {rate:,.0f} a second")
-
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("getReport", total=None, final=0, rate=0.0)
-        yield update
-
-
 def _print_outcome(result: dg.ExecuteInProcessResult) -> None:
-    """Print what each part of the run did.
+    """Print the warnings of a run whose phases were printed.
 
     Raises:
         RunFailed: the run failed; the text is why.
     """
-    metadata = materializations(result.all_events)
-    for asset, label in (("sent_messages", "logs"), ("delivery_reports", "API")):
-        if summary := metadata.get(asset, {}).get(SUMMARY):
-            click.echo(f"{label}: {summary}")
-        for line in metadata.get(asset, {}).get(REJECTS, []):
-            click.echo(f"  {line}")
-    if "analytics_db" in metadata:
-        click.echo("published the DuckDB file and the page")
     for line in _warnings(result):
         click.echo(f"warning: {line}")
     if not result.success:

@@ -22,6 +22,7 @@ GRACE_SECONDS: Final = 8.0
 FAILED: Final = 1
 STOPPED: Final = "sms-delivery: stopped by a signal; what had arrived is committed, run again for the rest"
 MOMENT_SECONDS: Final = 0.1
+_SHOW_CURSOR: Final = b"\x1b[?25h\r\x1b[K"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -73,5 +74,7 @@ def _watch(signals: socket.socket, arrived: threading.Event) -> None:
         if number[0] in _SIGNALS:
             arrived.set()
             time.sleep(GRACE_SECONDS)
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), _SHOW_CURSOR)  # a bar hides it
             os.write(sys.stderr.fileno(), f"{STOPPED}\n".encode())
             os._exit(FAILED)

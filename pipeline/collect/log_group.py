@@ -27,6 +27,7 @@ from pipeline.collect.staging import Staging
 from pipeline.collect.told import Told, is_unusable
 from pipeline.lake.lake import Lake, Snapshot, retry
 from pipeline.lake.moves import answers_follow
+from pipeline.model.progress import Progress
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
 
@@ -63,6 +64,24 @@ class CollectTally:
 
 
 @dataclass
+class ReadBytes:
+    """How many bytes of the logs were read, of how many that are known to be read."""
+
+    on_progress: Progress
+    total: int
+    done: int = 0
+
+    def tell(self, file: LogFile, position: int) -> None:
+        """Tell how far a log was read; one that is being written may have grown."""
+        self.on_progress(self.done + min(position, file.size), self.total)
+
+    def end(self, file: LogFile) -> None:
+        """Count a log as read to its end, or as one that can't be."""
+        self.done += file.size
+        self.tell(file, 0)
+
+
+@dataclass
 class LogGroup:
     """Logs that are read and stored together.
 
@@ -81,6 +100,7 @@ class LogGroup:
     rules: LogRules
     staging: Staging
     tally: CollectTally
+    read_bytes: ReadBytes
     read: list[LogFile] = field(default_factory=list)
     unfinished: set[str] = field(default_factory=set)
     good: Counter[str] = field(default_factory=Counter)
@@ -112,6 +132,8 @@ class LogGroup:
             for file in witnesses:
                 if file in waiting:
                     waiting.remove(file)
+                else:
+                    self.read_bytes.total += file.size
                 self._stage(file)
 
     def _witnesses(self, present: Snapshot) -> list[LogFile]:
@@ -128,6 +150,7 @@ class LogGroup:
                 self.staging.add(chunk.messages)
                 self._count(file, chunk.messages)
                 self.rejects.add(chunk.rejects)
+                self.read_bytes.tell(file, chunk.position)
                 if chunk.is_unfinished and file.is_being_written(self.rules.now):
                     self.unfinished.add(file.label)
             self.read.append(file)
@@ -139,6 +162,7 @@ class LogGroup:
             self.tally.files_gone.append(file.label)
         except LogFileUnreadable as unreadable:
             self.tally.failures.append(f"SMS_SENT_LOGS: {unreadable}")
+        self.read_bytes.end(file)
 
     def _count(self, file: LogFile, messages: pa.Table) -> None:
         self.good[file.label] += messages.num_rows

@@ -42,10 +42,17 @@ _HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
 @dataclass(frozen=True)
 class LogChunk:
-    """A part of one log: `messages` of MESSAGES_SCHEMA, `rejects` of REJECTS_SCHEMA, in order of lines."""
+    """A part of one log, in order of lines.
+
+    Attributes:
+        messages: of MESSAGES_SCHEMA.
+        rejects: of REJECTS_SCHEMA.
+        position: byte of the file that was reached, for progress.
+    """
 
     messages: pa.Table
     rejects: pa.Table
+    position: int
 
     @property
     def is_unfinished(self) -> bool:
@@ -76,7 +83,7 @@ def read_sent_log(
             names = names or FieldNames(rules.labels, rules.fields)
             for frame in _frames_of(file, stream, chunk_rows, names, rules):
                 if len(frame):
-                    yield _chunk_of(frame, file, rules)
+                    yield _chunk_of(frame, file, rules, stream.tell())
     except FileNotFoundError:
         raise LogFileGone(file) from None
     except OSError as error:
@@ -109,9 +116,9 @@ def _folder_app_id(path: Path) -> str | None:
     return None
 
 
-def _chunk_of(frame: RawFrame, file: LogFile, rules: LogRules) -> LogChunk:
+def _chunk_of(frame: RawFrame, file: LogFile, rules: LogRules, position: int) -> LogChunk:
     found, rejects = apply_rules(frame, rules, file.file_date, folder_app_id=_folder_app_id(file.path))
-    return LogChunk(_messages(found, file, rules), _rejects(rejects, file))
+    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), position)
 
 
 def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from datetime import date, datetime
 
 from pipeline.collect.files import LogFile, find_log_files
-from pipeline.collect.log_group import CollectTally, LogGroup
+from pipeline.collect.log_group import CollectTally, LogGroup, ReadBytes
 from pipeline.collect.log_notes import unread, unusable_logs
 from pipeline.collect.records import LogRules
 from pipeline.collect.staging import Staging
@@ -23,13 +23,16 @@ from pipeline.collect.told import unusable_lines
 from pipeline.lake.lake import Lake
 from pipeline.lake.moves import finish_moves, has_unfinished_moves
 from pipeline.lake.queries import database
+from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings, number_policy
 
 
-def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> CollectTally:
+def collect(
+    days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, on_progress: Progress = untold
+) -> CollectTally:
     """Read the logs of some partitions: files whose date is one of them or a day either side.
 
-    Records more than a day after `now`, the run's start, are rejected.
+    Records more than a day after `now`, the run's start, are rejected. `on_progress` is told the bytes of the files.
 
     Raises:
         LakeError: the lake can't be read or written.
@@ -38,19 +41,22 @@ def collect(days: Collection[date], *, lake: Lake, settings: Settings, now: date
     tally = CollectTally(files_matched=len(found))
     waiting = deque(unread(found, lake, settings))
     if waiting or has_unfinished_moves(lake):
-        _read(waiting, lake, settings, now, tally)
+        read = ReadBytes(on_progress, sum(file.size for file in waiting))
+        _read(waiting, lake, settings, now=now, tally=tally, read=read)
     tally.failures += unusable_lines(unusable_logs(found, lake, settings), lake=lake, settings=settings)
     return tally
 
 
-def _read(waiting: deque[LogFile], lake: Lake, settings: Settings, now: datetime, tally: CollectTally) -> None:
+def _read(
+    waiting: deque[LogFile], lake: Lake, settings: Settings, *, now: datetime, tally: CollectTally, read: ReadBytes
+) -> None:
     with (
         database(lake, settings) as connection,
         lake.scratch() as scratch,
         Staging(scratch / "staged") as staging,
     ):
         finish_moves(connection, lake)
-        group = LogGroup(connection, lake, settings, log_rules(settings, now), staging, tally)
+        group = LogGroup(connection, lake, settings, log_rules(settings, now), staging, tally, read)
         while waiting:
             group.start()
             group.stage(waiting)

@@ -15,6 +15,7 @@ from pipeline.derive.partitions import Derivation, DeriveTally
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed
 from pipeline.lake.queries import Scalar, database, query
+from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
@@ -29,11 +30,12 @@ def derive_messages(
     now: datetime,
     anew: bool = False,
     on_day: Callable[[date], None] = lambda _: None,
+    on_progress: Progress = untold,
 ) -> DeriveTally:
     """Derive `messages` of some partitions, and of every other one with messages or answers not derived yet.
 
     Silence is judged at `now`, the run's start. With `anew` a partition is derived even if no input changed.
-    `on_day` is called with each partition once it is up to date, changed or not.
+    `on_day` is called with each partition once it is up to date, changed or not; `on_progress` is told the days.
 
     Raises:
         LakeError: the lake can't be read or written.
@@ -44,7 +46,8 @@ def derive_messages(
         missing = days_that_differ(rows_by_day(SENT_MESSAGES, lake=lake), rows_by_day(MESSAGES, lake=lake))
         derivation = Derivation(connection, lake, MESSAGES, _INPUTS, selects, outdated, parameters, anew)
         wanted, replaced = sorted({*days, *changed, *missing}), set[date]()
-        for day in wanted:
+        for done, day in enumerate(wanted, 1):
             replaced |= derivation.replace([day])
             on_day(day)
+            on_progress(done, len(wanted))
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))

@@ -15,6 +15,7 @@ import duckdb
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.queries import Scalar, rows_of, same_rows, show_files, used_in, write_partition
 from pipeline.lake.snapshots import fingerprint_of, inputs_key, is_derived
+from pipeline.model.progress import Progress, untold
 from pipeline.model.tables import Table
 
 
@@ -49,6 +50,7 @@ class Derivation:
         outdated: query of the derived table with a row if time alone may have changed the partition.
         parameters: parameters of the queries.
         anew: derive even if no input changed.
+        on_progress: told how many partitions were looked at.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -59,6 +61,7 @@ class Derivation:
     outdated: str
     parameters: Mapping[str, Scalar]
     anew: bool
+    on_progress: Progress = untold
 
     def replace(self, days: Collection[date]) -> set[date]:
         """Replace some partitions in one commit; return the days of which a row changed.
@@ -71,7 +74,10 @@ class Derivation:
     def _replace(self, days: Collection[date]) -> set[date]:
         target = self.lake.snapshot(self.table)
         inputs = [self.lake.snapshot(table) for table in self.inputs]
-        found = [self._replacement(day, target, inputs) for day in days]
+        found = []
+        for done, day in enumerate(days, 1):
+            found.append(self._replacement(day, target, inputs))
+            self.on_progress(done, len(days))
         changes = [one for one in found if one and (one.add or one.remove or target.transaction(one.key) != one.inputs)]
         add, remove = [file for one in changes for file in one.add], [file for one in changes for file in one.remove]
         if changes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Final
 
 from pipeline.derive.days import counted_days, days_ended, days_that_differ, rows_by_day
@@ -16,6 +17,7 @@ from pipeline.derive.partitions import Derivation, DeriveTally
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed, note_rates_derived
 from pipeline.lake.queries import Scalar, database, literal, query
+from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings
 from pipeline.model.tables import MESSAGES, RATE_TABLES, Table
 
@@ -28,12 +30,18 @@ _DIMENSIONS: Final = {"all": "CAST(NULL AS VARCHAR)"} | {name: name for name in 
 
 
 def derive_rates(
-    days: Collection[date], *, lake: Lake, settings: Settings, now: datetime, anew: bool = False
+    days: Collection[date],
+    *,
+    lake: Lake,
+    settings: Settings,
+    now: datetime,
+    anew: bool = False,
+    on_progress: Progress = untold,
 ) -> DeriveTally:
     """Derive the rate tables of some partitions, and of every other one whose messages changed or that has ended since.
 
     Silence is judged at `now`, the run's start. Hours are those of `SMS_TIMEZONE`. With `anew` a partition is derived
-    even if no message changed.
+    even if no message changed. `on_progress` is told the days, each done with its last table.
 
     Raises:
         LakeError: the lake can't be read or written.
@@ -50,12 +58,20 @@ def derive_rates(
         missing = days_that_differ(rows_by_day(MESSAGES, lake=lake), counted)
         ended = days_ended(lake, settings=settings, now=now)
         wanted = sorted({*days, *changed, *missing, *ended})
-        for table in RATE_TABLES:
+        for earlier, table in enumerate(RATE_TABLES):
             selects = tuple(selects_of(table, settings.sent_log_labels))
-            derivation = Derivation(connection, lake, table, (MESSAGES,), selects, _outdated(table), parameters, anew)
+            told = partial(_tell_share, on_progress, earlier)
+            derivation = Derivation(
+                connection, lake, table, (MESSAGES,), selects, _outdated(table), parameters, anew, told
+            )
             replaced |= derivation.replace(wanted)
         note_rates_derived(lake, on=settings.today(now))
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
+
+
+def _tell_share(on_progress: Progress, earlier: int, done: int, days: int) -> None:
+    """Tell the days of all rate tables, after `earlier` whole tables and some days of the next one."""
+    on_progress((earlier * days + done) // len(RATE_TABLES), days)
 
 
 def _outdated(table: Table) -> str:

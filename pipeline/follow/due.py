@@ -100,6 +100,14 @@ def is_any_due(connection: duckdb.DuckDBPyConnection, rule: Mapping[str, Scalar]
     return bool(rows_of(connection, query("follow/sql/any_due"), rule))
 
 
+@dataclass(frozen=True)
+class Due:
+    """What is asked for: how many messages are due, and the batches that they are in."""
+
+    total: int
+    batches: Iterator[list[Batch]]
+
+
 @contextlib.contextmanager
 def due_batches(
     days: Collection[date],
@@ -109,8 +117,8 @@ def due_batches(
     now: datetime,
     force: bool,
     apps: Collection[str] = (),
-) -> Iterator[Iterator[list[Batch]]]:
-    """Give the batches to ask for, the most urgent first, some at a time; memory does not grow with them.
+) -> Iterator[Due]:
+    """Give what to ask for: batches, the most urgent first, some at a time; memory does not grow with them.
 
     A batch is of one app and of any of the days. Ids that were never asked for come first, the oldest first, then those
     that are due again, the longest overdue first. The room left in the last batch of an app goes to the ids that are
@@ -119,7 +127,14 @@ def due_batches(
     with database(lake, settings) as connection:
         polled, rule = Polled.of(lake), due_parameters(settings, now, force=force)
         polled.show(connection, [day for day in days if polled.sent.of([day])])
-        yield _batches(connection, settings, rule, apps) if is_any_due(connection, rule) else iter(())
+        total = _count_due(connection, rule, apps)
+        yield Due(total, _batches(connection, settings, rule, apps) if total else iter(()))
+
+
+def _count_due(connection: duckdb.DuckDBPyConnection, rule: Mapping[str, Scalar], apps: Collection[str]) -> int:
+    """Count the messages of `polled` that are due, of all apps or of some."""
+    counted = rows_of(connection, query("follow/sql/count_due"), rule)
+    return sum(due for app_id, due in counted if not apps or app_id in apps)
 
 
 def _batches(

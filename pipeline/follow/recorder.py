@@ -27,7 +27,7 @@ from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.notes import forgotten_messages
 from pipeline.model.errors import CallError
 from pipeline.model.phone_numbers import NumberPolicy
-from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, FINAL_STATUSES, PARTITION_KEY, REJECTED_RECORDS, Table
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, PARTITION_KEY, REJECTED_RECORDS, Table
 
 if TYPE_CHECKING:
     from pipeline.api.reports import Flattened
@@ -55,11 +55,6 @@ class RecordTally:
     answers_by_day: Counter[date] = field(default_factory=Counter)
     mismatches: int = 0
     rejected: int = 0
-
-    @property
-    def final(self) -> int:
-        """Answers that make a message final."""
-        return sum(self.answers.get(status, 0) for status in FINAL_STATUSES)
 
 
 @dataclass

@@ -27,6 +27,7 @@ from pipeline.follow.signals import signals_caught
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Accounts
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
+from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import API_MEMORY, Settings, number_policy
 
 logger = logging.getLogger(__name__)
@@ -61,10 +62,6 @@ class FollowTally:
     retries_by_day: defaultdict[date, float] = field(default_factory=lambda: defaultdict(float))
 
 
-Progress = Callable[[int, int], None]
-"""Told after each commit: messages answered in this run, and how many of the answers were final."""
-
-
 def follow(
     days: Collection[date],
     *,
@@ -75,7 +72,7 @@ def follow(
     force: bool = False,
     max_requests: int | None = None,
     apps: Collection[str] = (),
-    on_progress: Progress | None = None,
+    on_progress: Progress = untold,
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> FollowTally:
@@ -92,7 +89,7 @@ def follow(
         force: ask for messages that are not final and not due yet, too.
         max_requests: most requests, repeated ones included; what is left then is asked for by the next run.
         apps: apps to ask for; none means all.
-        on_progress: told after each commit.
+        on_progress: told after each commit: messages answered, of those asked for.
         clock: time, for tests.
         transport: what carries requests instead of a socket, for tests.
 
@@ -104,20 +101,20 @@ def follow(
     recorder = Recorder(
         lake,
         number_policy(settings),
-        lambda tally: on_progress(sum(tally.answers.values()), tally.final) if on_progress else None,
+        lambda tally: on_progress(answers := sum(tally.answers.values()), max(answers, due.total)),
         tick=clock.tick,
     )
     forgotten = tuple(day for day in sorted(days) if is_beyond_memory(day, settings=settings, now=now))
     days = set(days) - set(forgotten)
-    with due_batches(days, lake=lake, settings=settings, now=now, force=force, apps=apps) as batches:
+    with due_batches(days, lake=lake, settings=settings, now=now, force=force, apps=apps) as due:
         answered = cache(partial(apps_answered, lake=lake, settings=settings, now=now))
         follower = _Follower(
             recorder, accounts, settings, clock, transport, apps_answered=answered, max_requests=max_requests
         )
-        first = next((some for some in batches if some), None)
+        first = next((some for some in due.batches if some), None)
         if first is not None:  # else not even a connection is made ready
             try:
-                asyncio.run(follower.run(chain([first], batches)))
+                asyncio.run(follower.run(chain([first], due.batches)))
             finally:
                 recorder.close()
     follower.tally.record, follower.tally.not_asked = recorder.tally, forgotten
