@@ -93,14 +93,13 @@ def sent_messages(settings: Settings) -> dg.AssetsDefinition:
         **_by_day("sent_messages", settings),
     )
     def read_logs(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
-        days = days_of(context)
+        days, now = days_of(context), run_started_at(context)
         with (
-            step_events(context, lambda: days_read(days, lake=sms_workspace.lake, settings=sms_workspace.settings)),
+            step_events(context, lambda: _read(days, sms_workspace, now)),
             sms_workspace.phase(READING) as phase,
         ):
             check_inputs(sms_workspace.settings)
             lake, settings = sms_workspace.lake, sms_workspace.settings
-            now = run_started_at(context)
             tally = collect(days, lake=lake, settings=settings, now=now, on_progress=phase.update)
             phase.done(metadata.collect_summary(tally), *metadata.reject_lines(tally))
             rows = rows_by_day(SENT_MESSAGES, lake=lake)
@@ -315,6 +314,10 @@ def _step(name: str, settings: Settings) -> dict[str, Any]:
         "can_subset": True,
         "backfill_policy": dg.BackfillPolicy.single_run(),
     }
+
+
+def _read(days: list[date], workspace: Workspace, now: datetime) -> list[date]:
+    return days_read(days, lake=workspace.lake, settings=workspace.settings, now=now)
 
 
 def _asked(days: list[date], workspace: Workspace, now: datetime) -> Iterator[date]:

@@ -80,9 +80,10 @@ def add_rates_by_day(context: dg.AssetExecutionContext, name: str, figures: Sequ
 def collect_summary(tally: CollectTally) -> str:
     """Return what reading the sent logs did, in one line."""
     corrected = f" ({tally.corrected:,} corrected)" if tally.corrected else ""
+    waiting = f" ({tally.waiting:,} of them wait)" if tally.waiting else ""
     return (
         f"{tally.files_read} of {tally.files_matched} files read, {tally.records:,} records: "
-        f"{tally.stored:,} stored, {tally.duplicates:,} known already{corrected}, {tally.rejected:,} rejected"
+        f"{tally.stored:,} stored, {tally.duplicates:,} known already{corrected}, {tally.rejected:,} rejected{waiting}"
     )
 
 

@@ -25,7 +25,7 @@ from assets.project import REFRESH, Project
 from assets.resources import Workspace, utc_now
 from pipeline.lake.lake import Lake
 from pipeline.maintain.audits.context import WORDS
-from pipeline.maintain.due import open_days
+from pipeline.maintain.due import days_waiting, open_days
 from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
 
@@ -53,7 +53,8 @@ def _range(settings: Settings, lake: Lake, first: date | None, last: date | None
     last = last or today
     if first is None:
         recent = last - timedelta(days=RECENT_DAYS)
-        first = min([recent, *open_days(lake=lake, settings=settings, now=now, before=recent)])
+        older = open_days(lake=lake, settings=settings, now=now, before=recent)
+        first = min([recent, *older, *days_waiting(lake=lake, settings=settings, now=now)])
         first = max(first, settings.start_date)
     if not settings.start_date <= first <= last <= today:
         raise SettingsError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from stat import S_ISREG
@@ -19,17 +19,21 @@ from pipeline.model.errors import SmsDeliveryError
 
 RESTING_TIME: Final = timedelta(minutes=10)
 """A file that has not changed for so long is complete."""
-_CLOCK_DIFFERENCE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class LogFile:
-    """A sent log when it was listed: absolute path, the date in its name if the pattern has one, its state."""
+    """A sent log when it was listed: absolute path, the date in its name if the pattern has one, its state.
+
+    Attributes:
+        has_rested: it is as an earlier run found it, RESTING_TIME ago, whatever its modification time says.
+    """
 
     path: Path
     file_date: date | None
     size: int
     mtime_ns: int
+    has_rested: bool = field(default=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -37,9 +41,12 @@ class LogFile:
         return str(self.path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def is_being_written(self, now: datetime) -> bool:
-        """Tell whether its end may be half written: it changed less than RESTING_TIME ago, or since it was listed."""
+        """Tell whether its end may be half written: it changed less than RESTING_TIME ago, or since it was listed.
+
+        A time ahead of now is of another clock, or of ours before it was corrected, and says nothing.
+        """
         age = now - datetime.fromtimestamp(self.mtime_ns / 1e9, UTC)
-        return -_CLOCK_DIFFERENCE < age < RESTING_TIME or _listed(self.path, self.file_date) != self
+        return (age < RESTING_TIME and not self.has_rested) or _listed(self.path, self.file_date) != self
 
 
 class LogFileUnreadable(SmsDeliveryError):  # noqa: N818 - says what the file is

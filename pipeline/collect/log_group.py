@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import duckdb
@@ -19,7 +19,7 @@ import pyarrow.compute
 from pipeline.collect.corrections import Change, Comparison
 from pipeline.collect.fields import FieldNames
 from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, find_log_files
-from pipeline.collect.log_notes import days_given, has_repeats, notes_of, state_of
+from pipeline.collect.log_notes import days_given, has_repeats, notes_of, state_of, waiting_notes
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
 from pipeline.collect.rejected_records import StagedRejects
@@ -62,6 +62,11 @@ class CollectTally:
     told: dict[str, Told] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
+    @property
+    def waiting(self) -> int:
+        """Rejected records that are looked at again later."""
+        return sum(told.records for told in self.told.values() if told.waits)
+
 
 @dataclass
 class ReadBytes:
@@ -88,6 +93,7 @@ class LogGroup:
     Attributes:
         good: messages that were read, by label of their log.
         spans: first and last day of the messages of logs without a date, by label.
+        again: from when logs with a record in the future are read again, by label.
         dates: dates of all logs that were opened, by label.
         read: logs that were read to their end. Records of the others are staged too; their logs are not noted as
             read, and the next run reads them again.
@@ -105,6 +111,7 @@ class LogGroup:
     unfinished: set[str] = field(default_factory=set)
     good: Counter[str] = field(default_factory=Counter)
     spans: dict[str, tuple[date, date]] = field(default_factory=dict)
+    again: dict[str, datetime] = field(default_factory=dict)
     dates: dict[str, date | None] = field(default_factory=dict)
     rejects: StagedRejects = field(init=False)
     _latest: Comparison | None = None
@@ -116,6 +123,7 @@ class LogGroup:
         self.unfinished.clear()
         self.good.clear()
         self.spans.clear()
+        self.again.clear()
         self.dates.clear()
         self._latest = None
         self.rejects = StagedRejects(self.connection)
@@ -150,6 +158,8 @@ class LogGroup:
                 self.staging.add(chunk.messages)
                 self._count(file, chunk.messages)
                 self.rejects.add(chunk.rejects)
+                if chunk.again_at:
+                    self.again[file.label] = min(chunk.again_at, self.again.get(file.label, chunk.again_at))
                 self.read_bytes.tell(file, chunk.position)
                 if chunk.is_unfinished and file.is_being_written(self.rules.now):
                     self.unfinished.add(file.label)
@@ -174,7 +184,7 @@ class LogGroup:
     def store(self) -> None:
         """Store rejects, then in one commit messages and the note of which logs they came from."""
         self.rejects.store(self.lake, self.read, set(self.dates.values()), self.rules.now)
-        _count_rejects(self.rejects, self.tally)
+        _count_rejects(self.rejects, self.tally, min(self.again.values(), default=None))
         _count_messages(self.staging.rows, retry(self._commit), self.tally)
 
     def _commit(self) -> Change:
@@ -187,6 +197,7 @@ class LogGroup:
         notes = notes_of(
             states, unfinished=self.unfinished, unusable=unusable, repeating=change.repeating, spans=self.spans
         )
+        notes |= waiting_notes(states, present, again=self.again, unfinished=self.unfinished, now=self.rules.now)
         with answers_follow(self.connection, self.lake, compared.moves):
             self.lake.commit(present, add=change.add, remove=change.remove, transactions=notes | self._guards(present))
         return change
@@ -215,8 +226,8 @@ def _count_messages(read: int, change: Change, tally: CollectTally) -> None:
     tally.stored_by_day += change.stored_by_day
 
 
-def _count_rejects(rejects: StagedRejects, tally: CollectTally) -> None:
-    for told in rejects.told():
+def _count_rejects(rejects: StagedRejects, tally: CollectTally, again_at: datetime | None) -> None:
+    for told in (each.until(again_at) for each in rejects.told()):
         tally.records += told.records
         tally.rejected += told.records
         earlier = tally.told.get(told.code)

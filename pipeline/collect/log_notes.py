@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from pipeline.collect.files import LogFile
+from pipeline.collect.files import RESTING_TIME, LogFile
+from pipeline.collect.times import EPOCH
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
 
 _READ: Final = "sent_log:"
 """Begins the transaction whose version is the state in which a log was read."""
+_AGAIN: Final = "sent_log_again:"
+"""Begins the one whose version is the moment, in Unix milliseconds, from which a log is read again as it is, since a
+record of it is in the future no longer. 0: no record waits."""
+_CUT: Final = "sent_log_cut:"
+"""Begins the one whose version is the state in which a log ended in half a line."""
+_CUT_AT: Final = "sent_log_cut_at:"
+"""Begins the one whose version is when that state was first seen, in Unix milliseconds."""
 _UNUSABLE: Final = "sent_log_unusable:"
 """Begins the one whose version is the state in which a log is mostly unusable."""
 _REPEATS: Final = "sent_log_repeats:"
@@ -25,10 +34,43 @@ _FIRST, _LAST = "sent_log_first:", "sent_log_last:"
 """Begin those whose versions are the days, as ordinals, that a log without a date has messages of."""
 
 
-def unread(files: Iterable[LogFile], lake: Lake, settings: Settings) -> list[LogFile]:
-    """Return the logs that are new or have changed since they were read, or a setting that they are read with has."""
+def unread(files: Iterable[LogFile], lake: Lake, settings: Settings, now: datetime) -> list[LogFile]:
+    """Return the logs to read: new or changed ones, or with a setting that they are read with, or awaited ones.
+
+    No log is opened.
+    """
     present = lake.snapshot(SENT_MESSAGES)
-    return [file for file in files if present.transaction(_READ + file.label) != state_of(file, settings)]
+    found: list[LogFile] = []
+    for file in files:
+        state = state_of(file, settings)
+        if present.transaction(_READ + file.label) != state or is_awaited(file, present, now):
+            found.append(replace(file, has_rested=_has_rested(file, state, present, now)))
+    return found
+
+
+def is_awaited(file: LogFile, present: Snapshot, now: datetime) -> bool:
+    """Say whether the time of a record has come that a log was read too early for."""
+    again_at = looked_at_again(file.label, present)
+    return again_at is not None and again_at <= now
+
+
+def looked_at_again(label: str, present: Snapshot) -> datetime | None:
+    """Return from when a log is read again as it is; None where no record of it waits."""
+    again_ms = present.transaction(_AGAIN + label)
+    return datetime.fromtimestamp(again_ms / 1000, UTC) if again_ms else None
+
+
+def _has_rested(file: LogFile, state: int, present: Snapshot, now: datetime) -> bool:
+    """Say whether a log that ended in half a line is as it was then; a clock that went back tells no time."""
+    if present.transaction(_CUT + file.label) != state:
+        return False
+    seen_ms = present.transaction(_CUT_AT + file.label) or 0
+    return abs(_ms(now) - seen_ms) >= RESTING_TIME / timedelta(milliseconds=1)
+
+
+def _ms(moment: datetime) -> int:
+    """Return a moment in Unix milliseconds, rounded up."""
+    return -((EPOCH - moment) // timedelta(milliseconds=1))
 
 
 def state_of(file: LogFile, settings: Settings) -> int:
@@ -59,6 +101,31 @@ def days_given(file: LogFile, present: Snapshot) -> list[date]:
     if first is None or last is None:  # an earlier version read it
         return present.days()
     return [day for day in present.days() if first <= day.toordinal() <= last]
+
+
+def waiting_notes(
+    states: Mapping[str, int],
+    present: Snapshot,
+    *,
+    again: Mapping[str, datetime],
+    unfinished: Collection[str],
+    now: datetime,
+) -> dict[str, int]:
+    """Return what is noted of logs with records that wait, and of those that had some.
+
+    Args:
+        states: states of the logs that were read, by label.
+        present: the table as it is.
+        again: from when a log is read again, by label.
+        unfinished: labels of logs that end in half a line.
+        now: when they were read.
+    """
+    moments = {label: _ms(again[label]) if label in again else 0 for label in states}
+    notes = {_AGAIN + label: at for label, at in moments.items() if at or present.transaction(_AGAIN + label)}
+    for label in unfinished & states.keys():
+        if present.transaction(_CUT + label) != states[label]:
+            notes |= {_CUT + label: states[label], _CUT_AT + label: _ms(now)}
+    return notes
 
 
 def notes_of(

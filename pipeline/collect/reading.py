@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import unquote
@@ -48,11 +49,13 @@ class LogChunk:
         messages: of MESSAGES_SCHEMA.
         rejects: of REJECTS_SCHEMA.
         position: byte of the file that was reached, for progress.
+        again_at: from when the first of its records in the future no longer is; None where it has none.
     """
 
     messages: pa.Table
     rejects: pa.Table
     position: int
+    again_at: datetime | None = None
 
     @property
     def is_unfinished(self) -> bool:
@@ -118,7 +121,8 @@ def _folder_app_id(path: Path) -> str | None:
 
 def _chunk_of(frame: RawFrame, file: LogFile, rules: LogRules, position: int) -> LogChunk:
     found, rejects = apply_rules(frame, rules, file.file_date, folder_app_id=_folder_app_id(file.path))
-    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), position)
+    again_at = min((reject.again_at for reject in rejects if reject.again_at), default=None)
+    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), position, again_at)
 
 
 def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:

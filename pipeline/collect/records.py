@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 ONE_DAY = timedelta(days=1)
+IN_FUTURE: Final = "in_future"
 _LABELS: Final = pa.map_(pa.string(), pa.string())
 _MISSING: Final[Mapping[str, tuple[str, str]]] = {"bad_id": ("no_id", "msg_id"), "bad_time": ("no_time", "sent_at")}
 """Code of a value that can't be read -> code where it is missing, and its field."""
@@ -72,12 +73,14 @@ class Reject(NamedTuple):
         item: index of the message in its line, from 0; None if the line's first record is rejected as a whole.
         reason: `code: meaning`, without phone numbers and secrets.
         raw: recognised fields as JSON text, None if the record could not be parsed.
+        again_at: from when it is no reject any more, for a record in the future.
     """
 
     line: int
     item: int | None
     reason: str
     raw: str | None
+    again_at: datetime | None = None
 
 
 def apply_rules(
@@ -100,7 +103,10 @@ def apply_rules(
         messages = messages.filter(codes.is_null())
         places = _pc.indices_nonzero(codes.is_valid()).to_pylist()
         found = codes.drop_null().to_pylist()
-        rejects += [_reject(frame, place, code, rules) for place, code in zip(places, found, strict=True)]
+        rejects += [
+            _reject(frame, place, code, rules)._replace(again_at=_again_at(columns, place, code))
+            for place, code in zip(places, found, strict=True)
+        ]
         rejects.sort(key=lambda reject: (reject.line, reject.item or 0))
     return messages, rejects
 
@@ -167,12 +173,17 @@ def _first_broken(columns: Mapping[str, Any], rules: LogRules, file_date: date |
         "bad_id": columns["msg_id"].is_null(),
         "bad_time": columns["sent_at"].is_null(),
         "before_start": _pc.less(dates, rules.start_date),
-        "in_future": _pc.greater(columns["sent_at"], rules.latest),
+        IN_FUTURE: _pc.greater(columns["sent_at"], rules.latest),
         "far_from_file_date": _is_far(dates, file_date),
         "bad_app": _pc.equal(columns["app_id"], ""),
         "no_app": columns["app_id"].is_null(),
     }
     return _pc.case_when(_pc.make_struct(*broken.values()), *(pa.scalar(code) for code in broken))
+
+
+def _again_at(columns: Mapping[str, Any], place: int, code: str) -> datetime | None:
+    sent_at: datetime | None = columns["sent_at"][place].as_py() if code == IN_FUTURE else None
+    return sent_at - ONE_DAY if sent_at else None
 
 
 def _is_far(dates: Any, file_date: date | None) -> Any:

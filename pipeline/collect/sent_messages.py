@@ -16,7 +16,7 @@ from datetime import date, datetime
 
 from pipeline.collect.files import LogFile, find_log_files
 from pipeline.collect.log_group import CollectTally, LogGroup, ReadBytes
-from pipeline.collect.log_notes import unread, unusable_logs
+from pipeline.collect.log_notes import is_awaited, unread, unusable_logs
 from pipeline.collect.records import LogRules
 from pipeline.collect.staging import Staging
 from pipeline.collect.told import unusable_lines
@@ -25,6 +25,7 @@ from pipeline.lake.moves import finish_moves, has_unfinished_moves
 from pipeline.lake.queries import database
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings, number_policy
+from pipeline.model.tables import SENT_MESSAGES
 
 
 def collect(
@@ -32,14 +33,15 @@ def collect(
 ) -> CollectTally:
     """Read the logs of some partitions: files whose date is one of them or a day either side.
 
-    Records more than a day after `now`, the run's start, are rejected. `on_progress` is told the bytes of the files.
+    Records more than a day after `now`, the run's start, are rejected, and looked at again when they no longer are.
+    `on_progress` is told the bytes of the files.
 
     Raises:
         LakeError: the lake can't be read or written.
     """
     found = find_log_files(settings.sent_logs, days)
     tally = CollectTally(files_matched=len(found))
-    waiting = deque(unread(found, lake, settings))
+    waiting = deque(unread(found, lake, settings, now))
     if waiting or has_unfinished_moves(lake):
         read = ReadBytes(on_progress, sum(file.size for file in waiting))
         _read(waiting, lake, settings, now=now, tally=tally, read=read)
@@ -64,24 +66,34 @@ def _read(
             group.store()
 
 
-def days_read(days: Collection[date], *, lake: Lake, settings: Settings) -> list[date]:
+def days_read(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> list[date]:
     """Return the days that have a log, and whose logs were all read as they are now.
 
     Raises:
         LakeError: the lake can't be read.
     """
     logs = {day: find_log_files(settings.sent_logs, [day]) for day in sorted(days)}
-    missing = set(unread(itertools.chain.from_iterable(logs.values()), lake, settings))
+    missing = set(unread(itertools.chain.from_iterable(logs.values()), lake, settings, now))
     return [day for day, found in logs.items() if found and missing.isdisjoint(found)]
 
 
-def unread_logs(*, lake: Lake, settings: Settings) -> list[LogFile]:
-    """List the logs of any day that are new or have changed since they were read; none is opened.
+def unread_logs(*, lake: Lake, settings: Settings, now: datetime) -> list[LogFile]:
+    """List the logs of any day that a run at `now` would read; none is opened.
 
     Raises:
         LakeError: the lake can't be read.
     """
-    return unread(find_log_files(settings.sent_logs, None), lake, settings)
+    return unread(find_log_files(settings.sent_logs, None), lake, settings, now)
+
+
+def awaited_logs(*, lake: Lake, settings: Settings, now: datetime) -> list[LogFile]:
+    """List the logs of any day with a record that was read too early and whose time has come; none is opened.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    present = lake.snapshot(SENT_MESSAGES)
+    return [file for file in find_log_files(settings.sent_logs, None) if is_awaited(file, present, now)]
 
 
 def log_rules(settings: Settings, now: datetime) -> LogRules:

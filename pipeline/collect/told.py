@@ -6,18 +6,21 @@ Belongs here: counting them, and the words. Does not belong here: why a record i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import duckdb
 
+from pipeline.collect.log_notes import looked_at_again
+from pipeline.collect.records import IN_FUTURE
 from pipeline.collect.rejects import REASONS
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.settings import Settings
-from pipeline.model.tables import REJECTED_RECORDS
+from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 
 WHOLE_FILE: Final = frozenset({"unknown_format", "no_header"})
 """Codes of which one reject stands for all records of a file."""
@@ -25,6 +28,8 @@ PART_OF_FILE: Final = frozenset({"cut_file", "broken_file"})
 """Codes of which one reject stands for all records from its line on, or for some of them."""
 EXCUSED: Final = frozenset({"before_start", "in_future", "far_from_file_date", "not_sent", "unfinished_line"})
 """Codes that are no fault of the record: its date, a refusal of the platform, a line that waits for its end."""
+WAITING: Final = frozenset({IN_FUTURE, "unfinished_line"})
+"""Codes that hold for now: the log is read again when the record's time has come, or once it has grown or rested."""
 _FIX: Final = "fix the log, or what writes it"
 _NAME_FIELD: Final = "if the field has another name, give it in SMS_SENT_LOG_FIELDS"
 _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
@@ -42,19 +47,30 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Told:
-    """The rejects of one reason: records, logs that have one, and the first place."""
+    """The rejects of one reason: records, logs that have one, the first place.
+
+    `again_at`: from when they are looked at again, for records in the future.
+    """
 
     code: str
     records: int
     files: int
     first_file: str
     first_line: int
+    again_at: datetime | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether they are looked at again though nobody changes the log."""
+        return self.code in WAITING
 
     @property
     def line(self) -> str:
         """The line for a person."""
         first = f"first {Path(self.first_file).name}:{self.first_line}"
-        return f"{self.code}: {self._weight}, {first}"
+        waits = (" waits" if self.records == 1 else " wait") if self.waits else ""
+        again = f"; looked at again from {self.again_at:%Y-%m-%d %H:%M} UTC" if self.again_at else ""
+        return f"{self.code}: {self._weight}{waits}, {first}{again}"
 
     @property
     def _weight(self) -> str:
@@ -67,7 +83,17 @@ class Told:
 
     def and_of_later_logs(self, other: Told) -> Told:
         """Add the rejects of the same reason in other logs, which come later in order."""
-        return Told(self.code, self.records + other.records, self.files + other.files, self.first_file, self.first_line)
+        moments = [at for at in (self.again_at, other.again_at) if at]
+        return replace(
+            self,
+            records=self.records + other.records,
+            files=self.files + other.files,
+            again_at=min(moments, default=None),
+        )
+
+    def until(self, moment: datetime | None) -> Told:
+        """Say from when records in the future are looked at again; other rejects stay as they are."""
+        return replace(self, again_at=moment) if self.code == IN_FUTURE else self
 
 
 def told_in(connection: duckdb.DuckDBPyConnection, source: str) -> list[Told]:
@@ -96,7 +122,10 @@ def stored_rejects(*, lake: Lake, settings: Settings) -> list[Told]:
         return []
     with database(lake, settings) as connection:
         show_files(connection, REJECTED_RECORDS, files)
-        return told_in(connection, _DISTINCT)
+        told, logs = told_in(connection, _DISTINCT), by_log(connection, _DISTINCT)
+    sent = lake.snapshot(SENT_MESSAGES)
+    moments = [looked_at_again(label, sent) for label, codes in logs.items() if IN_FUTURE in codes]
+    return [each.until(min(filter(None, moments), default=None)) for each in told]
 
 
 _DISTINCT: Final = """(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from pipeline.collect.files import LogFile
-from pipeline.collect.sent_messages import unread_logs
+from pipeline.collect.sent_messages import awaited_logs, unread_logs
 from pipeline.derive.days import counted_days, days_ended
 from pipeline.follow.due import Polled, due_parameters, is_any_due, use_due_rule
 from pipeline.lake.lake import Lake
@@ -28,7 +28,7 @@ class Due:
 
     Attributes:
         open: days with a message that is due, is not derived, or has become unknown, and days that have ended since.
-        logged: days with a log that is new or has changed.
+        logged: days with a log that is new or has changed, or has a record that waited until now.
         logs: number of such logs.
     """
 
@@ -54,7 +54,7 @@ def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
     """Find the work of a run; no log is opened."""
     today = settings.today(now)
     days = (day for day in open_days(lake=lake, settings=settings, now=now) if settings.start_date <= day <= today)
-    read_on = (_day_to_read(file, settings, today) for file in unread_logs(lake=lake, settings=settings))
+    read_on = (_day_to_read(file, settings, today) for file in unread_logs(lake=lake, settings=settings, now=now))
     logged = [day for day in read_on if day]
     return Due(frozenset(days), frozenset(logged), len(logged))
 
@@ -76,6 +76,13 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = d
     today = settings.today(now)
     ended = {day for day in days_ended(lake, settings=settings, now=now) if day < min(today, before)}
     return days | ended | (sent - counted.keys())
+
+
+def days_waiting(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
+    """Return the days whose run reads a log again, since the time of a record that was in the future has come."""
+    today = settings.today(now)
+    read_on = (_day_to_read(file, settings, today) for file in awaited_logs(lake=lake, settings=settings, now=now))
+    return {day for day in read_on if day}
 
 
 def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[date]:

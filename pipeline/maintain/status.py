@@ -24,12 +24,13 @@ def status_text(*, lake: Lake, settings: Settings, now: datetime) -> str:
     days = sent.days()
     partitions = f"{len(days):,} days, {days[0]} to {days[-1]} ({settings.timezone.key})" if days else "none yet"
     due = what_is_due(lake=lake, settings=settings, now=now)
+    rejects = stored_rejects(lake=lake, settings=settings)
     span = f": {due.range[0]} to {due.range[1]}" if due.range else ""
     lines = [
         f"partitions   {partitions}",
         f"messages     {sent.rows:,}",
         *(f"outstanding  {messages}" for messages in _outstanding(lake, settings)),
-        *(f"rejected     {told.line}" for told in stored_rejects(lake=lake, settings=settings)),
+        *(f"{'waiting ' if told.waits else 'rejected'}     {told.line}" for told in rejects),
         f"due          {due.reason}{span}",
         f"requests     {_requests_today(lake, settings, now)}",
         f"published    {_published(lake, settings)}",

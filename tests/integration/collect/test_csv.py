@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES
 from tests.support.sent_logs import (
     ANSWER,
+    RESTED,
     Write,
     as_csv,
     codes,
@@ -98,4 +100,5 @@ def test_the_last_row_of_a_csv_file_that_grew_since_it_was_listed_is_unfinished(
         log.write(ROW + ROW[:-1])
     messages, rejects = read(file)
     assert (lines(messages), codes(rejects)) == ([2], [(3, "unfinished_line")])
+    os.utime(file.path, (RESTED, RESTED))
     assert read(listed(file.path))[1] == []
