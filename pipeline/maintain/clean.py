@@ -28,6 +28,7 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
 from pipeline.publish.contents import lake_files_named
 from pipeline.publish.database import PUBLISHING
+from pipeline.publish.swap import remove_old_versions
 
 IN_FLIGHT: Final = timedelta(hours=1)
 """Shortest age of a file that no log names before its run counts as dead; a live run commits within minutes."""
@@ -54,6 +55,7 @@ def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
     with lake.lock(PUBLISHING):
         began = lake.working_since() or now
         published = lake_files_named(settings.duckdb) if settings.duckdb.exists() else set()
+        remove_old_versions(settings.duckdb)
         for table in LAKE_TABLES:
             for path, since in _unnamed(lake, table, published):
                 if since + timedelta(hours=settings.snapshot_hours) <= now and since < began:

@@ -23,6 +23,8 @@ from pipeline.model.phone_numbers import digits_of, treat_number
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, LAKE_TABLES, RATE_PUBLICATIONS, SENT_MESSAGES, Table
 from pipeline.publish.cache import delete_cache
+from pipeline.publish.database import PUBLISHING
+from pipeline.publish.swap import remove_old_versions
 
 SHORTEST: Final = 7
 """Fewest digits of a phone number: erasing a shorter text would change other numbers."""
@@ -86,11 +88,15 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> dict[str, int]:
 
 
 def remove_old_files(number: str, *, lake: Lake, settings: Settings) -> int:
-    """Delete every file that no table names; return how many rows of the other files hold the number.
+    """Delete old versions of the published file and every file that no table names; return the rows that are left.
+
+    These are the rows of the other files that hold the number.
 
     Files that a running run has not committed yet stay. If one holds the number, `forget` must be repeated.
     """
     wanted = _number(number, settings)
+    with lake.lock(PUBLISHING):
+        remove_old_versions(settings.duckdb, at_once=True)
     at_work_since = lake.working_since() or datetime.now(UTC)
     for table in LAKE_TABLES:
         lake.delete_unnamed(table, written_before=at_work_since)

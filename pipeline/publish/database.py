@@ -1,8 +1,8 @@
 """Use case: publish the lake as a DuckDB file that analysts open.
 
-The file is built beside its place and renamed: an open connection keeps its snapshot, the next one gets the new one,
-and no writer ever locks what analysts see. Detail tables are views over the lake's files, named one by one; rate
-tables are small and are copied. First, what is published as mature is recorded (`history.py`).
+The file is built beside its place and swapped in (`swap.py`): an open connection keeps its snapshot, the next one gets
+the new one, and no writer ever locks what analysts see. Detail tables are views over the lake's files, named one by
+one; rate tables are small and are copied. First, what is published as mature is recorded (`history.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Final
 import duckdb
 
 from pipeline import __version__
-from pipeline.lake.atomic import remove_leftovers, written_whole
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import database
 from pipeline.model.errors import LakeError
@@ -33,6 +32,7 @@ from pipeline.model.tables import (
 from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, opened_cache, refresh_rates, refresh_views
 from pipeline.publish.contents import WRITE_BITS, insert_rows, opened_file
 from pipeline.publish.history import record_publication
+from pipeline.publish.swap import swapped_in
 
 PUBLISHING: Final = "publish"
 """Name of the lock that a writer of the published files holds."""
@@ -62,10 +62,9 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
         data_as_of = snapshots[DELIVERY_REPORTS.name].latest
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(path)
-            with written_whole(path, mode=settings.file_mode & ~WRITE_BITS) as temporary:
-                rows = _build(temporary, lake, snapshots, settings, now)
-                # A read-write connection of an analyst leaves a .wal, with which no new reader could open the file.
+            with swapped_in(path, mode=settings.file_mode & ~WRITE_BITS) as version:
+                rows = _build(version, lake, snapshots, settings, now)
+                # DuckDB before 1.5 does not resolve the link: its read-write connections leave a .wal beside it.
                 path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
         except (OSError, duckdb.Error) as error:
             raise LakeError(f"SMS_DUCKDB: {path} can't be published: {error}") from error

@@ -56,6 +56,8 @@ def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Pl
     assert number not in done.stdout + done.stderr
     assert "0 rows of any file still hold it" in done.stdout
     assert rows_with(place, number) == 0
+    versions = place.published.with_name(f".{place.published.name}")
+    assert list(versions.iterdir()) == [place.published.resolve().parent]
     assert place.query("SELECT * FROM delivery_by_day") == counted
     assert place.query("SELECT count(*) FROM messages WHERE number IS NULL")[0][0] >= 1  # type: ignore[operator]
     assert len({row[0] for row in place.query("SELECT number FROM messages")}) == len(stored) - 1

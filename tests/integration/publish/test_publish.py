@@ -116,10 +116,12 @@ def test_a_read_write_connection_of_an_analyst_does_not_stop_a_publication(world
     chosen.duckdb.chmod(0o640)
     with duckdb.connect(chosen.duckdb) as analyst:
         analyst.execute("CREATE TABLE mine (a INTEGER)")
-        wal = chosen.duckdb.with_name(chosen.duckdb.name + ".wal")
-        assert wal.exists()
+        assert chosen.duckdb.resolve().with_name(f"{chosen.duckdb.name}.wal").exists()
+        beside = chosen.duckdb.with_name(f"{chosen.duckdb.name}.wal")  # where DuckDB before 1.5 leaves it
+        beside.write_bytes(b"of another version")
         publish(lake=lake, settings=chosen, now=NOW)
-        assert not wal.exists()
+        assert not beside.exists()
+        assert not chosen.duckdb.resolve().with_name(f"{chosen.duckdb.name}.wal").exists()
     assert _in_another_process(chosen.duckdb, "SELECT count(*) FROM messages") == "[(39,)]"
 
 
@@ -140,7 +142,7 @@ def test_modes_are_those_of_the_setting_whatever_the_umask(tmp_path: Path) -> No
     finally:
         os.umask(before)
     for path in (tmp_path / "home").rglob("*"):
-        want = 0o750 if path.is_dir() else 0o440 if path == chosen.duckdb else 0o640
+        want = 0o750 if path.is_dir() else 0o440 if path.name == chosen.duckdb.name else 0o640
         if "_scratch" not in path.parts:
             assert stat.S_IMODE(path.stat().st_mode) == want, path
 
@@ -150,9 +152,13 @@ def test_a_publication_that_died_leaves_nothing_behind_the_next(world: tuple[Lak
     chosen.duckdb.parent.mkdir(parents=True, exist_ok=True)
     leftover = chosen.duckdb.parent / f".{chosen.duckdb.name}.0123.tmp"
     leftover.write_bytes(b"half a file")
+    versions = chosen.duckdb.parent / f".{chosen.duckdb.name}"
+    unfinished = versions / "0123.tmp" / chosen.duckdb.name
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_bytes(b"half a file")
     refresh(lake, chosen)
-    assert not leftover.exists()
-    assert {path.name for path in chosen.duckdb.parent.iterdir()} == {"lake", chosen.duckdb.name}
+    assert {path.name for path in chosen.duckdb.parent.iterdir()} == {"lake", chosen.duckdb.name, versions.name}
+    assert list(versions.iterdir()) == [chosen.duckdb.resolve().parent]
 
 
 def test_the_file_has_the_oldest_storage_version_that_does(world: tuple[Lake, Settings]) -> None:

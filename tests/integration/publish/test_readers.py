@@ -196,9 +196,9 @@ def test_a_read_write_connection_beside_them_stops_no_publication(publications: 
         assert connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'mine'").fetchall() == []
 
 
-def test_a_second_connection_of_a_process_sees_the_newest_once_the_first_is_closed(world: World) -> None:
+def test_a_second_connection_of_a_process_sees_the_newest_while_the_first_is_open(world: World) -> None:
     world.publish()
-    with duckdb.connect(world.settings.duckdb, read_only=True):
+    with duckdb.connect(world.settings.duckdb, read_only=True) as first:
         world.publish()
-        assert world.state()[0] == 10
-    assert world.state()[0] == 20
+        assert world.state()[0] == 20
+        assert first.execute(MIXED).fetchall()[0][0] == 10
