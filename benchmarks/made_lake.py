@@ -34,6 +34,7 @@ _SENT = """
       ['DE', 'FR', 'IN', 'BR', 'US', 'GB', 'NG', 'ID', 'MX', 'PL'][(1 + hash(i) % 10)::BIGINT] AS country,
       'sender' || hash(i + 1) % 8 AS sender_id,
       NULL AS order_id,
+      NULL AS labels,
       $midnight::TIMESTAMPTZ + to_milliseconds((i * $span_ms // $rows)::BIGINT) AS sent_at,
       'sent.jsonl' AS file,
       i + 1 AS line
@@ -60,6 +61,7 @@ _CALLS = """
     SELECT
       call_id,
       any_value(app_id) AS app_id,
+      1 AS days,
       min(observed_at) AS requested_at,
       count(*) AS ids,
       200 AS http_status,

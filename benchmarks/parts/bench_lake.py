@@ -66,7 +66,7 @@ def bench_rates(part: Measure, lake: Lake, settings: Settings) -> None:
 
 
 def bench_rates_floor(floor: Measure, lake: Lake) -> None:
-    values = {"now": datetime.now(UTC), "unknown_after_seconds": 259_200.0, "zone": "UTC"}
+    values = {"now": datetime.now(UTC), "unknown_after_seconds": 259_200.0, "zone": "UTC", "today": "9999-01-01"}
     selects = [
         (text, {name: value for name, value in values.items() if f"${name}" in text})
         for table in RATE_TABLES
