@@ -171,7 +171,8 @@ class Recorder:
         )
         for status, rows in statuses.items():
             tally.answers[str(status)] = tally.answers.get(str(status), 0) + int(rows)
-        tally.answers_by_day.update(day for answer in taken.answers for _, day in answer.asked)
+        of_day: dict[Any, int] = flattened.reports[PARTITION_KEY].value_counts().to_dict()
+        tally.answers_by_day.update(of_day)
         tally.answers_by_day.update(row["sent_date"] for row in taken.invalid)
         tally.mismatches += len(flattened.mismatches)
         tally.rejected += len(flattened.rejects)
