@@ -24,6 +24,7 @@ from pipeline.api.batches import Batch, query_of
 from pipeline.api.connections import Connections
 from pipeline.api.envelope import Envelope
 from pipeline.api.pace import Pace
+from pipeline.api.redaction import hide
 from pipeline.api.responses import clock_offset, judge_response
 from pipeline.api.signing import sign
 from pipeline.model.accounts import Account
@@ -35,7 +36,7 @@ FAILURES_IN_A_ROW: Final = 40
 """Failed requests in a row after which a run stops asking: the platform is down, not the batch."""
 LONGEST_WAIT_SECONDS: Final = 600.0
 """A longer wait asked for by the platform gives the batch up instead."""
-MAX_BODY_BYTES: Final = 8 * 2**20
+MAX_BODY_BYTES: Final = 2 * 2**20
 """A response for 200 ids has about 30 kB; a longer body than this is not the protocol."""
 FIRST_BACK_OFF_SECONDS: Final = 0.5
 LONGEST_BACK_OFF_SECONDS: Final = 30.0
@@ -43,8 +44,6 @@ JITTER_SECONDS: Final = 0.5
 _ANY_HEADER: Final = 32
 """Added to zlib's window bits: gzip or zlib, whichever it is."""
 _NO_BODY: Final = httpx.ByteStream(b"")
-_SHORTEST_HIDDEN: Final = 5
-"""Shorter texts are part of every other message; no key is that short."""
 CONTENT_TYPE: Final = "application/json;charset=UTF-8"
 
 
@@ -273,11 +272,8 @@ class Gateway:
         ledger.http_status = response.status_code
         offset = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
         base.seen_offset_seconds = offset
-        try:
-            envelope = judge_response(response, body, offset_seconds=offset, observed_at=observed_at)
-        except CallError as error:
-            _hide(error, (request.headers["Sign"], request.headers["Api-Key"]))
-            raise
+        known = hide(body, (request.headers["Sign"], *_secrets_of(account)))
+        envelope = judge_response(response, known, offset_seconds=offset, observed_at=observed_at)
         return GoodResponse(envelope, response.status_code, observed_at)
 
     def _spend(self) -> None:
@@ -289,8 +285,8 @@ class Gateway:
 
     def _request(self, base: _Base, batch: Batch, account: Account, now: datetime) -> httpx.Request:
         timestamp = str(int(now.timestamp() + base.offset_seconds))
-        key = account.api_key.get_secret_value()
-        signature = sign(key, account.api_secret.get_secret_value(), timestamp)
+        key, secret = _secrets_of(account)
+        signature = sign(key, secret, timestamp)
         target = f"{base.path}?{query_of(batch.app_id, batch.msg_ids)}"
         return httpx.Request(
             "GET",
@@ -321,12 +317,8 @@ def _back_off_seconds(attempt: int) -> float:
     return min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2.0 ** min(attempt - 1, 10) + jitter)
 
 
-def _hide(error: CallError, credentials: tuple[str, ...]) -> None:
-    """Take out of an error what the platform, or a proxy before it, echoed of the request's headers."""
-    for credential in filter(lambda text: len(text) > _SHORTEST_HIDDEN, credentials):
-        error.message = error.message.replace(credential, "***")
-        error.reason = error.reason.replace(credential, "***") if error.reason else error.reason
-    error.args = (error.message,)
+def _secrets_of(account: Account) -> tuple[str, str]:
+    return account.api_key.get_secret_value(), account.api_secret.get_secret_value()
 
 
 def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:

@@ -6,6 +6,7 @@ What belongs here: decoding. What does not: the rules of a row (`reports.py`), t
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,8 +14,14 @@ from typing import Any, Final
 
 import msgspec
 
+from pipeline.api.batches import MAX_IDS
+
 _MOST_DIGITS: Final = 18
 """Digits of a tally that always fit into 64 bits."""
+MOST_ELEMENTS: Final = 10 * MAX_IDS
+"""Elements of `array`: a response has one row for each id found; ten times as many are not the protocol."""
+_LONGEST_INTEGER: Final = 64
+"""Digits of an integer that stays one; an id has 32 at most, and Python takes no text of thousands for a number."""
 
 
 class NotTheProtocolError(ValueError):
@@ -80,13 +87,13 @@ class AnsweredCall:
 def decode_envelope(body: bytes) -> Envelope:
     """Read the envelope; numbers and strings are the same value, `array` may be null, missing or empty.
 
+    What JSON does not allow and programs write all the same (see `_as_standard_json`) costs its value alone.
+
     Raises:
-        NotTheProtocolError: not JSON, not an object, no status, or an `array` that is not one.
+        NotTheProtocolError: not JSON, not an object, no status, or an `array` that is not one or is too long.
     """
     try:
-        fields = _decode(body)
-        array = bytes(fields.array)
-        elements = _elements(array)
+        fields, elements = _decoded(body)
     except msgspec.ValidationError as error:
         raise NotTheProtocolError("the body is not a JSON object") from error
     except (ValueError, RecursionError) as error:
@@ -96,6 +103,8 @@ def decode_envelope(body: bytes) -> Envelope:
         raise NotTheProtocolError("the body has no status")
     if elements is not None and not isinstance(elements, list):
         raise NotTheProtocolError("array is neither a list nor null")
+    if elements is not None and len(elements) > MOST_ELEMENTS:
+        raise NotTheProtocolError(f"array has {len(elements):,} elements, more than {MOST_ELEMENTS:,}")
     return Envelope(
         status=status,
         reason=text_of(fields.reason) or "",
@@ -103,7 +112,7 @@ def decode_envelope(body: bytes) -> Envelope:
         fail=_count(fields.fail),
         sending=_count(fields.sending),
         not_found=_count(fields.nofound),
-        array=array,
+        array=bytes(fields.array),
     )
 
 
@@ -116,12 +125,43 @@ def text_of(value: object) -> str | None:
     return None
 
 
-def _elements(array: bytes) -> Any:
-    """Decode JSON whose syntax was checked; numbers beyond the range of floats become infinite."""
+def _decoded(body: bytes) -> tuple[_Body, Any]:
+    """Return the fields of an envelope, and what `array` holds."""
     try:
-        return msgspec.json.decode(array)
-    except msgspec.DecodeError:
-        return json.loads(array)
+        fields = _decode(body)
+        return fields, _elements(fields.array)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        fields = _decode(_as_standard_json(body))
+        return fields, _elements(fields.array)
+
+
+def _as_standard_json(body: bytes) -> bytes:
+    """Write JSON anew that is beyond the standard, or beyond what a number can be.
+
+    Halves of surrogate pairs become `?`, bytes that are no UTF-8 become U+FFFD, `NaN` and numbers too large for a float
+    become null, and an integer of more than 64 digits becomes text.
+
+    Raises:
+        ValueError: not JSON.
+        RecursionError: nested too deep.
+    """
+    value = json.loads(
+        body.decode("utf-8", "replace"), parse_int=_integer, parse_float=_finite, parse_constant=lambda _: None
+    )
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST_INTEGER else text
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _elements(array: bytes | msgspec.Raw) -> Any:
+    return msgspec.json.decode(array)
 
 
 def _count(value: object) -> int | None:

@@ -557,7 +557,7 @@ def test_a_packed_body_of_50_mb_is_not_unpacked_to_its_end(clock: Clock) -> None
     with serving(lambda _: (200, {"Content-Encoding": "gzip"}, bomb)) as (base_url, _):
         asked: list[Asked] = []
         assert peak_mb(lambda: asked.append(ask(base_url, clock, attempts=1))) < 30
-    assert "longer than 8 MB" in str(asked[0].error(BatchFailed))
+    assert "longer than 2 MB" in str(asked[0].error(BatchFailed))
 
 
 def test_a_packed_body_that_is_none_may_pass(clock: Clock) -> None:

@@ -1,0 +1,1 @@
+"""Attacks: each was seen to succeed before it was fixed."""
