@@ -21,6 +21,7 @@ from assets.schedules import DEAD_AFTER
 from assets.sensors import build_sensors
 from pipeline.model.settings import Settings, given_settings
 from tests.support.alerts import Receiver, Watch, receiving
+from tests.support.postgres import binaries, execute, instance_in, running_postgres
 from tests.support.runs import origin
 
 NOW = datetime.now(UTC)
@@ -79,14 +80,37 @@ def in_sqlite(folder: Path) -> Iterator[Shared]:
             history.execute("UPDATE runs SET create_timestamp = ?", (f"{SILENT_SINCE:%Y-%m-%d %H:%M:%S.%f}",))
 
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
-        settings = given_settings(folder, api_key="key", api_secret="secret", sent_logs="sent-{date}.jsonl")
-        yield Shared(instance, settings, make_old)
+        yield Shared(instance, _settings(folder), make_old)
 
 
-@pytest.fixture
-def shared(tmp_path: Path) -> Iterator[Shared]:
+@contextlib.contextmanager
+def in_postgres(folder: Path, server: str) -> Iterator[Shared]:
+    with instance_in(server, folder) as (instance, database):
+        made_old = "UPDATE runs SET create_timestamp = :since"
+        yield Shared(instance, _settings(folder), lambda: execute(database, made_old, since=SILENT_SINCE))
+
+
+def _settings(folder: Path) -> Settings:
+    return given_settings(folder, api_key="key", api_secret="secret", sent_logs="sent-{date}.jsonl")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    if binaries() is None:
+        pytest.skip("needs PostgreSQL's server")
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shared]:
     before = os.umask(0o077)
-    with in_sqlite(tmp_path) as shared:
+    in_postgres_or_not = (
+        in_postgres(tmp_path, request.getfixturevalue("postgres"))
+        if request.param == "postgres"
+        else in_sqlite(tmp_path)
+    )
+    with in_postgres_or_not as shared:
         yield shared
     os.umask(before)
 
