@@ -41,10 +41,10 @@ query ($asset: AssetKeyInput!) {
 
 @dataclass(frozen=True)
 class DagsterUi:
-    """A running UI."""
+    """A running UI, and the browser that opens its pages, if any."""
 
     url: str
-    browser: Browser
+    browser: Browser | None
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Return the data of a GraphQL query."""
@@ -95,6 +95,7 @@ class DagsterUi:
     @contextmanager
     def page(self, path: str) -> Iterator[Page]:
         """Open a page of the UI in a new window."""
+        assert self.browser
         with self.browser.new_context(viewport={"width": 1440, "height": 1000}) as context:
             context.set_default_timeout(SECONDS * 1000)
             page = context.new_page()
@@ -121,7 +122,7 @@ def waited_for(look: Callable[[], _T | None]) -> _T:
 
 
 @contextmanager
-def running_ui(place: Place, browser: Browser) -> Iterator[DagsterUi]:
+def running_ui(place: Place, browser: Browser | None = None) -> Iterator[DagsterUi]:
     """Start `dagster dev`, which ends with the block.
 
     It runs in the place's folder, whose `.env` Dagster copies into its environment when it starts.
