@@ -32,8 +32,9 @@ BAD_ROWS: Final = "first_bad_rows"
 COMPLETE: Final = "every_question_answered"
 COMPLETE_DESCRIPTION: Final = (
     "Every batch of these days that was due got an answer, and there were logs to read. If not: the lines say which "
-    "app, batch or setting; what was answered is published, and the next run asks for the rest. A run that asks "
-    "nothing leaves the check as it was."
+    "app, batch or setting; what was answered is published, and the next run asks for the rest. It fails, too, if "
+    "two or more of a run's batches, and over 5 % of them, got an answer that disagrees with what was asked. A "
+    "run that asks nothing leaves the check as it was."
 )
 
 

@@ -96,7 +96,10 @@ def follow_summary(tally: FollowTally) -> str:
     """Return what asking the API did, in one line."""
     answers = tally.record.answers
     by_status = ", ".join(f"{count:,} {status}" for status, count in sorted(answers.items())) or "none"
-    return f"{sum(answers.values()):,} answers in {tally.batches:,} batches, {tally.requests:,} requests: {by_status}"
+    odd = tally.record.mismatches
+    disagree = f"; {odd:,} of the batches got an answer that disagrees with what was asked" if odd else ""
+    asked = f"{sum(answers.values()):,} answers in {tally.batches:,} batches, {tally.requests:,} requests"
+    return f"{asked}: {by_status}{disagree}"
 
 
 def follow_metadata(tally: FollowTally) -> dict[str, Any]:

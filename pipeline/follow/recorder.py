@@ -47,13 +47,17 @@ class RecordTally:
     Attributes:
         answers: rows of `delivery_reports`, by status.
         answers_by_day: the same rows, by partition.
-        mismatches: calls whose counts or rows don't agree.
+        calls_answered: calls with status 0.
+        mismatches: calls of these whose counts or rows don't agree.
+        first_mismatch: what doesn't agree in the first one.
         rejected: rows of the API that were rejected.
     """
 
     answers: dict[str, int] = field(default_factory=dict)
     answers_by_day: Counter[date] = field(default_factory=Counter)
+    calls_answered: int = 0
     mismatches: int = 0
+    first_mismatch: str = ""
     rejected: int = 0
 
 
@@ -174,5 +178,7 @@ class Recorder:
         of_day: dict[Any, int] = flattened.reports[PARTITION_KEY].value_counts().to_dict()
         tally.answers_by_day.update(of_day)
         tally.answers_by_day.update(row["sent_date"] for row in taken.invalid)
+        tally.calls_answered += len(taken.answers)
         tally.mismatches += len(flattened.mismatches)
+        tally.first_mismatch = tally.first_mismatch or next(iter(flattened.mismatches.values()), "")
         tally.rejected += len(flattened.rejects)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, partial
 from itertools import chain
+from typing import Final
 
 import httpx
 
@@ -31,6 +32,11 @@ from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import API_MEMORY, Settings, number_policy
 
 logger = logging.getLogger(__name__)
+
+MISMATCH_SHARE: Final = 0.05
+"""Share of a run's answered calls that may disagree with what was asked."""
+MISMATCHES_FEWEST: Final = 2
+"""One call alone is no share: a platform's tally may be a moment behind its rows."""
 
 
 @dataclass
@@ -277,8 +283,19 @@ class _Follower:
             if app.stopped:
                 self.tally.failures.append(f"app {app_id} was stopped: {app.stopped}")
         self.tally.failures += [f"{url}: asking was stopped: {why}" for url, why in self._stopped_bases.items()]
+        record = self._recorder.tally
+        if disagree_too_often(record.mismatches, record.calls_answered):
+            self.tally.failures.append(
+                f"{record.mismatches:,} of {record.calls_answered:,} batches got an answer that disagrees with what "
+                f"was asked (outcome mismatch in api_calls), the first: {record.first_mismatch}; tell the platform"
+            )
         if self._gave_up:
             self.tally.failures.append(f"{len(self._gave_up)} batches were given up, the last: {self._gave_up[-1]}")
+
+
+def disagree_too_often(mismatches: int, calls: int) -> bool:
+    """Say whether so many calls disagree with what was asked that their answers can't be relied on."""
+    return mismatches >= MISMATCHES_FEWEST and mismatches > MISMATCH_SHARE * calls
 
 
 async def _in_thread(chunks: Iterator[list[Batch]]) -> AsyncIterator[Batch]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from pipeline.derive.days import counted_days
 from pipeline.follow.due import due_parameters, use_due_rule
+from pipeline.follow.workers import disagree_too_often
 from pipeline.lake.queries import literal, query, relation, rows_of
 from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
 from pipeline.model.settings import API_MEMORY
@@ -21,8 +22,9 @@ OVERDUE_SEVERE: Final = timedelta(hours=24)
 def answers_reconcile(context: AuditContext) -> Finding:
     """For each call the platform's tallies (success, fail, sending, not found) agree with the stored answers.
 
-    If it fails: rows with `is_known` arrived like that (warning); report the call to the platform. Other rows were lost
-    or doubled here (error); restore the lake's last backup and run the days again.
+    If it fails: rows with `is_known` arrived like that (warning; two or more, and over 5 % of the calls: error); report
+    the calls to the platform. Other rows were lost or doubled here (error); restore the lake's last backup and run the
+    days again.
     """
     calls = context.show(API_CALLS, context.days)  # read before the answers: a call is stored after its answers
     answers = context.show(DELIVERY_REPORTS, context.days)
@@ -33,9 +35,11 @@ def answers_reconcile(context: AuditContext) -> Finding:
         if not all(row["is_known"] for row in bad):
             context.show(DELIVERY_REPORTS, days)
             bad = context.bad_rows("answers_reconcile")
+    with_answer = f"SELECT count(*) FROM {API_CALLS.name} WHERE outcome IN ('ok', 'mismatch')"
+    ((answered,),) = rows_of(context.connection, with_answer)
     lost = sum(not row["is_known"] for row in bad)
     figures = {"calls": calls, "answers": answers, "calls_that_disagree": len(bad), "calls_lost_or_doubled": lost}
-    return finding_of(bad, figures, is_severe=lost > 0)
+    return finding_of(bad, figures, is_severe=lost > 0 or disagree_too_often(len(bad) - lost, answered))
 
 
 def nothing_overdue(context: AuditContext) -> Finding:

@@ -551,6 +551,20 @@ def test_answers_that_dont_add_up_are_mismatches_and_no_failure(
     assert (tally.record.mismatches, tally.failures) == (1, [])
 
 
+@pytest.mark.parametrize(("odd", "fails"), [(1, False), (2, False), (3, True), (40, True)])
+def test_a_run_whose_answers_disagree_too_often_with_what_was_asked_fails_and_keeps_them(
+    lake: Lake, simulator: Simulate, go: Follow, odd: int, *, fails: bool
+) -> None:
+    """Two of 40 batches are 5 %."""
+    ids = ids_sent(NOON - timedelta(hours=3), 120)
+    send(lake, ids)
+    tally = go(simulator(faults=Faults(script=lambda n, _: "stranger" if n <= odd else None)), batch_size=3)
+    assert (tally.record.mismatches, tally.record.calls_answered) == (odd, 40)
+    assert sorted(statuses(lake)) == sorted(ids)
+    assert [line.split(" got ")[0] for line in tally.failures] == ([f"{odd} of 40 batches"] if fails else [])
+    assert all("rows for ids that were not asked" in line for line in tally.failures)
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [("odd-status", "undocumented_status"), ("bad-time", "bad_receive_time"), ("no-offset", "bad_receive_time")],

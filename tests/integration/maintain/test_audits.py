@@ -185,6 +185,13 @@ def test_answers_that_were_lost_are_an_error_and_tallies_that_came_wrong_are_a_w
     assert (finding.passed, finding.is_severe, finding.figures["calls_lost_or_doubled"]) == (False, True, 1)
 
 
+def test_tallies_that_often_came_wrong_are_an_error(sound: Lake, chosen: Settings) -> None:
+    for start in (200, 210):
+        tell(sound, range(start, start + 3), "ddf", day=DAYS[0], outcome="mismatch", success=3)
+    finding = look(sound, chosen, "answers_reconcile")
+    assert (finding.passed, finding.is_severe, finding.figures["calls_lost_or_doubled"]) == (False, True, 0)
+
+
 def test_answers_that_followed_a_message_to_another_day_are_not_lost(sound: Lake, chosen: Settings) -> None:
     tell(sound, range(200, 203), "ddf", day=DAYS[0])
     present = sound.snapshot(DELIVERY_REPORTS)
