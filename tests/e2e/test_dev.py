@@ -23,6 +23,7 @@ from assets.project import LOCATION, REFRESH
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import DELIVERED, FAILED, fate_of, make_msg_id
 from tests.support.places import COMMAND, Place, opened_place, without_settings
+from tests.support.wheels import installed_from_wheel
 
 pytestmark = pytest.mark.slow
 
@@ -82,11 +83,16 @@ def started(command: list[str], folder: Path, environment: dict[str, str]) -> It
                 raise
 
 
-def test_the_ui_without_settings_opens_the_demo_and_ends_all_its_processes(tmp_path: Path) -> None:
+@pytest.fixture(params=["clone", "wheel"])
+def command(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the path of `sms-delivery` as `pip install` puts it there: from a clone, and from the wheel."""
+    return COMMAND if request.param == "clone" else str(installed_from_wheel(tmp_path_factory.mktemp("wheel")))
+
+
+def test_the_ui_without_settings_opens_the_demo_and_ends_all_its_processes(tmp_path: Path, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    root = Path(__file__).parents[2]
-    environment = without_settings() | {"PYTHONPATH": str(root), "MARK_OF_TEST": str(tmp_path)}
+    environment = without_settings() | {"MARK_OF_TEST": str(tmp_path)}
 
     def state() -> Any:
         try:
@@ -95,7 +101,7 @@ def test_the_ui_without_settings_opens_the_demo_and_ends_all_its_processes(tmp_p
             return None
         return answer if answer["repositoriesOrError"].get("nodes") else None
 
-    with started([COMMAND, "ui", "--port", str(port)], tmp_path, environment) as process:
+    with started([command, "ui", "--port", str(port)], tmp_path, environment) as process:
         found = wait_for(state, 300)
         assert found, (tmp_path / "output.txt").read_text()
         assert process.poll() is None
