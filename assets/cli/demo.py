@@ -20,7 +20,9 @@ from assets.cli.run import refresh
 from assets.resources import utc_now
 from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running
+from pipeline.lake.atomic import replace_text
 from pipeline.lake.queries import rows_of
+from pipeline.model.env_file import NAME as ENV_FILE
 from pipeline.model.settings import Settings, given_settings
 
 APP_ID: Final = "demoApp1"
@@ -65,7 +67,7 @@ def write_env(folder: Path, base_url: str) -> None:
     first = min(path.stem.removeprefix("sent-") for path in (folder / "logs").glob("sent-*.jsonl"))
     values = {**_settings(folder, base_url), "max_requests_per_second": 0, "start_date": first}
     lines = [f"SMS_{name.upper()}={value}" for name, value in values.items()]
-    (folder / ".env").write_text("\n".join([WRITTEN_BY, *lines, ""]), "utf-8")
+    replace_text(folder / ENV_FILE, "\n".join([WRITTEN_BY, *lines, ""]), mode=0o600)
 
 
 def _settings(folder: Path, base_url: str) -> dict[str, Any]:

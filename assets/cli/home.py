@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.model.settings import Settings
+from pipeline.model.trusted import check_trusted
 
 _INSTANCE: Final = """\
 # Written by `sms-delivery ui`; change it as you like. docs/production.md says what production needs instead.
@@ -27,8 +28,23 @@ def home_of(settings: Settings) -> Path:
     return settings.lake.parent / "dagster"
 
 
+def check_home(folder: Path) -> None:
+    """Check that others can't change the folder: its `dagster.yaml` names classes that Dagster runs.
+
+    Raises:
+        SettingsError: they can.
+    """
+    for path in (folder, folder / "dagster.yaml"):
+        check_trusted(path, "DAGSTER_HOME")
+
+
 def make_home(folder: Path) -> None:
-    """Create the folder and what it holds at first; a `dagster.yaml` that is there stays as it is."""
+    """Create the folder and what it holds at first; a `dagster.yaml` that is there stays as it is.
+
+    Raises:
+        SettingsError: others can change it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    check_home(folder)
     if not (folder / "dagster.yaml").exists():
         (folder / "dagster.yaml").write_text(_INSTANCE, "utf-8")

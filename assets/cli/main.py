@@ -129,7 +129,9 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
 
         check_inputs(settings)
         from assets.cli.run import refresh  # noqa: PLC0415 - Dagster takes a second to import
+        from pipeline.model.settings import env_file  # noqa: PLC0415
 
+        click.echo(f"settings: those of the environment and {env_file() or 'no .env'}")
         refresh(settings, first=_day(first), last=_day(last), force=force)
 
 

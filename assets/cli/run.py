@@ -15,7 +15,7 @@ import click
 import dagster as dg
 
 from assets.checks import BAD_ROWS
-from assets.cli.home import home_of
+from assets.cli.home import check_home, home_of
 from assets.cli.phases import seconds_text, shown
 from assets.definitions import build_definitions
 from assets.events import failure_reasons
@@ -88,6 +88,7 @@ def _history(settings: Settings, job: str) -> Iterator[dg.DagsterInstance]:
         with dg.DagsterInstance.get() as instance:
             yield instance
     elif (home_of(settings) / "dagster.yaml").exists():
+        check_home(home_of(settings))
         with dg.DagsterInstance.from_config(str(home_of(settings))) as instance:
             record_under_location(instance, job)
             yield instance

@@ -27,7 +27,9 @@ from assets.internals import is_dagster_home_set
 from assets.partitions import settings_for_loading
 from assets.resources import utc_now
 from pipeline.api.simulator.server import running
+from pipeline.model.errors import SettingsError
 from pipeline.model.settings import env_file, environment_with, has_own_settings
+from pipeline.model.trusted import read_trusted
 
 DEMO: Final = Path("data/demo")
 _DEMO_PORT: Final = 8765
@@ -44,6 +46,14 @@ def open_ui(host: str, port: int) -> int:
     if _is_taken(host, port):
         click.echo(f"port {port} is taken; choose another: --port {port + 1} (make dev PORT={port + 1})", err=True)
         return 1
+    try:
+        return _open(host, port)
+    except SettingsError as error:
+        click.echo(f"sms-delivery: {error}", err=True)
+        return 2
+
+
+def _open(host: str, port: int) -> int:
     status = 0
     with contextlib.suppress(KeyboardInterrupt), signal_handler(signal.default_int_handler), _folder() as folder:
         click.echo(f"the UI opens at http://{host}:{port} in about ten seconds; Ctrl-C ends it")
@@ -56,7 +66,7 @@ def open_ui(host: str, port: int) -> int:
 def _folder() -> Iterator[Path]:
     """Give the folder whose settings the UI is for: this one, or the demo's, whose API runs for the block."""
     found = env_file()
-    is_demo = found is not None and found.read_text("utf-8").startswith(WRITTEN_BY)
+    is_demo = found is not None and read_trusted(found, ".env").startswith(WRITTEN_BY)
     if has_own_settings() and not is_demo:
         click.echo(f"settings: those of the environment and {found or 'no .env'}")
         yield Path.cwd()

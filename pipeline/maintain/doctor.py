@@ -30,6 +30,7 @@ from pipeline.maintain.log_sample import (
     records_text,
     times_text,
 )
+from pipeline.maintain.surroundings import remarks
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.model.errors import BatchRefused, CallError, SettingsError, SmsDeliveryError
 from pipeline.model.settings import Settings
@@ -47,12 +48,18 @@ _ANY_ID: Final = "1"
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: what was found, and what to fix; `is_setting` if a setting is missing or wrong."""
+    """The result of one check: what was found, and what to fix.
+
+    Attributes:
+        is_setting: a setting is missing or wrong.
+        is_advice: all works, but something should be done.
+    """
 
     subject: str
     ok: bool
     text: str
     is_setting: bool = False
+    is_advice: bool = False
 
 
 class _ToFixError(SmsDeliveryError):
@@ -63,6 +70,7 @@ def examine(settings: Settings, *, now: datetime) -> list[Finding]:
     """Run all checks; a problem is a finding, not an error."""
     findings = [
         _finding("settings", lambda: _check_settings(settings)),
+        *(Finding(found.subject, ok=True, text=found.text, is_advice=found.is_advice) for found in remarks(settings)),
         _finding("sent logs", lambda: _check_logs(settings, now)),
         *records_of_logs(settings, now),
         _finding("lake", lambda: _check_lake(settings)),
@@ -210,4 +218,4 @@ def exit_status(findings: Iterable[Finding]) -> int:
 
 def finding_line(finding: Finding) -> str:
     """Return a finding as a line of text."""
-    return f"{'ok' if finding.ok else 'fix':<6}{finding.subject:<13}{finding.text}"
+    return f"{'note' if finding.is_advice else 'ok' if finding.ok else 'fix':<6}{finding.subject:<13}{finding.text}"

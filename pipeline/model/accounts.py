@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings, check_base_url, environment_secret, revealed
+from pipeline.model.trusted import read_trusted
 
 _FIELDS = frozenset({"api_key", "api_secret", "api_secret_env", "base_url"})
 _UNFIT_KEY = "must be printable ASCII without blanks, since it is sent in an HTTP header"
@@ -76,10 +77,8 @@ def check_inputs(settings: Settings) -> None:
 
 def _named(path: Path, base_url: str) -> dict[str, Account]:
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"SMS_ACCOUNTS: {path} can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        content = tomllib.loads(read_trusted(path, "SMS_ACCOUNTS"))
+    except tomllib.TOMLDecodeError:
         # The parser's message may quote a line with a secret.
         raise SettingsError(f"SMS_ACCOUNTS: {path} is not a TOML file") from None
     apps = content.get("apps")

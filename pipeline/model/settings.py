@@ -17,10 +17,18 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
+from pipeline.model.env_file import env_file_of, env_values
 from pipeline.model.errors import SettingsError
 from pipeline.model.log_settings import log_fields, time_format
 from pipeline.model.phone_numbers import NumberPolicy
@@ -86,26 +94,25 @@ def check_base_url(url: str) -> str:
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings; attribute `x_y` is the environment variable `SMS_X_Y`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
+    model_config = ConfigDict(
         extra="ignore",
         frozen=True,
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
+        validate_default=True,
     )
 
     api_base_url: Annotated[str, AfterValidator(check_base_url)] = "https://api.itniotech.com/sms"
     api_key: SecretStr | None = None
     api_secret: SecretStr | None = None
     app_id: str | None = None
-    sent_logs: Annotated[tuple[str, ...], NoDecode] = ()
+    sent_logs: tuple[str, ...] = ()
     sent_log_timezone: Zone = ZoneInfo("UTC")
-    sent_log_labels: Annotated[tuple[str, ...], NoDecode] = ()
-    sent_log_fields: Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(log_fields)] = ()
+    sent_log_labels: tuple[str, ...] = ()
+    sent_log_fields: Annotated[tuple[tuple[str, str], ...], BeforeValidator(log_fields)] = ()
     sent_log_time_format: Annotated[str, AfterValidator(time_format)] | None = None
     lake: Path = Path("data/lake")
     duckdb: Path = Path("data/analytics.duckdb")
@@ -193,29 +200,37 @@ class Settings(BaseSettings):
         return now.astimezone(self.timezone).date()
 
 
-def _nearest_env_file(folder: Path) -> Path | None:
-    return next((above / ".env" for above in (folder, *folder.parents) if (above / ".env").is_file()), None)
-
-
 def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
     """Read the settings; relative paths become absolute.
 
-    Arguments win over the environment, the environment over `.env`. The `.env` is the nearest one in `folder` (default:
-    the working directory) or above it.
+    Arguments win over the environment, the environment over `.env` (`env_file`).
 
     Raises:
-        SettingsError: a value is wrong; one line with the name of the setting, without its value.
+        SettingsError: a value is wrong; one line with the name of the setting, without its value. Or others may write
+            the `.env`.
     """
     folder = (folder or Path.cwd()).resolve()
-    env_file = _nearest_env_file(folder)
+    found = env_file_of(folder)
+    given = _given_values(env_values(found) if found else {})
+    _warn_about_unknown(given)
     try:
-        settings = Settings(_env_file=env_file, **overrides)
+        settings = Settings(**{name: value for name, value in given.items() if value} | overrides)
     except ValidationError as error:
         raise SettingsError(_first_error(error)) from None
-    _warn_about_unknown(env_file)
     if settings.numbers == "hash" and not revealed(settings.numbers_key):
         raise SettingsError("SMS_NUMBERS_KEY: is needed for SMS_NUMBERS=hash, and is not set")
-    return settings.model_copy(update=_absolute_paths(settings, env_file.parent if env_file else folder))
+    return settings.model_copy(update=_absolute_paths(settings, found.parent if found else folder))
+
+
+def _given_values(of_file: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of all `SMS_…` variables by the attribute's name; those of the environment win unless empty."""
+    values: dict[str, str] = {}
+    for variables in (of_file, os.environ):  # noqa: TID251 - this is the module that may read it
+        for name, value in variables.items():
+            if name.upper().startswith(PREFIX):
+                key = name[len(PREFIX) :].lower()
+                values[key] = value or values.get(key, "")
+    return values
 
 
 def _absolute_paths(settings: Settings, folder: Path) -> dict[str, object]:
@@ -243,14 +258,9 @@ def _first_error(error: ValidationError) -> str:
     return f"{name}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _warn_about_unknown(env_file: Path | None) -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    names = {name.upper() for name in os.environ}  # noqa: TID251 - this is the module that may read it
-    if env_file is not None:
-        names |= {name.upper() for name in dotenv_values(env_file, interpolate=False)}
-    for name in sorted(names):
-        if name.startswith(PREFIX) and name not in known:
-            warnings.warn(f"{name}: is not a setting of sms-delivery; it is ignored", stacklevel=3)
+def _warn_about_unknown(given: Mapping[str, str]) -> None:
+    for name in sorted(given.keys() - Settings.model_fields.keys()):
+        warnings.warn(f"{PREFIX}{name.upper()}: is not a setting of sms-delivery; it is ignored", stacklevel=3)
 
 
 def has_own_settings(folder: Path | None = None) -> bool:
@@ -261,8 +271,11 @@ def has_own_settings(folder: Path | None = None) -> bool:
 
 
 def env_file(folder: Path | None = None) -> Path | None:
-    """Return the `.env` that is read: the nearest one in `folder` (default: the working directory) or above it."""
-    return _nearest_env_file((folder or Path.cwd()).resolve())
+    """Return the `.env` that is read: that of `folder` (default: the working directory), or the nearest above it.
+
+    Above the first folder that others may write none is looked for: they could plant one.
+    """
+    return env_file_of((folder or Path.cwd()).resolve())
 
 
 def environment_with(values: Mapping[str, str]) -> dict[str, str]:
@@ -283,8 +296,11 @@ def restore_environment(given: Mapping[str, str]) -> None:
 def environment_secret(name: str) -> SecretStr | None:
     """Return the value of a variable of the environment, else of `.env`; None if it is empty or not set."""
     value = os.environ.get(name)  # noqa: TID251 - this is the module that may read it
-    if not value and (file := env_file()) is not None:
-        value = dotenv_values(file).get(name)
+    if (file := env_file()) is not None:
+        written = env_values(file).get(name)
+        # Dagster's copy of the line in the environment has `${...}` expanded, which may be a part of the secret
+        if written and (not value or ("$" in written and value == env_values(file, expanded=True)[name])):
+            value = written
     return SecretStr(value) if value else None
 
 
@@ -298,18 +314,7 @@ def number_policy(settings: Settings) -> NumberPolicy:
     return NumberPolicy(mode=settings.numbers, key=revealed(settings.numbers_key).encode())
 
 
-class _GivenSettings(Settings):
-    """Settings from arguments and defaults alone."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *args: Any, **kwargs: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del settings_cls, args, kwargs
-        return (init_settings,)
-
-
 def given_settings(folder: Path, **values: Any) -> Settings:
     """Return settings from these values and defaults, without the environment; paths start from `folder`."""
-    settings = _GivenSettings(**values)
+    settings = Settings(**values)
     return settings.model_copy(update=_absolute_paths(settings, folder.resolve()))

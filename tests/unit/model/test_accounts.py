@@ -167,10 +167,10 @@ def test_a_file_that_is_not_as_it_should_be_is_told_in_one_line_without_its_secr
     assert str(file) in message
 
 
-def test_a_file_that_is_not_text_is_not_a_toml_file(settings: Callable[..., Settings], file: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(settings: Callable[..., Settings], file: Path) -> None:
     file.write_bytes(b"\xff\xfe[apps]")
 
-    with pytest.raises(SettingsError, match=r"^SMS_ACCOUNTS: .* is not a TOML file$"):
+    with pytest.raises(SettingsError, match=r"^SMS_ACCOUNTS: .* is not UTF-8 text; save it as UTF-8$"):
         load_accounts(settings(accounts=file))
 
 
