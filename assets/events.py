@@ -16,6 +16,7 @@ import duckdb
 from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DBAPIError  # what Dagster's own storage raises
 
+from pipeline.lake.damage import REMEDY
 from pipeline.model.errors import LakeError, RunFailed, SmsDeliveryError
 from pipeline.model.phone_numbers import mask_digits
 
@@ -113,7 +114,8 @@ def expected_error(error: Exception) -> SmsDeliveryError | None:
         case DBAPIError():
             return RunFailed(f"DAGSTER_HOME: the run can't be recorded there: {error.orig}")
         case OSError() | duckdb.Error() | DeltaError():
-            return LakeError(f"the lake or the disk: {mask_digits(f'{type(error).__name__}: {one_line(error)}')}")
+            text = f"the lake or the disk: {mask_digits(f'{type(error).__name__}: {one_line(error)}')}"
+            return LakeError(f"{text}; {REMEDY}" if ".parquet" in text else text)
         case _:
             return None
 

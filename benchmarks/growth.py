@@ -33,7 +33,7 @@ from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.follow.workers import follow
-from pipeline.lake.delta_log import add_action, now_ms
+from pipeline.lake.delta_log import add_action, commit_info, now_ms
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.audits.context import opened_context
@@ -252,16 +252,9 @@ def append_answers(lake: Lake, settings: Settings, *, commits: int) -> None:
         path = lake.new_file(table, model.sent_date)
         os.link(model.path, path)
         action = add_action(table, replace(model, path=path, added_ms=0), root, data_change=True)
-        entry = {
-            "path": action.path,
-            "partitionValues": action.partition_values,
-            "size": action.size,
-            "modificationTime": now_ms() - 3_600_000,
-            "dataChange": True,
-            "stats": action.stats,
-        }
+        action["add"]["modificationTime"] = now_ms() - 3_600_000
         log = root / "_delta_log" / f"{present.version + 1 + number:020}.json"
-        log.write_text(json.dumps({"add": entry}) + "\n", "ascii")
+        log.write_text(f"{json.dumps(action)}\n{json.dumps(commit_info(table))}\n", "ascii")
         if number == commits - commits // 200:
             DeltaTable(root).create_checkpoint()
     for model in models:

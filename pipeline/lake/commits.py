@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake import DeltaTable
 
-from pipeline.lake.delta_log import add_action, remove_action
-from pipeline.lake.parquet import arrow_schema
+from pipeline.lake.delta_log import add_action, commit_info, remove_action, transaction_action
+from pipeline.lake.durable import sync_folder, sync_new_files
+from pipeline.lake.log_entries import LOG, write_entry
 from pipeline.lake.snapshots import DataFile, Snapshot
 from pipeline.model.errors import LakeError
 from pipeline.model.tables import Table
@@ -67,56 +67,53 @@ class Change:
     data_change: bool = True
 
 
-def commit_change(change: Change, handle: DeltaTable, *, folder: Path, newest: Callable[[], Snapshot]) -> None:
-    """Commit a change to the table in a folder; delete its new files if it certainly was not committed.
+def commit_change(change: Change, handle: DeltaTable, *, folder: Path, newest: Callable[[], Snapshot]) -> int:
+    """Commit a change to the table in a folder; return its version. It is on the disk then, its files before its entry.
 
     `handle` is the table at the version that the change was worked out from; `newest` takes a new snapshot.
 
     Raises:
         StaleSnapshotError: a transaction was recorded, or a file to remove was removed, in the meantime.
         LakeError: it could not be committed.
+    After either error the new files are deleted.
     """
-    for attempt in range(_COMMIT_TRIES):
-        try:
-            _write_entry(change, handle, folder)
-        except CommitFailedError:
+    version = handle.version() + 1
+    try:
+        sync_new_files((file.path for file in change.add), folder=folder, root=folder.parent)
+        for attempt in range(_COMMIT_TRIES):
+            with contextlib.suppress(FileExistsError):
+                _write_entry(change, version, folder)
+                break
             time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - to separate two writers
             present = newest()
-            if _is_committed(change, present):
-                return
             if _is_stale(change, present):
                 raise _deleted(change, StaleSnapshotError(f"{change.table.name} was changed by another run")) from None
-            handle = present.handle
-        except (DeltaError, OSError) as error:
-            if _is_committed(change, newest()):  # Delta may fail after the commit, at a checkpoint
-                return
-            text = f"{change.table.name} could not be committed to {folder.parent}: {error}"
-            raise _deleted(change, LakeError(text)) from error
+            version = present.version + 1
         else:
-            return
-    raise _deleted(change, LakeError(f"{change.table.name} met another writer at each of {_COMMIT_TRIES} tries"))
+            raise _deleted(
+                change, LakeError(f"{change.table.name} met another writer at each of {_COMMIT_TRIES} tries")
+            )
+    except OSError as error:
+        raise _deleted(change, LakeError(_failed(change, folder, error))) from error
+    try:
+        sync_folder(folder / LOG)
+    except OSError as error:  # the entry is there: its files must stay
+        raise LakeError(_failed(change, folder, error)) from error
+    return version
 
 
-def _write_entry(change: Change, handle: DeltaTable, folder: Path) -> None:
-    if not folder.is_dir():  # Delta would start a log in its middle
+def _write_entry(change: Change, version: int, folder: Path) -> None:
+    if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "the table's folder has gone", str(folder))
     table = change.table
-    handle.create_write_transaction(  # leaves the handle at its version, for others with the same snapshot
-        [add_action(table, file, folder, data_change=change.data_change) for file in change.add]
-        + [remove_action(table, file, folder, data_change=change.data_change) for file in change.remove],
-        "append",
-        arrow_schema(table),
-        table.partition_keys,
-        commit_properties=CommitProperties(
-            max_commit_retries=0,
-            app_transactions=[Transaction(name, version) for name, version in change.transactions.items()],
-        ),
-    )
+    actions = [add_action(table, file, folder, data_change=change.data_change) for file in change.add]
+    actions += [remove_action(table, file, folder, data_change=change.data_change) for file in change.remove]
+    actions += [transaction_action(name, of_version) for name, of_version in change.transactions.items()]
+    write_entry(folder, version, [*actions, commit_info(table)])
 
 
-def _is_committed(change: Change, present: Snapshot) -> bool:
-    """Say whether the new files are part of the table; without new files nobody can tell."""
-    return bool(change.add) and {file.path for file in change.add} <= {file.path for file in present.files}
+def _failed(change: Change, folder: Path, error: OSError) -> str:
+    return f"{change.table.name} could not be committed to {folder.parent}: {error}"
 
 
 def _is_stale(change: Change, present: Snapshot) -> bool:

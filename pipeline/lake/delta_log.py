@@ -17,8 +17,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.transaction import AddAction, RemoveAction
 
+from pipeline import __version__
+from pipeline.lake.log_entries import LOG, entry_path
 from pipeline.lake.snapshots import DataFile, Snapshot
 from pipeline.model.tables import PARTITION_KEY, Table
 
@@ -43,21 +44,17 @@ class LogEntry:
     @classmethod
     def now(cls, folder: Path, version: int) -> LogEntry:
         """Remember the entry of a version that was just read in a table's folder."""
-        log = folder / "_delta_log"
-        return cls(log, version, _stamp(_entry(log, version)), time.monotonic())
+        log = folder / LOG
+        return cls(log, version, _stamp(entry_path(log, version)), time.monotonic())
 
     def is_unchanged(self) -> bool:
         """Say whether the entry is still the same file: no backup of the lake was restored over it."""
         is_recent = time.monotonic() - self.read_at < _REUSE_SECONDS
-        return is_recent and self.stamp != _NO_ENTRY and self.stamp == _stamp(_entry(self.log, self.version))
+        return is_recent and self.stamp != _NO_ENTRY and self.stamp == _stamp(entry_path(self.log, self.version))
 
     def is_newest(self) -> bool:
         """Say whether it is unchanged and the last one; cleaning the log removes only entries that are days old."""
-        return self.is_unchanged() and not _entry(self.log, self.version + 1).exists()
-
-
-def _entry(log: Path, version: int) -> Path:
-    return log / f"{version:020}.json"
+        return self.is_unchanged() and not entry_path(self.log, self.version + 1).exists()
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -85,17 +82,26 @@ def _named(table: Table, maxima: Sequence[Any]) -> dict[str, Any]:
     return {name: value for name, value in zip(table.logged_maxima, maxima, strict=True) if value is not None}
 
 
-def add_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> AddAction:
-    """Return the entry that adds a file to the table in a folder."""
+def commit_info(table: Table) -> dict[str, Any]:
+    """Return the action that says who wrote an entry: its last line, so that an entry without it was cut."""
+    keys = json.dumps(table.partition_keys)
+    info = {"timestamp": now_ms(), "operation": "WRITE", "operationParameters": {"mode": "Append", "partitionBy": keys}}
+    return {"commitInfo": info | {"engineInfo": f"sms-delivery:{__version__}"}}
+
+
+def add_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> dict[str, Any]:
+    """Return the action that adds a file to the table in a folder."""
     maxima = {name: _as_json(value) for name, value in file.maxima.items()}
-    return AddAction(
-        str(file.path.relative_to(root)),
-        file.size,
-        _partition_values(table, file),
-        file.added_ms or now_ms(),
-        data_change=data_change,
-        stats=json.dumps({"numRecords": file.rows} | ({"maxValues": maxima} if maxima else {})),
-    )
+    return {
+        "add": {
+            "path": str(file.path.relative_to(root)),
+            "partitionValues": _partition_values(table, file),
+            "size": file.size,
+            "modificationTime": file.added_ms or now_ms(),
+            "dataChange": data_change,
+            "stats": json.dumps({"numRecords": file.rows} | ({"maxValues": maxima} if maxima else {})),
+        }
+    }
 
 
 def _as_json(value: Any) -> Any:
@@ -103,10 +109,23 @@ def _as_json(value: Any) -> Any:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if is_time else value
 
 
-def remove_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> RemoveAction:
-    """Return the entry that removes a file from the table in a folder."""
-    values = _partition_values(table, file)
-    return RemoveAction(str(file.path.relative_to(root)), data_change, now_ms(), file.size, values)
+def remove_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> dict[str, Any]:
+    """Return the action that removes a file from the table in a folder."""
+    return {
+        "remove": {
+            "path": str(file.path.relative_to(root)),
+            "deletionTimestamp": now_ms(),
+            "dataChange": data_change,
+            "extendedFileMetadata": True,
+            "partitionValues": _partition_values(table, file),
+            "size": file.size,
+        }
+    }
+
+
+def transaction_action(name: str, version: int) -> dict[str, Any]:
+    """Return the action that records an application transaction."""
+    return {"txn": {"appId": name, "version": version, "lastUpdated": now_ms()}}
 
 
 def _partition_values(table: Table, file: DataFile) -> dict[str, str | None]:
@@ -115,7 +134,7 @@ def _partition_values(table: Table, file: DataFile) -> dict[str, str | None]:
 
 def replaced_files(folder: Path) -> dict[Path, datetime]:
     """Return when files were removed from a table, by the newest checkpoint and the entries since."""
-    log = folder / "_delta_log"
+    log = folder / LOG
     checkpoints = sorted(log.glob("*.checkpoint*.parquet"))
     start = checkpoints[-1].name.partition(".")[0] if checkpoints else ""
     removals: list[dict[str, Any] | None] = []

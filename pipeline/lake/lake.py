@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +26,14 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipeline.lake.commits import Change, StaleSnapshotError, commit_change, retry
+from pipeline.lake.damage import REMEDY, DamagedTableError, LogFiles, log_damage
 from pipeline.lake.delta_log import LogEntry, replaced_files, snapshot_of
 from pipeline.lake.locks import SharedFolder
+from pipeline.lake.log_entries import CHECKPOINT_VERSIONS, write_checkpoint
 from pipeline.lake.opening import RECORDED, prepare
 from pipeline.lake.parquet import write_parquet
-from pipeline.lake.snapshots import DataFile, Snapshot, compacted_name, new_name
+from pipeline.lake.snapshots import DataFile, Snapshot, compacted_name, new_name, rows_in
+from pipeline.lake.versions import note_commit, noted
 from pipeline.model.errors import LakeError
 from pipeline.model.tables import PARTITION_KEY, Table
 
@@ -47,6 +51,7 @@ class Lake(SharedFolder):
     _handles: dict[str, tuple[LogEntry, DeltaTable]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _sound: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path, *, mode: int, recorded: Mapping[str, str]) -> Lake:
@@ -81,9 +86,33 @@ class Lake(SharedFolder):
         if former and former[0].is_newest():
             return former[1]
         with self._readable(table) as folder:
+            self._check_log(table)
             snapshot = snapshot_of(table, DeltaTable(folder), folder)
+            self._check_rows(snapshot)
             self._listed[table.name] = LogEntry.now(folder, snapshot.version), snapshot
         return snapshot
+
+    def _check_log(self, table: Table) -> None:
+        """Look at the entries that are new since the last time.
+
+        Raises:
+            DamagedTableError: the log lacks something; nothing may be derived from the table.
+        """
+        folder, sound_up_to = self.folder_of(table), self._sound.get(table.name, -1)
+        for is_last_try in (False, True):  # the first may have listed a log that was being changed
+            note, files = noted(self, table), LogFiles.of(folder)
+            wrong = next(log_damage(files, note, sound_up_to=sound_up_to), None)
+            if wrong is None:
+                self._sound[table.name] = files.newest
+                return
+            if is_last_try:
+                raise DamagedTableError(f"the lake's table {table.name} is damaged: {wrong}; {REMEDY}")
+
+    def _check_rows(self, snapshot: Snapshot) -> None:
+        name, note = snapshot.table.name, noted(self, snapshot.table)
+        if note and note.version == snapshot.version and note.rows != snapshot.rows:
+            lost = f"it has {snapshot.rows:,} rows and had {note.rows:,} when version {note.version} was committed"
+            raise DamagedTableError(f"the lake's table {name} is damaged: {lost}; {REMEDY}")
 
     @contextmanager
     def _readable(self, table: Table) -> Iterator[Path]:
@@ -91,7 +120,10 @@ class Lake(SharedFolder):
         try:
             yield self.folder_of(table)
         except (DeltaError, OSError) as error:
-            raise LakeError(f"the lake's table {table.name} can't be read in {self.folder}: {error}") from error
+            reason = str(error).partition("\n")[0]  # Delta adds a stack trace
+            raise LakeError(
+                f"the lake's table {table.name} can't be read in {self.folder}: {reason}; {REMEDY}"
+            ) from error
 
     def new_file(self, table: Table, sent_date: date | None, *, in_place_of: Collection[DataFile] = ()) -> Path:
         """Return the path for a new file of a partition, in a folder that exists.
@@ -153,6 +185,7 @@ class Lake(SharedFolder):
     def _newest_handle(self, table: Table) -> DeltaTable:
         """Return a handle of a table as of now, for appends: updating it costs less than opening the table."""
         with self._readable(table) as folder:
+            self._check_log(table)
             entry, handle = self._handles.get(table.name, (None, None))
             if entry and handle and entry.is_unchanged():
                 handle.update_incremental()
@@ -183,8 +216,13 @@ class Lake(SharedFolder):
         self._commit(change, snapshot.handle)
 
     def _commit(self, change: Change, handle: DeltaTable) -> None:
-        table = change.table
-        commit_change(change, handle, folder=self.folder_of(table), newest=lambda: self.snapshot(table))
+        table, newest = change.table, partial(self.snapshot, change.table)
+        version = commit_change(change, handle, folder=self.folder_of(table), newest=newest)
+        more_rows = rows_in(change.add) - rows_in(change.remove)
+        note_commit(self, table, version, more_rows=more_rows, newest=newest)
+        if version % CHECKPOINT_VERSIONS == 0:
+            with self.scratch() as scratch, self._readable(table) as folder:
+                write_checkpoint(folder, scratch)
 
     def files_there(self, table: Table) -> list[DataFile]:
         """Return every Parquet file in a table's folder, also those that no version names."""

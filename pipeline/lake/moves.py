@@ -18,6 +18,7 @@ from typing import Final
 
 import duckdb
 
+from pipeline.lake.durable import make_folder, sync_file, sync_folder
 from pipeline.lake.lake import DataFile, Lake, retry
 from pipeline.lake.queries import literal, query, rows_of, show_files, write_partition
 from pipeline.model.tables import DELIVERY_REPORTS, SENT_MESSAGES
@@ -70,17 +71,20 @@ def _notes(lake: Lake) -> list[Path]:
 
 def _note(connection: duckdb.DuckDBPyConnection, lake: Lake, moves: str) -> None:
     folder = lake.folder / _FOLDER
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     beside = folder / ".note.tmp"
     connection.execute(f"COPY ({moves}) TO {literal(str(beside))} (FORMAT parquet)")
     beside.chmod(lake.mode)
+    sync_file(beside)
     beside.rename(folder / f"{uuid.uuid4()}.parquet")
+    sync_folder(folder)
 
 
 def _move_all(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     for note in _notes(lake):
         retry(partial(_move, connection, lake, note))
         note.unlink()
+        sync_folder(note.parent)
 
 
 def _move(connection: duckdb.DuckDBPyConnection, lake: Lake, note: Path) -> None:

@@ -14,12 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deltalake import DeltaTable, Schema
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import DeltaTable, Field, Schema
+from deltalake.exceptions import DeltaError
 
 from pipeline.lake.atomic import replace_text
+from pipeline.lake.damage import LogFiles
+from pipeline.lake.durable import make_folder
 from pipeline.lake.locks import SharedFolder
+from pipeline.lake.log_entries import written_aside
 from pipeline.lake.parquet import arrow_schema
+from pipeline.lake.versions import noted
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.tables import LAKE_TABLES, Table
 
@@ -40,11 +44,11 @@ def prepare(folder: Path, *, mode: int, recorded: Mapping[str, str]) -> None:
     os.umask(0o777 & ~_folder_mode(mode))
     shared = SharedFolder(folder, mode)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with shared.lock("create"):
             _check_recorded(folder, mode, recorded)
             for table in LAKE_TABLES:
-                _create(folder / table.name, table)
+                _create(shared, table)
         shared.clear_scratch()
         _clear_staged(folder)
     except (DeltaError, OSError) as error:
@@ -68,26 +72,35 @@ def _check_recorded(folder: Path, mode: int, recorded: Mapping[str, str]) -> Non
             )
 
 
-def _create(folder: Path, table: Table) -> None:
-    try:
-        _add_columns(DeltaTable(folder), table)
-    except (TableNotFoundError, FileNotFoundError):
-        DeltaTable.create(
-            folder,
-            schema=arrow_schema(table),
-            mode="ignore",
-            partition_by=table.partition_keys,
-            name=table.name,
-            description=table.row,
-        )
+def _create(shared: SharedFolder, table: Table) -> None:
+    """Create a table, or add the columns that a lake made by an earlier version lacks; its files stay as they are."""
+    folder = shared.folder / table.name
+    if LogFiles.of(folder).newest < 0:
+        if noted(shared, table) is None:
+            with shared.scratch() as scratch, written_aside(folder, scratch) as copy:
+                _create_empty(copy, table)
+        return  # of a table that had rows the log has gone: `Lake.snapshot` says so
+    with contextlib.suppress(DeltaError):  # a damaged log: `Lake.snapshot` says what is wrong
+        missing = _missing_columns(DeltaTable(folder), table)
+        if missing:
+            with shared.scratch() as scratch, written_aside(folder, scratch) as copy:
+                DeltaTable(copy).alter.add_columns(missing)
 
 
-def _add_columns(present: DeltaTable, table: Table) -> None:
-    """Add the columns that a lake made by an earlier version lacks; its files stay as they are."""
+def _create_empty(folder: Path, table: Table) -> None:
+    DeltaTable.create(
+        folder,
+        schema=arrow_schema(table),
+        mode="ignore",
+        partition_by=table.partition_keys,
+        name=table.name,
+        description=table.row,
+    )
+
+
+def _missing_columns(present: DeltaTable, table: Table) -> list[Field]:
     known = {field.name for field in present.schema().fields}
-    missing = [field for field in Schema.from_arrow(arrow_schema(table)).fields if field.name not in known]
-    if missing:
-        present.alter.add_columns(missing)
+    return [field for field in Schema.from_arrow(arrow_schema(table)).fields if field.name not in known]
 
 
 def _clear_staged(folder: Path) -> None:

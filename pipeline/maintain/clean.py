@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Final
 
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import DeltaError
 
 from pipeline.lake.delta_log import replaced_files
 from pipeline.lake.lake import Lake
+from pipeline.lake.log_entries import write_checkpoint, written_aside
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
@@ -99,14 +100,16 @@ def _shorten_log(lake: Lake, table: Table, settings: Settings) -> None:
         "delta.logRetentionDuration": f"interval {LOG_DAYS} days",
         "delta.deletedFileRetentionDuration": f"interval {remembered * 24:.0f} hours",
     }
+    folder = lake.folder_of(table)
+    lake.snapshot(table)  # a damaged log is not shortened
     try:
-        handle = DeltaTable(lake.folder_of(table))
-        if handle.metadata().configuration != properties:
-            handle.alter.set_table_properties(properties)
-            handle = DeltaTable(lake.folder_of(table))
-        handle.create_checkpoint()
-        handle.cleanup_metadata()
-    except CommitFailedError:
+        if DeltaTable(folder).metadata().configuration != properties:
+            with lake.scratch() as scratch, written_aside(folder, scratch) as copy:
+                DeltaTable(copy).alter.set_table_properties(properties)
+        with lake.scratch() as scratch:
+            write_checkpoint(folder, scratch)
+        DeltaTable(folder).cleanup_metadata()
+    except FileExistsError:
         return
-    except DeltaError as error:
+    except (DeltaError, OSError) as error:
         raise LakeError(f"the Delta log of {table.name} can't be shortened: {error}") from error

@@ -19,6 +19,7 @@ from pipeline.api.client import Gateway, Ledger
 from pipeline.collect.files import LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.sent_messages import log_rules
+from pipeline.lake.damage import REMEDY, footer_damage
 from pipeline.lake.lake import Lake
 from pipeline.maintain.audits.context import WORDS, opened_context
 from pipeline.maintain.audits.delivery_rates import latency_plausible
@@ -32,9 +33,9 @@ from pipeline.maintain.log_sample import (
 )
 from pipeline.maintain.surroundings import remarks
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
-from pipeline.model.errors import BatchRefused, CallError, SettingsError, SmsDeliveryError
+from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError, SmsDeliveryError
 from pipeline.model.settings import Settings
-from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, SENT_MESSAGES
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, SENT_MESSAGES
 
 CLOCK_SECONDS: Final = 30.0
 """Difference of clocks that is reported; the platform refuses signatures that are some minutes off."""
@@ -138,12 +139,30 @@ def _implausible_latency(settings: Settings, now: datetime) -> Iterator[Finding]
 
 def _check_lake(settings: Settings) -> str:
     if Lake.exists(settings.lake):
-        sent = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded).snapshot(SENT_MESSAGES)
+        lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
+        _check_tables(lake)
+        sent = lake.snapshot(SENT_MESSAGES)
         return f"{sent.rows:,} sent messages of {len(sent.days()):,} days: {settings.lake}"
     parent = next(folder for folder in settings.lake.parents if folder.is_dir())
     if not os.access(parent, os.W_OK | os.X_OK):
         raise SettingsError(f"SMS_LAKE: can't be made, {parent} is not writable")
     return f"does not exist yet; the first run makes it: {settings.lake}"
+
+
+def _check_tables(lake: Lake) -> None:
+    """Open what the newest version of each table names: all damage in one text."""
+    wrong: list[str] = []
+    for table in LAKE_TABLES:
+        try:
+            found = [text for file in lake.snapshot(table).files if (text := footer_damage(file))]
+        except LakeError as error:
+            wrong.append(str(error).removesuffix(f"; {REMEDY}"))
+            continue
+        if found:
+            more = f" and {len(found) - 1:,} more files" if len(found) > 1 else ""
+            wrong.append(f"the lake's table {table.name} is damaged: {found[0]}{more}")
+    if wrong:
+        raise _ToFixError(f"{'; '.join(wrong)}; {REMEDY}")
 
 
 def _ids_to_ask(settings: Settings, accounts: Accounts, now: datetime) -> dict[str, str]:

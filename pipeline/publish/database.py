@@ -8,7 +8,7 @@ one; rate tables are small and are copied. First, what is published as mature is
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 import duckdb
 
 from pipeline import __version__
+from pipeline.lake.damage import REMEDY, DamagedTableError, data_damage
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import database
 from pipeline.model.errors import LakeError
@@ -59,6 +60,7 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
     path = settings.duckdb
     with lake.lock(PUBLISHING):
         snapshots = {table.name: lake.snapshot(table) for table in LAKE_TABLES}
+        _check_files(snapshots.values())
         data_as_of = snapshots[DELIVERY_REPORTS.name].latest
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,6 +71,13 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
         except (OSError, duckdb.Error) as error:
             raise LakeError(f"SMS_DUCKDB: {path} can't be published: {error}") from error
     return Publication(path, rows, now, data_as_of)
+
+
+def _check_files(snapshots: Iterable[Snapshot]) -> None:
+    """Refuse to publish views of files that are missing or cut: DuckDB opens one file of a view when it is created."""
+    for snapshot in snapshots:
+        for wrong in filter(None, map(data_damage, snapshot.files)):
+            raise DamagedTableError(f"the lake's table {snapshot.table.name} is damaged: {wrong}; {REMEDY}")
 
 
 def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Settings, now: datetime) -> dict[str, int]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.lake.atomic import remove_leftovers
+from pipeline.lake.durable import sync_file, sync_folder
 
 KEPT_SECONDS: Final = 60.0
 """How long a version stays after its successor was swapped in, for connections that have resolved the link."""
@@ -44,7 +45,11 @@ def swapped_in(path: Path, *, mode: int) -> Iterator[Path]:
         unfinished.mkdir(parents=True)
         yield unfinished / path.name
         (unfinished / path.name).chmod(mode)
+        sync_file(unfinished / path.name)
+        sync_folder(unfinished)
         unfinished.rename(_folder(path) / name)
+        sync_folder(_folder(path))
+        sync_folder(path.parent)  # after a power cut, too, the link leads somewhere
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     before = _current(path)
@@ -91,3 +96,4 @@ def _link(path: Path, name: str) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     temporary.symlink_to(Path(_folder(path).name, name, path.name))
     temporary.replace(path)
+    sync_folder(path.parent)

@@ -771,5 +771,6 @@ def test_a_run_leaves_nothing_behind_but_the_tables(lake: Lake, simulator: Simul
     go(simulator())
 
     tables = {table.name for table in LAKE_TABLES}
-    assert {path.name for path in lake.folder.iterdir()} - tables <= {"settings.json", "_locks", "_scratch"}
+    others = {path.name for path in lake.folder.iterdir()} - tables
+    assert others <= {"settings.json", "_locks", "_scratch", "_versions"}
     assert list((lake.folder / "_scratch").iterdir()) == []
