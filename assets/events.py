@@ -85,7 +85,7 @@ class _RunLogHandler(logging.Handler):
             self.left_out += 1
             return
         self._written += 1
-        self._log.log(record.levelno, mask_digits(record.getMessage(), in_words=False))
+        self._log.log(record.levelno, mask_digits(record.getMessage(), is_own=True))
 
 
 @contextmanager

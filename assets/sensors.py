@@ -192,4 +192,4 @@ def _message(
 
 
 def _line(text: str) -> str:
-    return mask_digits(one_line(text), in_words=False)[:_LINE_LENGTH]
+    return mask_digits(one_line(text), is_own=True)[:_LINE_LENGTH]

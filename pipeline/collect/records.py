@@ -22,7 +22,7 @@ from pipeline.collect.frames import Fault, RawFrame
 from pipeline.collect.rejects import raw_of, reason_of
 from pipeline.collect.times import EPOCH, dates_of, instants_of
 from pipeline.collect.values import EMPTY_TEXTS, TEXT_FIELDS, TextField, extended_value, is_empty, label_of
-from pipeline.model.phone_numbers import NumberPolicy, mask_text
+from pipeline.model.phone_numbers import NumberPolicy, treat_text
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -130,14 +130,15 @@ def _stored_columns(frame: RawFrame, rules: LogRules, folder_app_id: str | None)
 
 
 def _labels(records: Sequence[object], rules: LogRules) -> pa.Array[Any]:
-    """Return the labels of each record, null where it has none; numbers in them are masked like those of free text."""
+    """Return the labels of each record, null where it has none; numbers as `treat_text` says."""
     found = [_labels_of(values, rules) if isinstance(values, tuple) else None for values in records]
     return pa.array(found, _LABELS)
 
 
 def _labels_of(values: Sequence[object], rules: LogRules) -> list[tuple[str, str]] | None:
     named = zip(rules.labels, map(label_of, map(extended_value, values)), strict=True)
-    return [(name, mask_text(text, rules.numbers)) for name, text in named if text is not None] or None
+    treated = [(name, treat_text(text, rules.numbers)) for name, text in named]
+    return [(name, text) for name, text in treated if text is not None] or None
 
 
 def _stored(values: Sequence[object], field: TextField) -> pa.StringArray:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.collect.fields import RawFields
 from pipeline.collect.times import time_us
-from pipeline.collect.values import id_of, number_of, text_of
-from pipeline.model.phone_numbers import NumberPolicy, mask_text, treat_number
+from pipeline.collect.values import number_of, text_of
+from pipeline.model.phone_numbers import NumberPolicy, mask_text, treat_number, treat_text
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -59,25 +59,27 @@ def raw_of(
 ) -> str:
     """Return `values` and `more` as JSON text, each value at most 200 characters.
 
-    An id or a time that can't be read may be a phone number in the wrong place: its digits are
-    masked like those of free text. A number has the form that it has in the tables; text that is no number is kept only
-    where numbers are. Values that are neither text nor number are left out.
+    Any field may hold a phone number in the wrong place: numbers in ids, apps, and times that can't be read are masked
+    like those of free text. Number, sender and order have the form that they have in the tables; text in place of a
+    number is kept only where numbers are. Values that are neither text nor number are left out.
     """
-    is_id = id_of(_shown(values.msg_id)) is not None
     is_time = time_us(values.sent_at, zone, time_format) is not None
     shown = {name: _shown(value) for name, value in values._asdict().items() if name not in {"response", "labels"}}
     shown |= {
-        "msg_id": _masked(shown["msg_id"], policy, is_good=is_id),
-        "sent_at": _masked(shown["sent_at"], policy, is_good=is_time),
+        "msg_id": _masked(shown["msg_id"], policy),
+        "app_id": _masked(shown["app_id"], policy),
+        "sender_id": treat_text(shown["sender_id"], policy),
+        "order_id": treat_text(shown["order_id"], policy),
+        "sent_at": shown["sent_at"] if is_time else _masked(shown["sent_at"], policy),
         "number": _number_shown(values.number, policy),
-        **{name: _masked(value, policy, is_good=False) for name, value in more.items()},
+        **{name: _masked(value, policy) for name, value in more.items()},
     }
     present = {name: value for name, value in shown.items() if value is not None}
     return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
 
 
-def _masked(text: str | None, policy: NumberPolicy, *, is_good: bool) -> str | None:
-    return text if text is None or is_good else mask_text(text, policy)
+def _masked(text: str | None, policy: NumberPolicy) -> str | None:
+    return None if text is None else mask_text(text, policy)
 
 
 def _number_shown(value: object, policy: NumberPolicy) -> str | None:

@@ -21,7 +21,7 @@ from pipeline.api.envelope import Envelope
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
 from pipeline.model.errors import CallError
-from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, treat_number, treat_numbers
+from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, may_hold_number, treat_number, treat_numbers
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, REJECTED_RECORDS
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class StoredRows:
         msg_id, number = row["msg_id"], row["number"]
         is_kept = isinstance(number, str) and msg_id not in self.forgotten
         fields = {
-            "msgId": msg_id if isinstance(msg_id, str) and msg_id.strip().isdigit() else self._masked(msg_id),
+            "msgId": self._masked(msg_id),
             "receiveTime": self._masked(row["receive_time"]),
             "status": self._masked(row["status"]),
             "number": treat_number(number, self.numbers) or "" if is_kept else None,
@@ -125,7 +125,7 @@ class StoredRows:
 
 def _fit_json(text: str, numbers: NumberPolicy) -> str:
     """Return a JSON object masked and at most `MAX_TEXT` long, and still JSON: fields that don't fit are left out."""
-    if mask_text(text, numbers) == text:
+    if len(text) <= MAX_TEXT and (numbers.mode == "keep" or not may_hold_number(text)):
         return text
     kept: dict[str, object] = {}
     with contextlib.suppress(RecursionError):

@@ -19,6 +19,7 @@ from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
 from pipeline.collect.rejects import REASONS
 from pipeline.collect.told import remedy_for
+from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.settings import Settings
 
 ROWS: Final = 1000
@@ -115,7 +116,7 @@ def _close_names(ignored: Sequence[str], understood: Mapping[str, object]) -> di
 
 def _ignored_text(name: str, close: Mapping[str, str]) -> str:
     if name not in close:
-        return name
+        return mask_digits(name)  # the first row of a file without a header, perhaps
     return f"{name} (close to {close[name]}; if it is, set SMS_SENT_LOG_FIELDS={close[name]}={name})"
 
 

@@ -56,4 +56,5 @@ def test_log_lines_of_the_library_are_passed_on_up_to_a_limit(caplog: pytest.Log
 
 
 def test_ids_of_calls_stay_readable() -> None:
-    assert mask_digits("call 1234567-ab of 1234567", in_words=False) == "call 1234567-ab of *******"
+    call_id = "12345678a23b45c7d890123456789012"
+    assert mask_digits(f"call {call_id} of 1234567", is_own=True) == f"call {call_id} of *******"

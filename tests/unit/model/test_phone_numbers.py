@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sys
+import unicodedata
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.model.phone_numbers import NumberPolicy, digits_of, mask_digits, mask_text, treat_number, treat_numbers
+from pipeline.model.phone_numbers import (
+    NumberPolicy,
+    digits_of,
+    mask_digits,
+    mask_text,
+    treat_number,
+    treat_numbers,
+    treat_text,
+    treat_texts,
+)
 
 KEEP = NumberPolicy("keep")
 MASK = NumberPolicy("mask")
 DROP = NumberPolicy("drop")
+UUID = "12345678-1234-4123-8123-1234567890ab"
 HASH = NumberPolicy("hash", b"a key")
 
 
 def test_a_number_is_reduced_to_its_ascii_digits() -> None:
     assert digits_of("+49 (151) 123-45") == "4915112345"
-    assert digits_of("٤٩") is None
+    assert digits_of("+٤٩ (0) 151") == "49151"
     assert digits_of("none") is None
     assert digits_of("") is None
 
@@ -101,10 +113,54 @@ def test_runs_of_seven_and_more_digits_are_hidden(text: str, masked: str) -> Non
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
-        ("call 4f5d12345678 of 91856321412", "call 4f5d12345678 of ***********"),
-        ("call 0a-12345678-ff", "call 0a-12345678-ff"),
-        ("+91856321412", "+***********"),
+        (f"call {'4f5d1234' * 4} of 91856321412", f"call {'4f5d1234' * 4} of ***********"),
+        (f"{UUID}.parquet, run 1234567a", f"{UUID}.parquet, run 1234567a"),
+        ("sent-91856321412.jsonl: 1,234,567 records", "sent-***********.jsonl: 1,234,567 records"),
+        ("call 0a-91856321412", "call 0a-***********"),
+        ("+91 856-321.412", "+** ***-***.***"),
     ],
 )
-def test_ids_of_calls_stay_readable_outside_words(text: str, masked: str) -> None:
-    assert mask_digits(text, in_words=False) == masked
+def test_own_ids_and_counts_stay_readable_in_own_lines_and_numbers_do_not(text: str, masked: str) -> None:
+    assert mask_digits(text, is_own=True) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-27", "2026-11-27 10:00:01", "at 2026-11-27T10:00:01.123456+01:00.", "2026-11-27 - 2026/11/28",
+        "msgId 2108021054011000095 is unknown", "1" * 32, "error 26201 of 0.05 EUR", "short code 123456",
+    ],
+)  # fmt: skip
+def test_times_and_ids_stay_in_foreign_text(text: str) -> None:
+    assert mask_digits(text) == text
+
+
+def test_every_digit_of_unicode_is_found() -> None:
+    every = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.digit(chr(code), None) is not None]
+    missed = [digit for digit in every if mask_digits(digit * 7) != "*" * 7]
+    assert not missed
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("+49 170 111 22 22", "********2222"),
+        ("123456", "123456"),
+        ("ACME 49/170/1112222", "ACME **/***/*******"),
+        ("2108021054011000095", "2108021054011000095"),
+        ("2026-11-27 10:00", "2026-11-27 10:00"),
+        ("", ""),
+    ],
+)
+def test_a_text_that_is_a_number_is_treated_as_one_and_numbers_in_others_are_masked(text: str, stored: str) -> None:
+    assert treat_text(text, MASK) == stored
+    assert treat_texts(pa.array([text, None]), MASK).to_pylist() == [stored, None]
+    assert treat_text(text, KEEP) == text
+
+
+@given(
+    st.lists(st.none() | st.text(alphabet="0123456789+- x٤\0é", max_size=25)),
+    st.sampled_from([KEEP, MASK, HASH, DROP]),
+)
+def test_a_column_of_texts_is_treated_like_each_of_them(texts: list[str | None], policy: NumberPolicy) -> None:
+    assert treat_texts(pa.array(texts, pa.string()), policy).to_pylist() == [treat_text(text, policy) for text in texts]
