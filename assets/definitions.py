@@ -3,6 +3,8 @@
 Loading needs no setting and touches no file. `docs/dagster.md` shows how they become a part of somebody's instance.
 """
 
+import contextlib
+
 import dagster as dg
 
 from assets.assets import build_assets
@@ -15,6 +17,7 @@ from assets.resources import Workspace
 from assets.schedules import REFRESH_CRON, build_schedules
 from assets.sensors import build_sensors
 from assets.shown_settings import shown_workspace
+from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings, load_settings, restore_environment
 
 
@@ -29,7 +32,8 @@ def build_definitions(
         refresh_cron: when the schedule ticks.
     """
     if workspace is None and (given := environment_before_dagster()) is not None:
-        restore_environment(given)
+        with contextlib.suppress(SettingsError):  # a file that can't be read: runs say so
+            restore_environment(given)
     settings = settings or settings_for_loading()
     project, load = Project.of(settings), workspace.load if workspace else load_settings
     return dg.Definitions(

@@ -6,6 +6,8 @@ What belongs here: which days are derived, and by which queries. What does not: 
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
@@ -15,11 +17,11 @@ from typing import Final
 from pipeline.derive.days import counted_days, days_ended, days_that_differ, rows_by_day
 from pipeline.derive.partitions import Derivation, DeriveTally
 from pipeline.lake.lake import Lake
-from pipeline.lake.notes import days_changed, note_rates_derived
-from pipeline.lake.queries import Scalar, database, literal, query
+from pipeline.lake.notes import days_changed, note_rates_derived, note_rates_formula, rates_formula
+from pipeline.lake.queries import Scalar, database, literal, query, rows_of, show_files
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings
-from pipeline.model.tables import MESSAGES, RATE_TABLES, Table
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, DELIVERY_ROLLUPS_HOURLY, MESSAGES, RATE_TABLES, Table
 
 RATES: Final = "delivery_rates"
 """Name of the step that derives the rate tables."""
@@ -41,32 +43,64 @@ def derive_rates(
     """Derive the rate tables of some partitions, and of every other one whose messages changed or that has ended since.
 
     Silence is judged at `now`, the run's start. Hours are those of `SMS_TIMEZONE`. With `anew` a partition is derived
-    even if no message changed. `on_progress` is told the days, each done with its last table.
+    even if no message changed. Where another version made the rates by other queries, those of all days are derived
+    anew, once. `on_progress` is told the days, each done with its last table.
 
     Raises:
         LakeError: the lake can't be read or written.
     """
-    parameters: dict[str, Scalar] = {
-        "now": now,
-        "unknown_after_seconds": settings.unknown_after.total_seconds(),
-        "zone": settings.timezone.key,
-        "today": settings.today(now).isoformat(),
-    }
+    parameters = _parameters(settings, now)
     replaced: set[date] = set()
     with days_changed(lake, [MESSAGES], reader=RATES) as changed, database(lake, settings) as connection:
         counted = Counter({day: of_day.sent for day, of_day in counted_days(connection, lake).items()})
         missing = days_that_differ(rows_by_day(MESSAGES, lake=lake), counted)
         ended = days_ended(lake, settings=settings, now=now)
-        wanted = sorted({*days, *changed, *missing, *ended})
+        formula = _formula()
+        is_new = rates_formula(lake) != formula
+        outgrown = lake.snapshot(MESSAGES).days() if is_new else []
+        wanted = sorted({*days, *changed, *missing, *ended, *outgrown})
         for earlier, table in enumerate(RATE_TABLES):
             selects = tuple(selects_of(table, settings.sent_log_labels))
             told = partial(_tell_share, on_progress, earlier)
             derivation = Derivation(
-                connection, lake, table, (MESSAGES,), selects, _outdated(table), parameters, anew, told
+                connection, lake, table, (MESSAGES,), selects, _outdated(table), parameters, anew or is_new, told
             )
             replaced |= derivation.replace(wanted)
         note_rates_derived(lake, on=settings.today(now))
+        if is_new:
+            note_rates_formula(lake, formula)
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
+
+
+def _parameters(settings: Settings, now: datetime) -> dict[str, Scalar]:
+    return {
+        "now": now,
+        "unknown_after_seconds": settings.unknown_after.total_seconds(),
+        "zone": settings.timezone.key,
+        "today": settings.today(now).isoformat(),
+    }
+
+
+def _formula() -> str:
+    """Return a fingerprint of the queries of all rate tables; comments and blanks don't count."""
+    queries = "".join(select for table in RATE_TABLES for select in selects_of(table))
+    return hashlib.sha256(" ".join(re.sub(r"--.*", "", queries).split()).encode()).hexdigest()
+
+
+def days_matured(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:
+    """Return the days with a bucket that time alone has made mature since the rates were last derived.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    days, found = days_ended(lake, settings=settings, now=now), set[date]()
+    if not days:
+        return found
+    with database(lake, settings) as connection:
+        for table in (DELIVERY_ROLLUPS_HOURLY, DELIVERY_ROLLUPS_DAILY):
+            show_files(connection, table, lake.snapshot(table).of(days))
+            found |= {day for (day,) in rows_of(connection, _outdated(table), _parameters(settings, now))}
+    return found
 
 
 def _tell_share(on_progress: Progress, earlier: int, done: int, days: int) -> None:
@@ -75,12 +109,12 @@ def _tell_share(on_progress: Progress, earlier: int, done: int, days: int) -> No
 
 
 def _outdated(table: Table) -> str:
-    """Return the query that finds a bucket which time alone has made mature.
+    """Return the query for the days with a bucket which time alone has made mature.
 
     Where a message is open, it becomes `unknown` first, and its partition of `messages` changes.
     """
     closed = f"sending + not_found + pending = 0 AND {_ended(table)}"
-    return f"SELECT 1 FROM {table.name} WHERE NOT is_mature AND {closed} LIMIT 1"
+    return f"SELECT DISTINCT sent_date FROM {table.name} WHERE NOT is_mature AND {closed}"
 
 
 def _ended(table: Table) -> str:

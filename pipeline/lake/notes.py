@@ -23,6 +23,7 @@ MessageKey = tuple[str, str]
 _FORGOTTEN: Final = "forgotten.json"
 _WATERMARKS: Final = "_marks"
 _RATES_DERIVED: Final = "rates_derived_on"
+_RATES_FORMULA: Final = "rates_formula"
 _COMMIT_MS: Final = 60_000
 """Longest time between stamping a file and committing it that a watermark allows for."""
 
@@ -65,6 +66,18 @@ def note_rates_derived(lake: Lake, *, on: date) -> None:
     """Note the day on which the rates were derived."""
     with lake.lock(_WATERMARKS):
         replace_text(lake.folder / _WATERMARKS / _RATES_DERIVED, on.isoformat(), mode=lake.mode)
+
+
+def rates_formula(lake: Lake) -> str | None:
+    """Return the fingerprint of the queries that made the rates; None where it was not noted."""
+    note = lake.folder / _WATERMARKS / _RATES_FORMULA
+    return note.read_text("ascii") if note.is_file() else None
+
+
+def note_rates_formula(lake: Lake, formula: str) -> None:
+    """Note the fingerprint of the queries that made the rates of all days."""
+    with lake.lock(_WATERMARKS):
+        replace_text(lake.folder / _WATERMARKS / _RATES_FORMULA, formula, mode=lake.mode)
 
 
 def _read(watermark: Path) -> int:

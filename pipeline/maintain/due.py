@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 
 from pipeline.collect.files import LogFile
 from pipeline.collect.sent_messages import awaited_logs, unread_logs
-from pipeline.derive.days import counted_days, days_ended
+from pipeline.derive.days import counted_days
+from pipeline.derive.rates import days_matured
 from pipeline.follow.due import Polled, due_parameters, is_any_due, use_due_rule
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
@@ -27,7 +28,8 @@ class Due:
     """The work of a run.
 
     Attributes:
-        open: days with a message that is due, is not derived, or has become unknown, and days that have ended since.
+        open: days with a message that is due, is not derived, or has become unknown, and days with a bucket that has
+            become mature since.
         logged: days with a log that is new or has changed, or has a record that waited until now.
         logs: number of such logs.
     """
@@ -73,9 +75,8 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = d
         show_files(connection, MESSAGES, derived.of([day for day in not_closed if day < before]))
         use_due_rule(connection)
         days = {day for (day,) in rows_of(connection, query("maintain/sql/open_days"), bounds)}
-    today = settings.today(now)
-    ended = {day for day in days_ended(lake, settings=settings, now=now) if day < min(today, before)}
-    return days | ended | (sent - counted.keys())
+    matured = {day for day in days_matured(lake=lake, settings=settings, now=now) if day < before}
+    return days | matured | (sent - counted.keys())
 
 
 def days_waiting(*, lake: Lake, settings: Settings, now: datetime) -> set[date]:

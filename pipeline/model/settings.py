@@ -284,13 +284,21 @@ def environment_with(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def restore_environment(given: Mapping[str, str]) -> None:
-    """Set this process's `SMS_…` variables to those that were given, so that each run reads `.env` anew.
+    """Set this process's variables to those that were given, so that each run reads `.env` anew.
 
-    Dagster's commands copy `.env` into the environment when they start, where it would hide later corrections.
+    Dagster's commands copy `.env` into the environment when they start, where it would hide later corrections. Other
+    variables that `.env` names get their present value: they may be secrets of the file of `SMS_ACCOUNTS`.
+
+    Raises:
+        SettingsError: the `.env` can't be read; our own variables are set.
     """
     for name in [name for name in os.environ if name.startswith(PREFIX)]:  # noqa: TID251 - the module that may
         del os.environ[name]  # noqa: TID251 - as above
     os.environ.update({n: v for n, v in given.items() if n.startswith(PREFIX)})  # noqa: TID251 - as above
+    file = env_file()
+    for name, value in (env_values(file, expanded=True) if file else {}).items():
+        if not name.startswith((PREFIX, "DAGSTER_")):
+            os.environ[name] = given.get(name, value)  # noqa: TID251 - as above
 
 
 def environment_secret(name: str) -> SecretStr | None:

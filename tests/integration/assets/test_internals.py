@@ -6,6 +6,7 @@ in `assets/internals.py` and nowhere else.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 
 from assets import internals
 from assets.project import LOCATION, REFRESH
-from pipeline.model.settings import load_settings, restore_environment
+from pipeline.model.settings import environment_secret, load_settings, restore_environment, revealed
 from tests.support.places import without_settings
 from tests.support.runs import origin
 
@@ -114,3 +115,17 @@ def test_variables_that_were_not_given_are_taken_out_again(tmp_path: Path, monke
     restore_environment({"SMS_BATCH_SIZE": "7", "PATH": "elsewhere"})
     settings = load_settings(folder=tmp_path)
     assert (settings.app_id, settings.batch_size) == ("corrected", 7)
+
+
+def test_secrets_that_accounts_name_are_read_anew_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("OF_THE_FILE", "OF_BOTH"):
+        monkeypatch.setenv(name, "stale")  # as Dagster copied it from the file
+    (tmp_path / ".env").write_text("OF_THE_FILE=corrected\nOF_BOTH=of-the-file\nDAGSTER_HOME=elsewhere\n")
+    before = os.environ.get("DAGSTER_HOME")  # noqa: TID251 - of the tests
+    restore_environment({"OF_BOTH": "of-the-environment"})
+    secrets = [revealed(environment_secret(name)) for name in ("OF_THE_FILE", "OF_BOTH")]
+    assert secrets == ["corrected", "of-the-environment"]
+    assert os.environ.get("DAGSTER_HOME") == before  # noqa: TID251 - as above

@@ -308,7 +308,7 @@ def test_a_day_of_which_all_is_final_turns_mature_when_it_ends_and_not_before() 
             (ends + timedelta(days=9), True, True),  # though no run came by in between
         ):
             has_work = open_days(lake=lake, settings=chosen, now=now) == {day}
-            assert has_work == (of_day or now < sent[0].sent_at + timedelta(minutes=30))
+            assert has_work == (now != ends - timedelta(seconds=1))  # nothing ended since the instant before
             derive_rates([], lake=lake, settings=chosen, now=now)
             publish(lake=lake, settings=chosen, now=now)
             with duckdb.connect(chosen.duckdb, read_only=True) as connection:
