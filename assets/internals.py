@@ -5,9 +5,11 @@ what to do. What does not belong here: anything that has a public twin.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
@@ -18,6 +20,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from assets.project import LOCATION
 
 __all__ = ["is_dagster_home_set"]
+GUARDED_UI: Final = "assets.cli.guarded_ui"
+"""Module that is started in place of Dagster's commands, whose webserver it guards."""
 _PAGE = 100
 _FEW_WORDS = 4
 """Words of a command line among which Dagster's name is looked for: python, -m, dagster, dev."""
@@ -92,4 +96,32 @@ def _ancestors(pid: int) -> Iterator[Path]:
 
 def _is_dagster(process: Path) -> bool:
     words: Iterable[str] = os.fsdecode((process / "cmdline").read_bytes()).split("\0")[:_FEW_WORDS]
-    return any(Path(word).name.startswith("dagster") or Path(word).name == "dg" for word in words)
+    return any(Path(word).name.startswith("dagster") or Path(word).name in {"dg", GUARDED_UI} for word in words)
+
+
+def run_dev(arguments: Sequence[str]) -> None:
+    """Run `dagster dev`, whose webserver is started by `GUARDED_UI`."""
+    from dagster._cli import dev  # noqa: PLC0415 - the UI's process alone needs it
+
+    names: dict[str, Any] = vars(dev)
+    start, webserver = names["open_ipc_subprocess"], [sys.executable, "-m", "dagster_webserver"]
+
+    def start_guarded(parts: Sequence[str], **options: Any) -> Any:
+        if list(parts[:3]) == webserver:
+            return start([sys.executable, "-P", "-m", GUARDED_UI, "webserver", *parts[3:]], **options)
+        if any("webserver" in part for part in parts):
+            raise RuntimeError("Dagster starts its webserver in another way, which has no guard: pin its version")
+        return start(parts, **options)
+
+    names["open_ipc_subprocess"] = start_guarded
+    dev.dev_command(list(arguments))
+
+
+def run_webserver(guard: Callable[[Any], Any]) -> None:
+    """Run `dagster-webserver` with the arguments of this process; `guard` is put around its ASGI application."""
+    from dagster_webserver import cli  # noqa: PLC0415 - the UI's process alone needs it
+
+    names: dict[str, Any] = vars(cli)
+    make = names["create_app_from_workspace_process_context"]
+    names["create_app_from_workspace_process_context"] = lambda *given, **named: guard(make(*given, **named))
+    names["main"]()

@@ -23,7 +23,7 @@ import click
 from assets.cli.demo import API, WRITTEN_BY, write_env
 from assets.cli.home import home_of, make_home
 from assets.cli.signals import signal_handler
-from assets.internals import is_dagster_home_set
+from assets.internals import GUARDED_UI, is_dagster_home_set
 from assets.partitions import settings_for_loading
 from assets.resources import utc_now
 from pipeline.api.simulator.server import running
@@ -89,7 +89,7 @@ def _is_loaded(demo: Path) -> bool:
 
 
 def _serve(host: str, port: int, folder: Path) -> int:
-    """Run `dagster dev` in a folder until it ends or a signal arrives; end all its processes."""
+    """Run `dagster dev`, guarded, in a folder until it ends or a signal arrives; end all its processes."""
     with contextlib.chdir(folder), tempfile.TemporaryDirectory() as temporary:
         home = home_of(settings_for_loading()).resolve()
         variables = {} if is_dagster_home_set() else {"DAGSTER_HOME": str(home)}
@@ -97,7 +97,8 @@ def _serve(host: str, port: int, folder: Path) -> int:
             make_home(home)
         workspace = Path(temporary, "workspace.yaml")
         workspace.write_text(_WORKSPACE, "utf-8")
-        command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
+        options = ["-w", str(workspace), "-h", host, "-p", str(port)]
+        command = [sys.executable, "-P", "-m", GUARDED_UI, "dev", *options]
         # Its own process group: Ctrl-C on the terminal would reach all its processes at once, and they end in disorder.
         process = subprocess.Popen(command, env=environment_with(variables), start_new_session=True)
         try:
