@@ -25,6 +25,7 @@ from pipeline.lake.log_entries import written_aside
 from pipeline.lake.parquet import arrow_schema
 from pipeline.lake.versions import noted
 from pipeline.model.errors import LakeError, SettingsError
+from pipeline.model.settings import NUMBERS_KEY
 from pipeline.model.tables import LAKE_TABLES, Table
 
 RECORDED: Final = "settings.json"
@@ -66,10 +67,16 @@ def _check_recorded(folder: Path, mode: int, recorded: Mapping[str, str]) -> Non
     former: dict[str, str] = json.loads(path.read_text("utf-8"))
     for name, value in recorded.items():
         if former.get(name, value) != value:
-            raise SettingsError(
-                f"{name}: is {value}, but the lake {folder} was made with {former[name]}; "
-                f"set it back, or start another lake"
-            )
+            other = _other(name, value, former[name], folder)
+            raise SettingsError(f"{name}: {other}; set it back, or start another lake")
+    if not recorded.keys() <= former.keys():  # an earlier version made the lake
+        replace_text(path, json.dumps(dict(recorded) | former, indent=2) + "\n", mode=mode)
+
+
+def _other(name: str, value: str, former: str, folder: Path) -> str:
+    if name == NUMBERS_KEY:
+        return f"is not the key that the numbers in the lake {folder} are hashed with"
+    return f"is {value}, but the lake {folder} was made with {former}"
 
 
 def _create(shared: SharedFolder, table: Table) -> None:

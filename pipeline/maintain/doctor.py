@@ -34,7 +34,8 @@ from pipeline.maintain.log_sample import (
 from pipeline.maintain.surroundings import remarks
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError, SmsDeliveryError
-from pipeline.model.settings import Settings
+from pipeline.model.phone_numbers import key_fault
+from pipeline.model.settings import NUMBERS_KEY, Settings, revealed
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, SENT_MESSAGES
 
 CLOCK_SECONDS: Final = 30.0
@@ -72,6 +73,7 @@ def examine(settings: Settings, *, now: datetime) -> list[Finding]:
     findings = [
         _finding("settings", lambda: _check_settings(settings)),
         *(Finding(found.subject, ok=True, text=found.text, is_advice=found.is_advice) for found in remarks(settings)),
+        _finding("numbers", lambda: _check_numbers(settings)),
         _finding("sent logs", lambda: _check_logs(settings, now)),
         *records_of_logs(settings, now),
         _finding("lake", lambda: _check_lake(settings)),
@@ -99,6 +101,17 @@ def _to_fix(subject: str, error: SmsDeliveryError) -> Finding:
 def _check_settings(settings: Settings) -> str:
     check_inputs(settings)
     return f"logs and credentials are set; days are those of {settings.timezone.key}"
+
+
+def _check_numbers(settings: Settings) -> str:
+    if settings.numbers != "hash":
+        return f"SMS_NUMBERS={settings.numbers}"
+    if fault := key_fault(revealed(settings.numbers_key)):
+        raise SettingsError(f"{NUMBERS_KEY}: {fault}")
+    return (
+        f"SMS_NUMBERS=hash; {NUMBERS_KEY} has {len(revealed(settings.numbers_key))} characters; keep a copy of it away "
+        "from the lake and its backups: whoever has both can read each number"
+    )
 
 
 def _check_logs(settings: Settings, now: datetime) -> str:

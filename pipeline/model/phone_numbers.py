@@ -20,6 +20,10 @@ Mode = Literal["keep", "mask", "hash", "drop"]
 
 SHOWN_DIGITS = 4
 """Digits at the end of a number that `mask` leaves readable."""
+SHORTEST_KEY: Final = 32
+"""Characters of the shortest key of the hash: hexadecimal, 128 bits."""
+_FEWEST_SIGNS: Final = 8
+_FINGERPRINTED: Final = b"sms-delivery: fingerprint of SMS_NUMBERS_KEY"
 MAX_TEXT = 500
 """Characters of free text that are stored."""
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
@@ -99,6 +103,20 @@ class NumberPolicy:
     def __post_init__(self) -> None:
         if self.mode == "hash" and not self.key:
             raise ValueError("numbers are hashed with a key, and there is none")
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells two keys apart: 64 bits that say nothing else of a key that can't be guessed."""
+        return hmac.digest(self.key, _FINGERPRINTED, "sha256").hex()[:16]
+
+
+def key_fault(key: str) -> str | None:
+    """Say why a key of the hash is too weak, None if nothing shows: with a key that is guessed all numbers are read."""
+    if len(key) < SHORTEST_KEY:
+        return f"must have at least {SHORTEST_KEY} characters, has {len(key)}"
+    if len(set(key)) < _FEWEST_SIGNS:
+        return f"must have at least {_FEWEST_SIGNS} different characters, has {len(set(key))}"
+    return None
 
 
 def digits_of(text: str) -> str | None:

@@ -31,9 +31,10 @@ from pydantic import (
 from pipeline.model.env_file import env_file_of, env_values
 from pipeline.model.errors import SettingsError
 from pipeline.model.log_settings import log_fields, time_format
-from pipeline.model.phone_numbers import NumberPolicy
+from pipeline.model.phone_numbers import NumberPolicy, key_fault
 
 PREFIX = "SMS_"
+NUMBERS_KEY = "SMS_NUMBERS_KEY"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 UNSAFE_LAKE_CHARACTERS = "%[]*?"
 """delta-rs fails on `%`, `[` and `]`; DuckDB reads all but `%` as glob patterns."""
@@ -185,8 +186,11 @@ class Settings(BaseModel):
 
     @property
     def recorded(self) -> dict[str, str]:
-        """Settings that can't change once the lake exists, by name."""
-        return {"SMS_TIMEZONE": self.timezone.key, "SMS_NUMBERS": self.numbers}
+        """Settings that can't change once the lake exists, by name; of the key its fingerprint."""
+        fixed = {"SMS_TIMEZONE": self.timezone.key, "SMS_NUMBERS": self.numbers}
+        if self.numbers == "hash":
+            fixed[NUMBERS_KEY] = number_policy(self).fingerprint
+        return fixed
 
     @property
     def logs_read_with(self) -> tuple[object, ...]:
@@ -217,8 +221,8 @@ def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
         settings = Settings(**{name: value for name, value in given.items() if value} | overrides)
     except ValidationError as error:
         raise SettingsError(_first_error(error)) from None
-    if settings.numbers == "hash" and not revealed(settings.numbers_key):
-        raise SettingsError("SMS_NUMBERS_KEY: is needed for SMS_NUMBERS=hash, and is not set")
+    if settings.numbers == "hash":
+        _check_numbers_key(revealed(settings.numbers_key))
     return settings.model_copy(update=_absolute_paths(settings, found.parent if found else folder))
 
 
@@ -231,6 +235,13 @@ def _given_values(of_file: Mapping[str, str]) -> dict[str, str]:
                 key = name[len(PREFIX) :].lower()
                 values[key] = value or values.get(key, "")
     return values
+
+
+def _check_numbers_key(key: str) -> None:
+    if not key:
+        raise SettingsError(f"{NUMBERS_KEY}: is needed for SMS_NUMBERS=hash, and is not set")
+    if fault := key_fault(key):
+        raise SettingsError(f"{NUMBERS_KEY}: {fault}; make one with `openssl rand -hex 32`")
 
 
 def _absolute_paths(settings: Settings, folder: Path) -> dict[str, object]:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.places import Place, write_logs
 
+KEY = "0123456789abcdef" * 2
+
 
 def numbers_logged(place: Place) -> list[str]:
     records = [json.loads(line) for path in place.folder.glob("logs/*") for line in path.read_text().splitlines()]
@@ -33,7 +35,7 @@ def rows_with(place: Place, text: str) -> int:
 def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Place, mode: str) -> None:
     write_logs(place, 400)
     settings: dict[str, Any] = {
-        "SMS_NUMBERS": mode, "SMS_NUMBERS_KEY": "k", "SMS_SNAPSHOT_HOURS": "24", "SMS_UNKNOWN_AFTER_HOURS": "1",
+        "SMS_NUMBERS": mode, "SMS_NUMBERS_KEY": KEY, "SMS_SNAPSHOT_HOURS": "24", "SMS_UNKNOWN_AFTER_HOURS": "1",
     }  # fmt: skip
     number = numbers_logged(place)[0]
     log = next(iter((place.folder / "logs").iterdir()))

@@ -148,6 +148,7 @@ WRONG = [
     ("SMS_FILE_MODE", "rw-r-----"),
     ("SMS_NUMBERS", "encrypt"),
     ("SMS_NUMBERS_KEY", ""),
+    ("SMS_NUMBERS_KEY", "k"),
     ("SMS_GIVE_UP_AFTER_DAYS", "91"),
     ("SMS_MEMORY_LIMIT", "lots"),
 ]

@@ -70,7 +70,7 @@ def wrong(findings: dict[str, Finding]) -> dict[str, str]:
 def test_doctor_finds_nothing_wrong_and_creates_nothing_where_all_is_well(look: Examine, tmp_path: Path) -> None:
     findings = look()
     of_logs = ["sent logs", "fields", "records", "times"]
-    assert list(findings) == ["settings", "env file", *of_logs, "lake", "credentials", "clock"]
+    assert list(findings) == ["settings", "env file", "numbers", *of_logs, "lake", "credentials", "clock"]
     assert wrong(findings) == {}
     assert not (tmp_path / "data").exists()
 

@@ -18,6 +18,7 @@ from pipeline.model.log_settings import LOG_FIELDS
 from pipeline.model.settings import Settings, check_base_url, load_settings, number_policy
 
 SECRET = "s3cret-of-nobody"
+GOOD_KEY = "a good key has 32 characters, ok"
 SECRETS = {
     "SMS_API_KEY": "the-key",
     "SMS_API_SECRET": SECRET,
@@ -173,8 +174,16 @@ def test_hashing_numbers_needs_a_key(tmp_path: Path, env: Callable[..., None]) -
     env(SMS_NUMBERS="hash")
     assert complaint(tmp_path).startswith("SMS_NUMBERS_KEY: ")
 
-    env(SMS_NUMBERS_KEY="k")
-    assert number_policy(load_settings(folder=tmp_path)).key == b"k"
+    env(SMS_NUMBERS_KEY=GOOD_KEY)
+    assert number_policy(load_settings(folder=tmp_path)).key == GOOD_KEY.encode()
+
+
+@pytest.mark.parametrize("key", ["k", GOOD_KEY[:31], "k" * 32, "ab" * 40])
+def test_a_weak_key_is_refused_and_not_shown(tmp_path: Path, env: Callable[..., None], key: str) -> None:
+    env(SMS_NUMBERS="hash", SMS_NUMBERS_KEY=key)
+    said = complaint(tmp_path)
+    assert said.startswith("SMS_NUMBERS_KEY: must have at least ")
+    assert f" {key}" not in said
 
 
 def test_an_unknown_variable_of_the_prefix_is_a_warning_that_names_it_and_not_its_value(
