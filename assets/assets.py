@@ -183,6 +183,7 @@ def messages(settings: Settings) -> dg.AssetsDefinition:
                 lake=sms_workspace.lake,
                 settings=sms_workspace.settings,
                 now=run_started_at(context),
+                latest=utc_now(),
                 on_day=completed.append,
                 on_progress=phase.update,
             )

@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
@@ -38,6 +38,8 @@ LONGEST_WAIT_SECONDS: Final = 600.0
 """A longer wait asked for by the platform gives the batch up instead."""
 MAX_BODY_BYTES: Final = 2 * 2**20
 """A response for 200 ids has about 30 kB; a longer body than this is not the protocol."""
+CORRECTED_SECONDS: Final = 60.0
+"""Learnt offset beyond which instants that are stored are corrected by it; `Date` has whole seconds only."""
 FIRST_BACK_OFF_SECONDS: Final = 0.5
 LONGEST_BACK_OFF_SECONDS: Final = 30.0
 JITTER_SECONDS: Final = 0.5
@@ -49,7 +51,7 @@ CONTENT_TYPE: Final = "application/json;charset=UTF-8"
 
 @dataclass(frozen=True)
 class GoodResponse:
-    """A response with status 0: its envelope, and when it arrived."""
+    """A response with status 0: its envelope, and when it arrived, by the corrected clock."""
 
     envelope: Envelope
     http_status: int
@@ -58,18 +60,25 @@ class GoodResponse:
 
 @dataclass
 class Ledger:
-    """What asking for one batch cost so far; it is kept whatever the outcome."""
+    """What asking for one batch cost so far; it is kept whatever the outcome.
+
+    `started_at` and `observed_at`, of the first request and the last response, are by the corrected clock.
+    """
 
     started_at: datetime | None = None
+    observed_at: datetime | None = None
     requests: int = 0
     http_status: int | None = None
     _first: float = field(default=0.0, repr=False)
     _last: float = field(default=0.0, repr=False)
 
     def start(self, now: datetime, tick: float) -> None:
-        """Count a request that starts."""
+        """Count a request that starts; correct the time of the first one if the clock was corrected since."""
         if self.started_at is None:
             self.started_at, self._first = now, tick
+        first_at = now - timedelta(seconds=tick - self._first)
+        if abs(first_at - self.started_at).total_seconds() > CORRECTED_SECONDS:
+            self.started_at = first_at
         self.requests += 1
 
     def stop(self, tick: float) -> None:
@@ -108,6 +117,10 @@ class _Base:
         self.offset_seconds = 0.0
         self.seen_offset_seconds: float | None = None
         self.failures_in_a_row = 0
+
+    def correction(self) -> timedelta:
+        """Return what makes an instant of our clock one of the platform's, where ours was found to be wrong."""
+        return timedelta(seconds=self.offset_seconds if abs(self.offset_seconds) > CORRECTED_SECONDS else 0.0)
 
 
 class Gateway:
@@ -257,8 +270,8 @@ class Gateway:
     async def _exchange(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
         self._spend()
         await base.pace.turn()
-        sent_at = self._clock.now()
-        ledger.start(sent_at, self._clock.tick())
+        sent_at, started, correction = self._clock.now(), self._clock.tick(), base.correction()
+        ledger.start(sent_at + correction, started)
         request = self._request(base, batch, account, sent_at)
         try:
             response, body = await self._send(request)
@@ -267,14 +280,15 @@ class Gateway:
         except httpx.HTTPError as error:
             raise TransientError(f"{type(error).__name__} while asking {base.url}") from error
         finally:
-            ledger.stop(self._clock.tick())
-        observed_at = self._clock.now()
-        ledger.http_status = response.status_code
+            ended = self._clock.tick()
+            ledger.stop(ended)
+        observed_at = sent_at + timedelta(seconds=ended - started)  # the clock may have jumped meanwhile
+        ledger.http_status, ledger.observed_at = response.status_code, observed_at + correction
         offset = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
         base.seen_offset_seconds = offset
         known = hide(body, (request.headers["Sign"], *_secrets_of(account)))
         envelope = judge_response(response, known, offset_seconds=offset, observed_at=observed_at)
-        return GoodResponse(envelope, response.status_code, observed_at)
+        return GoodResponse(envelope, response.status_code, observed_at + correction)
 
     def _spend(self) -> None:
         if self._requests_left is None:

@@ -22,6 +22,8 @@ _READ: Final = "sent_log:"
 _AGAIN: Final = "sent_log_again:"
 """Begins the one whose version is the moment, in Unix milliseconds, from which a log is read again as it is, since a
 record of it is in the future no longer. 0: no record waits."""
+_ANY_AGAIN: Final = "sent_logs_again"
+"""The one whose version is the earliest such moment of any log so far: most lakes have none, and one look tells."""
 _CUT: Final = "sent_log_cut:"
 """Begins the one whose version is the state in which a log ended in half a line."""
 _CUT_AT: Final = "sent_log_cut_at:"
@@ -39,19 +41,22 @@ def unread(files: Iterable[LogFile], lake: Lake, settings: Settings, now: dateti
 
     No log is opened.
     """
-    present = lake.snapshot(SENT_MESSAGES)
-    found: list[LogFile] = []
+    present, found, files = lake.snapshot(SENT_MESSAGES), list[LogFile](), list(files)
+    waited = {file.label for file in awaited(files, present, now)}
     for file in files:
         state = state_of(file, settings)
-        if present.transaction(_READ + file.label) != state or is_awaited(file, present, now):
+        if present.transaction(_READ + file.label) != state or file.label in waited:
             found.append(replace(file, has_rested=_has_rested(file, state, present, now)))
     return found
 
 
-def is_awaited(file: LogFile, present: Snapshot, now: datetime) -> bool:
-    """Say whether the time of a record has come that a log was read too early for."""
-    again_at = looked_at_again(file.label, present)
-    return again_at is not None and again_at <= now
+def awaited(files: Iterable[LogFile], present: Snapshot, now: datetime) -> list[LogFile]:
+    """Return the logs with a record that was in the future when they were read, and no longer is."""
+    earliest = present.transaction(_ANY_AGAIN)
+    if earliest is None or earliest > _ms(now):
+        return []
+    moments = ((file, looked_at_again(file.label, present)) for file in files)
+    return [file for file, again_at in moments if again_at and again_at <= now]
 
 
 def looked_at_again(label: str, present: Snapshot) -> datetime | None:
@@ -122,6 +127,8 @@ def waiting_notes(
     """
     moments = {label: _ms(again[label]) if label in again else 0 for label in states}
     notes = {_AGAIN + label: at for label, at in moments.items() if at or present.transaction(_AGAIN + label)}
+    if waiting := [at for at in moments.values() if at]:
+        notes[_ANY_AGAIN] = min(present.transaction(_ANY_AGAIN) or min(waiting), *waiting)
     for label in unfinished & states.keys():
         if present.transaction(_CUT + label) != states[label]:
             notes |= {_CUT + label: states[label], _CUT_AT + label: _ms(now)}

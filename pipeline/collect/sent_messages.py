@@ -16,7 +16,7 @@ from datetime import date, datetime
 
 from pipeline.collect.files import LogFile, find_log_files
 from pipeline.collect.log_group import CollectTally, LogGroup, ReadBytes
-from pipeline.collect.log_notes import is_awaited, unread, unusable_logs
+from pipeline.collect.log_notes import awaited, unread, unusable_logs
 from pipeline.collect.records import LogRules
 from pipeline.collect.staging import Staging
 from pipeline.collect.told import unusable_lines
@@ -92,8 +92,7 @@ def awaited_logs(*, lake: Lake, settings: Settings, now: datetime) -> list[LogFi
     Raises:
         LakeError: the lake can't be read.
     """
-    present = lake.snapshot(SENT_MESSAGES)
-    return [file for file in find_log_files(settings.sent_logs, None) if is_awaited(file, present, now)]
+    return awaited(find_log_files(settings.sent_logs, None), lake.snapshot(SENT_MESSAGES), now)
 
 
 def log_rules(settings: Settings, now: datetime) -> LogRules:

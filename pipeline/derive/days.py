@@ -64,10 +64,10 @@ def days_not_closed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[d
 def days_ended(lake: Lake, *, settings: Settings, now: datetime) -> set[date]:
     """Return the days with rates that have ended, or of which an hour has, since the rates were last derived.
 
-    Time alone may have made them mature.
+    Time alone may have made them mature. Days to come are among them: a clock that was ahead may have called them so.
     """
-    since, today = rates_derived_on(lake), settings.today(now)
-    return {day for day in lake.snapshot(DELIVERY_ROLLUPS_DAILY).days() if since <= day <= today}
+    since = min(rates_derived_on(lake), settings.today(now))
+    return {day for day in lake.snapshot(DELIVERY_ROLLUPS_DAILY).days() if since <= day}
 
 
 @dataclass(frozen=True)

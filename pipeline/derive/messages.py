@@ -16,7 +16,7 @@ from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed
 from pipeline.lake.queries import Scalar, database, query
 from pipeline.model.progress import Progress, untold
-from pipeline.model.settings import Settings
+from pipeline.model.settings import CLOCK_TOLERANCE, Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
 _INPUTS: Final = (SENT_MESSAGES, DELIVERY_REPORTS)
@@ -29,18 +29,24 @@ def derive_messages(
     settings: Settings,
     now: datetime,
     anew: bool = False,
+    latest: datetime | None = None,
     on_day: Callable[[date], None] = lambda _: None,
     on_progress: Progress = untold,
 ) -> DeriveTally:
     """Derive `messages` of some partitions, and of every other one with messages or answers not derived yet.
 
     Silence is judged at `now`, the run's start. With `anew` a partition is derived even if no input changed.
+    `latest` is the present, by default `now`: answers that are ahead of it are of a clock that was wrong.
     `on_day` is called with each partition once it is up to date, changed or not; `on_progress` is told the days.
 
     Raises:
         LakeError: the lake can't be read or written.
     """
-    parameters: dict[str, Scalar] = {"now": now, "unknown_after_seconds": settings.unknown_after.total_seconds()}
+    parameters: dict[str, Scalar] = {
+        "now": now,
+        "unknown_after_seconds": settings.unknown_after.total_seconds(),
+        "latest": max(now, latest or now) + CLOCK_TOLERANCE,
+    }
     selects, outdated = (query("derive/sql/messages"),), query("derive/sql/new_verdicts")
     with days_changed(lake, _INPUTS, reader=MESSAGES.name) as changed, database(lake, settings) as connection:
         missing = days_that_differ(rows_by_day(SENT_MESSAGES, lake=lake), rows_by_day(MESSAGES, lake=lake))

@@ -109,12 +109,13 @@ def _tell_share(on_progress: Progress, earlier: int, done: int, days: int) -> No
 
 
 def _outdated(table: Table) -> str:
-    """Return the query for the days with a bucket which time alone has made mature.
+    """Return the query for the days with a bucket that time has made mature, or a clock that was ahead too early.
 
     Where a message is open, it becomes `unknown` first, and its partition of `messages` changes.
     """
-    closed = f"sending + not_found + pending = 0 AND {_ended(table)}"
-    return f"SELECT DISTINCT sent_date FROM {table.name} WHERE NOT is_mature AND {closed}"
+    ended = _ended(table)
+    condition = f"(NOT is_mature AND sending + not_found + pending = 0 AND {ended}) OR (is_mature AND NOT {ended})"
+    return f"SELECT DISTINCT sent_date FROM {table.name} WHERE {condition}"
 
 
 def _ended(table: Table) -> str:

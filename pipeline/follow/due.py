@@ -26,7 +26,7 @@ from pipeline.api.batches import Batch, batches_of
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, database, query, rows_of, show_files
 from pipeline.lake.snapshots import is_derived, rows_in
-from pipeline.model.settings import API_MEMORY, Settings
+from pipeline.model.settings import API_MEMORY, CLOCK_TOLERANCE, Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 
 MIN_INTERVAL: Final = timedelta(seconds=60)
@@ -62,8 +62,8 @@ class Polled:
         has_all = rows_in(sent) == rows_in(self.messages.of([day]))
         return has_all and is_derived(self.messages, (*sent, *reports), day)
 
-    def show(self, connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> None:
-        """Create `polled`, each sent message of some days with its last answer, and the due rule.
+    def show(self, connection: duckdb.DuckDBPyConnection, days: Collection[date], *, now: datetime) -> None:
+        """Create `polled`, each sent message of some days with its last answer as of `now`, and the due rule.
 
         Reads `messages` where it is up to date, at a tenth of the cost; otherwise joins sent messages and answers.
         """
@@ -75,13 +75,15 @@ class Polled:
         of_derived = f"SELECT app_id, msg_id, sent_date, sent_at, is_final, last_polled_at FROM {MESSAGES.name}"
         sources = [of_derived] if derived else []
         sources += [f"({query('follow/sql/polled')})"] if behind or not derived else []
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW polled AS {' UNION ALL BY NAME '.join(sources)}")
         use_due_rule(connection)
+        connection.execute("SET VARIABLE polled_at = $now::TIMESTAMPTZ", {"now": now})
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW polled AS {' UNION ALL BY NAME '.join(sources)}")
 
 
 def use_due_rule(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the macros of the due rule, which queries of this room and of `maintain` use."""
-    connection.execute(query("follow/sql/is_due"))
+    tolerance_us = CLOCK_TOLERANCE // timedelta(microseconds=1)
+    connection.execute(query("follow/sql/is_due").replace("/* tolerance_us */", str(tolerance_us)))
 
 
 def due_parameters(settings: Settings, now: datetime, *, force: bool = False) -> dict[str, Scalar]:
@@ -127,7 +129,7 @@ def due_batches(
     """
     with database(lake, settings) as connection:
         polled, rule = Polled.of(lake), due_parameters(settings, now, force=force)
-        polled.show(connection, [day for day in days if polled.sent.of([day])])
+        polled.show(connection, [day for day in days if polled.sent.of([day])], now=now)
         total = _count_due(connection, rule, apps)
         yield Due(total, _batches(connection, settings, rule, apps) if total else iter(()))
 

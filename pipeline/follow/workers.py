@@ -238,7 +238,7 @@ class _Follower:
             response = await gateway.ask(batch, account, ledger)
         except BatchRefused as error:
             self._note(batch, call_id, ledger, "split" if len(batch.ids) > 1 else "refused", error)
-            return Refusal(batch, call_id, self._clock.now())
+            return Refusal(batch, call_id, ledger.observed_at or self._clock.now())
         except CapReached as error:
             self.tally.left += len(batch.ids)
             if ledger.requests:

@@ -6,6 +6,7 @@ What belongs here: small files of the lake. What does not: rows (`lake.py`), rec
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.lake.atomic import replace_text
-from pipeline.lake.delta_log import now_ms
-from pipeline.lake.lake import Lake
+from pipeline.lake.lake import DataFile, Lake
+from pipeline.lake.snapshots import fingerprint_of
 from pipeline.model.tables import Table
 
 MessageKey = tuple[str, str]
@@ -24,8 +25,6 @@ _FORGOTTEN: Final = "forgotten.json"
 _WATERMARKS: Final = "_marks"
 _RATES_DERIVED: Final = "rates_derived_on"
 _RATES_FORMULA: Final = "rates_formula"
-_COMMIT_MS: Final = 60_000
-"""Longest time between stamping a file and committing it that a watermark allows for."""
 
 
 def forgotten_messages(lake: Lake) -> AbstractSet[MessageKey]:
@@ -43,17 +42,17 @@ def note_forgotten(lake: Lake, messages: AbstractSet[MessageKey]) -> None:
 
 @contextmanager
 def days_changed(lake: Lake, tables: Sequence[Table], *, reader: str) -> Iterator[set[date]]:
-    """Give the days that got new files since this reader last completed the block.
+    """Give the days that have other files than when this reader last completed the block.
 
-    A block that fails leaves the watermark as it was, so that the next run gets the same days again. Each reader, a
-    step, has a watermark of its own.
+    A block that fails leaves the mark as it was, so that the next run gets the same days again. Each reader, a step,
+    has a mark of its own: a fingerprint of the files of each day, since a clock that went back would hide new ones.
     """
-    began, watermark = now_ms(), lake.folder / _WATERMARKS / reader
-    since = _read(watermark) - _COMMIT_MS
-    files = [file for table in tables for file in lake.snapshot(table).files]
-    yield {file.sent_date for file in files if file.sent_date and file.added_ms >= since}
-    with lake.lock(_WATERMARKS):
-        replace_text(watermark, str(began), mode=lake.mode)
+    mark = lake.folder / _WATERMARKS / reader
+    known, present = _read(mark), _fingerprints(lake, tables)
+    yield {date.fromisoformat(day) for day in known.keys() | present.keys() if known.get(day) != present.get(day)}
+    if known != present:
+        with lake.lock(_WATERMARKS):
+            replace_text(mark, json.dumps(present), mode=lake.mode)
 
 
 def rates_derived_on(lake: Lake) -> date:
@@ -80,5 +79,15 @@ def note_rates_formula(lake: Lake, formula: str) -> None:
         replace_text(lake.folder / _WATERMARKS / _RATES_FORMULA, formula, mode=lake.mode)
 
 
-def _read(watermark: Path) -> int:
-    return int(watermark.read_text("ascii")) if watermark.is_file() else 0
+def _fingerprints(lake: Lake, tables: Sequence[Table]) -> dict[str, int]:
+    files: defaultdict[str, list[DataFile]] = defaultdict(list)
+    for file in (file for table in tables for file in lake.snapshot(table).files):
+        if file.sent_date:
+            files[file.sent_date.isoformat()].append(file)
+    return {day: fingerprint_of(of_day) for day, of_day in files.items()}
+
+
+def _read(mark: Path) -> dict[str, int]:
+    """Return a mark; empty where there is none, or the moment that an earlier version noted."""
+    known = json.loads(mark.read_text("ascii")) if mark.is_file() else {}
+    return known if isinstance(known, dict) else {}

@@ -91,7 +91,7 @@ def days_asked(days: Collection[date], *, lake: Lake, settings: Settings, now: d
     polled = Polled.of(lake)
     with database(lake, settings) as connection:
         for day in sorted(days):
-            polled.show(connection, [day])
+            polled.show(connection, [day], now=now)
             if not is_any_due(connection, due_parameters(settings, now)):
                 yield day
 

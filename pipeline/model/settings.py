@@ -42,6 +42,9 @@ MOST_LABELS = 5
 """Fields of `SMS_SENT_LOG_LABELS`: each is a dimension of the roll-ups."""
 API_MEMORY = timedelta(days=90)
 """How long the platform can be asked about a message (protocol: 90 to 120 days; the shorter is sure)."""
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""A stored instant further ahead of now is of a clock that was wrong. One within it counts as now: a run's start is
+earlier than what others did meanwhile."""
 _OWNER = 0o600
 
 

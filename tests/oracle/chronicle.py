@@ -22,7 +22,16 @@ from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, REJECTED_RECORDS, SENT_MESSAGES
 from tests.oracle.states import expected_state
-from tests.scenarios.api import CLOCK_FAULT, ERROR_FAULTS, HOSTS, STOP_APP_FAULTS, STOP_BASE_FAULTS, Ledger, Told
+from tests.scenarios.api import (
+    CLOCK_FAULT,
+    ERROR_FAULTS,
+    HOSTS,
+    STOP_APP_FAULTS,
+    STOP_BASE_FAULTS,
+    TIMESTAMP_WINDOW,
+    Ledger,
+    Told,
+)
 from tests.scenarios.stage import read_file, read_table
 from tests.scenarios.story import Message, Run
 from tests.support.lakes import Said, Sent
@@ -37,6 +46,8 @@ FIRST_ASKED_WITHIN = timedelta(days=90)
 SPLIT_CALLS = 20
 """Most calls that splitting refused batches adds to a slice."""
 _ONE_DAY = timedelta(days=1)
+AHEAD = timedelta(hours=1)
+"""How far an answer may be ahead before nobody knows when it came."""
 
 
 @dataclass
@@ -50,6 +61,8 @@ class Played:
     end: Literal["done", "killed", "stopped"] = "done"
     failures: list[str] = field(default_factory=list)
     tally: FollowTally | None = None
+    latest: datetime | None = None
+    """By which moment deriving told answers of a clock that was ahead."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +103,9 @@ class Chronicle:
         self._logged: dict[str, _Logged] = {}
         self._answered: dict[str, list[datetime]] = defaultdict(list)
         self.settings = settings
-        self._latest_verdict: dict[date, datetime] = {}
-        self._tables = {table.name: _Growing(lake) for table in (API_CALLS, REJECTED_RECORDS)}
+        self._moments: list[datetime] = []
+        self._odd_rows = 0
+        self._calls = _Growing(lake)
 
     @property
     def known(self) -> set[Key]:
@@ -111,13 +125,17 @@ class Chronicle:
         """Check a run after its end, and record what it did."""
         assert not played.ledger.wrong
         self._check_sent(played)
-        may_be_asked = {key for key in self.known if self._is_due(key, played)}
+        self._moments.append(played.now)
+        may_be_asked = {key for key in self.known if any(self._is_due(key, played))}
+        must_be_asked = {key for key in may_be_asked if all(self._is_due(key, played))}
         self._check_asked(played, may_be_asked, {key for key in self.known if self._may_fill(key, played)})
         stored = self._check_reports(played)
         self._check_calls(played)
         if played.end == "done":
-            _check_completeness(played, may_be_asked, stored)
+            _check_completeness(played, must_be_asked, stored)
         self._note(stored)
+        if played.latest:
+            self._moments.append(played.latest)
         if played.end == "done":
             self._check_messages(played)
 
@@ -127,6 +145,8 @@ class Chronicle:
         present = {row["msg_id"]: (row["app_id"], row["sent_at"], row["number"], row["sent_date"]) for row in rows}
         assert len(rows) == len(present)
         read = {msg_id: of.sent for msg_id, of in self._logged.items() if self._is_readable(of, played)}
+        if self._has_logs:  # a record in the future waits
+            read = {msg_id: sent for msg_id, sent in read.items() if sent.sent_at <= played.now + _ONE_DAY}
         possible = [self._known | read, *([self._known] if played.end == "killed" else [])]
         found = [sent for sent in possible if present == {msg_id: _stored(of) for msg_id, of in sent.items()}]
         assert found, (present, possible)
@@ -148,18 +168,30 @@ class Chronicle:
         """Return whether a run reads a log: it covers the log's date or a day either side."""
         return not self._has_logs or any(abs(logged.file_date - day) <= _ONE_DAY for day in played.days)
 
-    def _is_due(self, key: Key, played: Played) -> bool:
-        """Return whether an id may be asked for: "When an id is due" of the design, in whole microseconds."""
+    def _is_due(self, key: Key, played: Played) -> list[bool]:
+        """Return whether an id is due: "When an id is due" of the design, in whole microseconds.
+
+        More than one value: by the moment at which its day was derived last, another answer is ahead.
+        """
         sent_at, said = self.messages[key].sent.sent_at, self.answers(key)
         if self._day(key) not in played.days or any(each.status in FINAL for each in said):
-            return False
+            return [False]
         age = played.now - sent_at
         if not said:
-            return age <= FIRST_ASKED_WITHIN
+            return [age <= FIRST_ASKED_WITHIN]
         if age > self.settings.give_up_after:
-            return False
-        last = max(each.observed_at for each in said)
-        return played.run.force or 2 * (played.now - last) >= max(timedelta(seconds=120), last - sent_at)
+            return [False]
+        return [
+            played.run.force
+            or last > played.now + AHEAD
+            or 2 * (played.now - last) >= max(timedelta(seconds=120), last - sent_at)
+            for last in self._lasts(key)
+        ]
+
+    def _lasts(self, key: Key) -> set[datetime]:
+        """Return when an id was answered last: answers ahead of the moment that decides count where no other does."""
+        times = [each.observed_at for each in self.answers(key)]
+        return {max((at for at in times if at <= moment + AHEAD), default=max(times)) for moment in self._moments}
 
     def _day(self, key: Key) -> date:
         return self.messages[key].sent.sent_at.astimezone(UTC).date()
@@ -169,7 +201,7 @@ class Chronicle:
         said, age = self.answers(key), played.now - self.messages[key].sent.sent_at
         if not said or self._day(key) not in played.days or any(each.status in FINAL for each in said):
             return False
-        waited = played.now - max(each.observed_at for each in said)
+        waited = played.now - min(self._lasts(key))
         return waited >= timedelta(seconds=60) and age <= self.settings.give_up_after
 
     def _check_asked(self, played: Played, due: set[Key], may_fill: set[Key]) -> None:
@@ -193,12 +225,14 @@ class Chronicle:
         rows = [everything[each] for each in everything.keys() - self._answers_seen]
         self._answers_seen = set(everything)
         assert all(row["sent_date"] == self._day((row["app_id"], row["msg_id"])) for row in rows)
-        stored = [_said(row) for row in rows]
+        stored, bound = [_said(row) for row in rows], _clock_bound(played.run)
         invalid = [said for said in stored if said.status == "invalid_id"]
         told = _oldest(played.ledger.told, len(stored) - len(invalid))
-        assert Counter(said for said in stored if said.status != "invalid_id") == Counter(
-            said for each in told for said in each.said
-        )
+        truth = {(said.app_id, said.msg_id): said for each in told for said in each.said}
+        answers = {(said.app_id, said.msg_id): said for said in stored if said.status != "invalid_id"}
+        assert len(truth) == sum(len(each.said) for each in told) == len(stored) - len(invalid)
+        assert {key: replace(said, observed_at=truth[key].observed_at) for key, said in answers.items()} == truth
+        assert all(abs(said.observed_at - truth[key].observed_at) <= bound for key, said in answers.items())
         lost = len(played.ledger.told) - len(told)
         slices = 1 if played.run.workers == 1 else 2  # one is filled while one is written
         assert lost <= slices * SLICE_CALLS + SPLIT_CALLS if played.end == "killed" else not lost
@@ -223,8 +257,9 @@ class Chronicle:
 
     def _check_calls(self, played: Played) -> None:
         """`api_calls` has one row per batch with its number of requests; odd rows are rejected records."""
-        rows = self._tables[API_CALLS.name].new_rows(self.lake.snapshot(API_CALLS).files)
-        odd = self._tables[REJECTED_RECORDS.name].new_rows(self.lake.snapshot(REJECTED_RECORDS).files)
+        rows = self._calls.new_rows(self.lake.snapshot(API_CALLS).files)
+        odd_rows = sum(row["source"] == "api" for row in read_table(self.lake, REJECTED_RECORDS))
+        odd, self._odd_rows = odd_rows - self._odd_rows, odd_rows
         ledger = played.ledger
         for row in rows:
             if row["status"] == "0":
@@ -233,13 +268,13 @@ class Chronicle:
         consistent = sum(told.is_consistent for told in ledger.told)
         requests, batches = sum(row["attempts"] for row in rows), len({(c.app_id, c.asked) for c in ledger.calls})
         assert len({row["call_id"] for row in rows}) == len(rows)
-        assert len(odd) <= sum(told.odd_rows for told in ledger.told)
+        assert 0 <= odd <= sum(told.odd_rows for told in ledger.told)
         if played.end == "killed":
             assert requests <= len(ledger.calls)
             assert len(rows) <= batches
             return
         assert (outcomes["ok"], outcomes["mismatch"]) == (consistent, len(ledger.told) - consistent)
-        assert len(odd) == sum(told.odd_rows for told in ledger.told)
+        assert odd == sum(told.odd_rows for told in ledger.told)
         if played.end == "done":
             assert (requests, len(rows)) == (len(ledger.calls), batches)
 
@@ -257,17 +292,14 @@ class Chronicle:
         for key, row in rows.items():
             if self._day(key) in played.days:
                 assert _state(row) in self._expected(key, played.now), (key, self.answers(key))
-        for day in {*played.days, *map(self._day, self.messages)}:
-            self._latest_verdict[day] = max(played.now, self._latest_verdict.get(day, played.now))
 
     def _expected(self, key: Key, now: datetime) -> list[Row]:
-        """Return the possible states: as of now, and as of the latest verdict if the clock has gone back."""
-        moments = [now, max(now, self._latest_verdict.get(self._day(key), now))]
-        return [self._expected_at(key, moment) for moment in moments]
+        """Return the possible states as of now: the moment by which answers are ahead is of any run so far."""
+        return [self._expected_at(key, now, moment) for moment in self._moments]
 
-    def _expected_at(self, key: Key, now: datetime) -> Row:
+    def _expected_at(self, key: Key, now: datetime, latest: datetime) -> Row:
         sent, said = self.messages[key].sent, self.answers(key)
-        state = expected_state(sent, said, now=now, unknown_after=self.settings.unknown_after)
+        state = expected_state(sent, said, now=now, unknown_after=self.settings.unknown_after, latest=latest)
         times = [each.observed_at for each in said]
         return {
             "sent_at": sent.sent_at,
@@ -279,9 +311,15 @@ class Chronicle:
             "latency_seconds": state.latency,
             "poll_count": state.polls,
             "first_polled_at": min(times, default=None),
-            "last_polled_at": max(times, default=None),
+            "last_polled_at": max((at for at in times if at <= latest + AHEAD), default=max(times, default=None)),
             "labels": None if sent.labels is None else list(sent.labels.items()),
         }
+
+
+def _clock_bound(run: Run) -> timedelta:
+    """Return how far a stored instant may be from the truth: no further than a timestamp that the platform takes."""
+    is_right = abs(run.clock_error) < timedelta(seconds=1) and not run.weather.jump
+    return timedelta(seconds=1) if is_right else TIMESTAMP_WINDOW + timedelta(seconds=2)
 
 
 def _key(sent: Sent) -> Key:

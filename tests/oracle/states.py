@@ -25,14 +25,22 @@ class Expected:
     latency: float | None
 
 
-def expected_state(sent: Sent, answers: Sequence[Said], *, now: datetime, unknown_after: timedelta) -> Expected:
-    """Merge the answers for one message, whatever their order."""
+def is_ahead(said: Said, moment: datetime) -> bool:
+    """Return whether an answer is more than an hour ahead of a moment: the clock that stored it was wrong."""
+    return said.observed_at > moment + timedelta(hours=1)
+
+
+def expected_state(
+    sent: Sent, answers: Sequence[Said], *, now: datetime, unknown_after: timedelta, latest: datetime | None = None
+) -> Expected:
+    """Merge the answers for one message, whatever their order; those ahead of `latest`, or now, count last."""
     ordered = sorted(answers, key=lambda said: said.observed_at)
     if not ordered:
         return Expected("pending", is_final=False, receive_time=None, polls=0, latency=None)
     finals = [said for said in ordered if said.status in {"delivered", "failed"}]
     invalid = [said for said in ordered if said.status == "invalid_id"]
-    decided = finals[0] if finals else invalid[0] if invalid else ordered[-1]
+    latest_open = max(ordered, key=lambda said: (not is_ahead(said, latest or now), said.observed_at))
+    decided = finals[0] if finals else invalid[0] if invalid else latest_open
     status, is_final, received = decided.status, bool(finals or invalid), decided.receive_time
     if not is_final and now - sent.sent_at > unknown_after:
         status, received = "unknown", None

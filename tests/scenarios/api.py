@@ -243,7 +243,7 @@ class _Sheet:
             msg_id: Said(
                 msg_id,
                 status=step.kind if step else "not_found",
-                observed_at=time.wall(),
+                observed_at=time.true,
                 receive_time=step.received if step else None,
                 app_id=app_id,
                 number=NUMBER if step else None,

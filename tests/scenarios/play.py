@@ -146,7 +146,8 @@ class Player:
             transport=api,
         )
         played.failures, played.tally = tally.failures, tally
-        derive_messages(days, lake=lake, settings=settings, now=now)
+        played.latest = max(now, self.time.wall())
+        derive_messages(days, lake=lake, settings=settings, now=now, latest=played.latest)
 
     @contextlib.contextmanager
     def _watched(self, played: Played, life: Life) -> Iterator[None]:
@@ -209,14 +210,9 @@ class Ending:
         return message.is_steady and message.fate.at(self.since) == message.fate.at(self.until)
 
     def _is_out_of_reach(self, key: Key) -> bool:
-        """Return whether it is too old, its app stopped, or its last answer in the future (a clock was ahead)."""
+        """Return whether it is too old, or its app stopped."""
         age = self.last.now - self.chronicle.messages[key].sent.sent_at
-        latest = max((said.observed_at for said in self.chronicle.answers(key)), default=self.last.now)
-        return (
-            age > self.chronicle.settings.give_up_after
-            or is_stopped(key[0], self.last.failures)
-            or latest > self.until + self.last.run.clock_error + timedelta(seconds=1)
-        )
+        return age > self.chronicle.settings.give_up_after or is_stopped(key[0], self.last.failures)
 
     def is_silent(self, key: Key) -> bool:
         """Return whether a message that is not final counts as unknown."""

@@ -37,7 +37,10 @@ _BOUNDS: Final = (3 * _DAY - 45, 3 * _DAY, 7 * _DAY - 45, 7 * _DAY, 90 * _DAY - 
 _GAPS: Final = (1, 45, 61, 600, 3600, 6 * 3600, 6 * 3600, _DAY, _DAY, 3 * _DAY, 7 * _DAY)
 _AROUND_DUE: Final = (None, None, None, -45, 0, 45, 90)
 _MOMENTS: Final = (0, 1, 30, 90, 600, 3600, 7200, 40_000, _DAY, 2 * _DAY, 4 * _DAY, 8 * _DAY)
-_CLOCK_ERRORS: Final = (0, 0, 0, 0, 0, 0, -45, 45, -100, 100, -7200, 7200)
+_FAR: Final = (-40 * _DAY, -2 * _DAY, 2 * _DAY, 30 * _DAY, 40 * _DAY)
+_CLOCK_ERRORS: Final = (0, 0, 0, 0, 0, 0, 0, -45, 45, -100, 100, -7200, 7200, *_FAR)
+_JUMPS: Final = (-3600, -30, 1, 30, 3600, *_FAR)
+"""Seconds by which a machine's clock is wrong at the start of a run, and by which it jumps in one."""
 _COMMON_FAULTS: Final = (*LOST_FAULTS, *LOST_FAULTS, *SLOW_FAULTS, CLOCK_FAULT)
 _ANY_FAULT: Final = (*_COMMON_FAULTS, *GIVE_UP_FAULTS, *STOP_APP_FAULTS, *STOP_BASE_FAULTS)
 
@@ -147,7 +150,7 @@ def weathers(*, is_mild: bool) -> st.SearchStrategy[Weather]:
         oddities=st.lists(oddity, min_size=1, max_size=5).map(tuple),
         outage=st.sampled_from([(0, 0), (0, 0), (0, 0), (0, 5), (2, 4), (3, 1000), (30, 60)]),
         latency=st.sampled_from([10, 50, 2000]).map(lambda ms: timedelta(milliseconds=ms)),
-        jump=st.one_of(st.none(), st.tuples(st.integers(0, 4), _seconds(st.sampled_from([-3600, -30, 1, 30, 3600])))),
+        jump=st.one_of(st.none(), st.tuples(st.integers(0, 4), _seconds(st.sampled_from(_JUMPS)))),
     )
     return st.one_of(st.just(Weather()), bad, bad, bad)
 

@@ -4,7 +4,9 @@
 -- Most messages have one answer. Only answers of the others are ranked: a row as the state of an aggregate costs ten
 -- times as much as its key. Two messages that share a hash are ranked too, with the same result.
 -- `answers` is read twice: keeping it costs 140 MB for a million answers.
--- Parameters: now, unknown_after_seconds.
+-- An answer later than $latest was stored by a clock that was ahead: nobody knows when it came. Of answers that are not
+-- final, and for last_polled_at, it counts only where there is no other.
+-- Parameters: now, unknown_after_seconds, latest.
 WITH answers AS NOT MATERIALIZED (
   SELECT
     app_id,
@@ -17,6 +19,7 @@ WITH answers AS NOT MATERIALIZED (
     1 AS poll_count,
     observed_at AS first_polled_at,
     observed_at AS last_polled_at,
+    observed_at > $latest::TIMESTAMPTZ AS is_ahead,
     call_id,
     hash(app_id, msg_id) AS key
   FROM delivery_reports
@@ -28,7 +31,7 @@ several AS (
   HAVING count(*) > 1
 ),
 states AS (
-  SELECT * EXCLUDE (key, call_id)
+  SELECT * EXCLUDE (key, call_id, is_ahead)
   FROM answers
   ANTI JOIN several USING (key)
   UNION ALL BY NAME
@@ -39,13 +42,13 @@ states AS (
     unnest(arg_min(
       {'status': status, 'receive_time': receive_time},
       -- Within the best class: the first answer if it is final, else the latest.
-      {'class': class, 'age': CASE WHEN class < 2 THEN 1 ELSE -1 END * epoch_us(first_polled_at), 'call': call_id}
+      {'class': class, 'is_ahead': class = 2 AND is_ahead, 'age': CASE WHEN class < 2 THEN 1 ELSE -1 END * epoch_us(first_polled_at), 'call': call_id}
     )),
     arg_max(number, last_polled_at) FILTER (WHERE number IS NOT NULL) AS number,
     arg_max(country, last_polled_at) FILTER (WHERE country IS NOT NULL) AS country,
     count(*) AS poll_count,
     min(first_polled_at) AS first_polled_at,
-    max(last_polled_at) AS last_polled_at
+    coalesce(max(last_polled_at) FILTER (WHERE NOT is_ahead), max(last_polled_at)) AS last_polled_at
   FROM answers
   SEMI JOIN several USING (key)
   GROUP BY app_id, msg_id

@@ -1,8 +1,16 @@
 -- The due rule as macros, created on each connection that asks who is due.
--- overdue_seconds: for how long an answered message has been due again; negative before.
+-- is_ahead: an instant is so far ahead of a moment that a wrong clock stored it, and nobody knows when it was.
+CREATE OR REPLACE TEMP MACRO is_ahead(instant, moment) AS
+  epoch_us(instant) > epoch_us(moment) + /* tolerance_us */;
+
+-- overdue_seconds: for how long an answered message has been due again; negative before. 0 if its answer is ahead.
 CREATE OR REPLACE TEMP MACRO overdue_seconds(sent_at, last_polled_at, moment, min_interval_seconds, age_share) AS
-  (epoch_us(moment) - epoch_us(last_polled_at)) / 1e6
-  - greatest(min_interval_seconds, (epoch_us(last_polled_at) - epoch_us(sent_at)) / 1e6 * age_share);
+  CASE
+    WHEN is_ahead(last_polled_at, moment) THEN 0
+    ELSE
+      (epoch_us(moment) - epoch_us(last_polled_at)) / 1e6
+      - greatest(min_interval_seconds, (epoch_us(last_polled_at) - epoch_us(sent_at)) / 1e6 * age_share)
+  END;
 
 -- is_due: a message that is not final is asked for at this moment; `forced` leaves the age limits alone.
 CREATE OR REPLACE TEMP MACRO is_due(

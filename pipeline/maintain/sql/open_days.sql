@@ -1,4 +1,5 @@
--- Grain: one row per day with a message that is due, or that silence has made unknown since.
+-- Grain: one row per day with a message that is due, or that silence has made unknown since, or that a clock which was
+-- ahead made unknown too early.
 -- Parameters: now, force, unknown_after_seconds, give_up_seconds, memory_seconds, min_interval_seconds, age_share.
 SELECT DISTINCT sent_date
 FROM messages
@@ -8,6 +9,10 @@ WHERE
     (
       delivery_status IN ('sending', 'not_found')
       AND (epoch_us($now::TIMESTAMPTZ) - epoch_us(sent_at)) / 1e6 > $unknown_after_seconds
+    )
+    OR (
+      delivery_status = 'unknown'
+      AND (epoch_us($now::TIMESTAMPTZ) - epoch_us(sent_at)) / 1e6 <= $unknown_after_seconds
     )
     OR is_due(
       sent_at, last_polled_at, $now::TIMESTAMPTZ, $force,

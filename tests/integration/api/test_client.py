@@ -13,7 +13,7 @@ import time
 import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -453,6 +453,38 @@ def test_an_expired_timestamp_is_signed_anew_with_the_platforms_clock(
     assert all(isinstance(outcome, GoodResponse) for outcome in asked.outcomes)
     assert [ledger.requests for ledger in asked.ledgers] == [2, 1]  # the second one knows
     assert asked.gateway.clock_offsets() == {server.base_url: pytest.approx(skew, abs=2)}
+    for outcome, ledger in zip(asked.outcomes, asked.ledgers, strict=True):
+        assert isinstance(outcome, GoodResponse)
+        assert outcome.observed_at == ledger.observed_at
+        for stored in (ledger.started_at, ledger.observed_at):  # by the clock that proved right
+            assert stored is not None
+            assert abs(stored - clock.now() - timedelta(seconds=skew)) < timedelta(seconds=5)
+
+
+def test_an_instant_is_right_though_the_clock_jumps_while_the_answer_is_under_way(
+    simulator: Simulate, clock: Clock
+) -> None:
+    """The platform took the timestamp, so the clock was right when the request began."""
+    jump = timedelta()
+
+    def jumps(_: int, __: Call) -> None:
+        nonlocal jump
+        jump = timedelta(days=40)
+
+    server = simulator(faults=Faults(script=jumps))
+    asked = ask(server.base_url, replace(clock, now=lambda: clock.now() + jump), batch_of(*IDS[:2]))
+    (outcome,) = asked.outcomes
+    assert isinstance(outcome, GoodResponse)
+    assert abs(outcome.observed_at - clock.now()) < timedelta(seconds=5)
+
+
+def test_a_small_offset_leaves_instants_as_our_clock_shows_them(simulator: Simulate, clock: Clock) -> None:
+    server = simulator(faults=Faults(skew_seconds=30.0), window_seconds=5)
+    asked = ask(server.base_url, clock, batch_of(*IDS[:2]))
+    (outcome,) = asked.outcomes
+    assert isinstance(outcome, GoodResponse)
+    assert asked.gateway.clock_offsets()[server.base_url] == pytest.approx(30, abs=2)
+    assert abs(outcome.observed_at - clock.now()) < timedelta(seconds=5)
 
 
 def test_a_timestamp_that_expires_again_stops_the_base_and_names_the_clock(simulator: Simulate, clock: Clock) -> None:

@@ -35,7 +35,7 @@ def derived(lake: Lake, chosen: Settings) -> Lake:
 def due(lake: Lake, settings: Settings, day: date, now: datetime) -> list[str]:
     polled, parameters = Polled.of(lake), due_parameters(settings, now)
     with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
-        polled.show(connection, [day])
+        polled.show(connection, [day], now=now)
         return sorted(
             msg_id
             for _, msg_id, _, urgency in rows_of(connection, query("follow/sql/due_ids"), parameters)
