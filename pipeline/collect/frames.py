@@ -18,6 +18,8 @@ LARGE_RECORD_BYTES: Final = 4096
 """The bytes of larger records count towards MOST_BYTES."""
 MOST_BYTES: Final = 8 << 20
 """Bytes of large records after which a frame is full."""
+MOST_RECEIPT_ROWS: Final = 100_000
+"""Messages of one call: the rows of a receipt are read as one."""
 _WIDTH = len(RawFields._fields)
 _SENT_AT = RawFields._fields.index("sent_at")
 _RESPONSE = RawFields._fields.index("response")
@@ -144,6 +146,8 @@ class RawFrame:
         if receipt is None:
             is_message = is_empty(call.response) or not is_empty(call.msg_id)
             return self._add(line, item, call, None if is_message else Fault("bad_response"))
+        if len(receipt.rows) > MOST_RECEIPT_ROWS:
+            return self._add(line, item, call, Fault("bad_response"))
         if not receipt.is_sent:
             return self._add(line, item, call, Fault("not_sent", receipt))
         for place, row in enumerate(receipt.rows, item):

@@ -13,10 +13,11 @@ from types import MappingProxyType
 from typing import IO, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from pipeline.collect.fields import ABSENT, FieldNames
-from pipeline.collect.frames import RawFrame
+from pipeline.collect.frames import MOST_BYTES, RawFrame
 from pipeline.collect.times import EPOCH
 from pipeline.collect.wrappers import has_wrapper
 
@@ -24,7 +25,15 @@ BATCH_ROWS = 8192
 RECEIPT_BATCH_ROWS = 256
 """Rows at once where each may hold a receipt with hundreds of messages."""
 _BUFFER_BYTES = 1 << 18
+_BATCH_BYTES: Final = 32 << 20
+"""Bytes that a batch takes by the sizes in the footer."""
+_LARGE_ROW_BYTES: Final = 64 << 10
+_LARGE_GROUP_BYTES: Final = 256 << 20
+"""A row group of large rows that is larger than this is not read: its pages, decoded as a whole, may have any size."""
+_MOST_ROW_BYTES: Final = MOST_BYTES
+"""Bytes of a row, decoded; a longer one is rejected, as a line is."""
 _UNREADABLE = object()
+_pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 _UNREADABLE_FILE = (pa.ArrowException, OSError, ValueError)
 _INT96_TYPE = pa.timestamp("us", "UTC")
 _INT96: Final[Mapping[str, Any]] = MappingProxyType({"coerce_int96_timestamp_unit": "us"})  # nanoseconds end in 2262
@@ -34,22 +43,25 @@ def parquet_frames(stream: IO[bytes], most_rows: int, names: FieldNames) -> Iter
     """Yield the records of all rows; rows count from 1. A row group that breaks costs its rows from there on."""
     frame, first = RawFrame(names), 1
     try:
-        source = pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER_BYTES, **_INT96)
-        columns = _Columns(source, names, most_rows)
-        groups = [source.metadata.row_group(group).num_rows for group in range(source.num_row_groups)]
+        columns = _Columns(stream, names, most_rows)
+        groups = columns.rows_of_groups()
     except _UNREADABLE_FILE:
         frame.reject(first, "broken_file")
         groups = []
     for group, rows in enumerate(groups):
         line = first
         first += rows
+        if columns.is_too_large(group):
+            frame.reject(line, "line_too_long")
+            continue
         try:
             for batch in columns.batches(group):
-                _add_batch(frame, line, batch, columns)
-                line += batch.num_rows
-                if frame.is_full(most_rows):
-                    yield frame
-                    frame = RawFrame(names)
+                for part in _parts_of(batch):
+                    _add_part(frame, line, part, columns)
+                    line += part.num_rows
+                    if frame.is_full(most_rows):
+                        yield frame
+                        frame = RawFrame(names)
         except _UNREADABLE_FILE:
             frame.reject(line, "broken_file")
     yield frame
@@ -63,34 +75,112 @@ class _Columns:
         is_wrapped: whether the records stand in one of the columns.
     """
 
-    def __init__(self, source: pq.ParquetFile, names: FieldNames, most_rows: int) -> None:
+    def __init__(self, stream: IO[bytes], names: FieldNames, most_rows: int) -> None:
         """Choose columns and how many rows are read at once."""
-        self._source = source
-        present = tuple(source.schema_arrow.names)
+        self._source = _opened(stream)
+        present = tuple(self._source.schema_arrow.names)
         picker = names.picker(present)
         self.is_wrapped = not picker.is_record and has_wrapper(present)
         self.names = list(present) if self.is_wrapped else names.recognised(present)
+        self._read = frozenset(self.names)
         self.picker = names.picker(tuple(self.names))
         is_nested = self.is_wrapped or "response" in picker.fields
         self._rows = min(most_rows, RECEIPT_BATCH_ROWS if is_nested else BATCH_ROWS)
-        leaves = (source.schema.column(place) for place in range(len(source.schema)))
-        self._in_utc = {leaf.path for leaf in leaves if leaf.physical_type == "INT96"}
+        self._in_utc = {leaf.path for leaf in _leaves_of(self._source) if leaf.physical_type == "INT96"}
+
+    def rows_of_groups(self) -> list[int]:
+        """Return how many rows each row group has."""
+        return [self._source.metadata.row_group(group).num_rows for group in range(self._source.num_row_groups)]
 
     def batches(self, group: int) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of one row group."""
+        """Yield the batches of one row group; texts are dictionaries, so that one written once is decoded once."""
         yield from self._source.iter_batches(
-            batch_size=self._rows, row_groups=[group], columns=self.names, use_threads=False
+            batch_size=self._rows_at_once(group), row_groups=[group], columns=self.names, use_threads=False
         )
+
+    def is_too_large(self, group: int) -> bool:
+        """Say whether a row group holds large rows, and too many of them."""
+        size, rows = self._size_of(group)
+        return size > _LARGE_GROUP_BYTES and size > rows * _LARGE_ROW_BYTES
+
+    def _rows_at_once(self, group: int) -> int:
+        size, rows = self._size_of(group)
+        return max(1, min(self._rows, rows * _BATCH_BYTES // max(size, 1)))
+
+    def _size_of(self, group: int) -> tuple[int, int]:
+        """Return bytes of the columns that are read of a row group, as the footer says, and its rows."""
+        about = self._source.metadata.row_group(group)
+        leaves = (about.column(place) for place in range(about.num_columns))
+        size = sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema.split(".")[0] in self._read)
+        return size, about.num_rows
 
     def values(self, batch: pa.RecordBatch) -> list[Sequence[object]]:
         """Return the values of each column; INT96 is UTC, whatever the Arrow type says."""
-        named = zip(batch.schema.names, batch.columns, strict=True)
+        named = zip(batch.schema.names, map(_without_dictionaries, batch.columns), strict=True)
         return [_values_of(column.cast(_INT96_TYPE) if name in self._in_utc else column) for name, column in named]
 
 
-def _add_batch(frame: RawFrame, line: int, batch: pa.RecordBatch, columns: _Columns) -> None:
+def _opened(stream: IO[bytes]) -> pq.ParquetFile:
+    """Open a file so that texts are read as dictionaries, which take the memory of each text once."""
+    options: Any = {"pre_buffer": False, "buffer_size": _BUFFER_BYTES, **_INT96}
+    source = pq.ParquetFile(stream, **options)
+    texts = [leaf.path for leaf in _leaves_of(source) if leaf.physical_type == "BYTE_ARRAY"]
+    stream.seek(0)
+    return pq.ParquetFile(stream, read_dictionary=texts, **options)
+
+
+def _leaves_of(source: pq.ParquetFile) -> Iterator[Any]:
+    return (source.schema.column(place) for place in range(len(source.schema)))
+
+
+def _parts_of(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Cut a batch so that a part has at most MOST_BYTES when it is decoded, or one row."""
+    if batch.num_rows <= 1 or sum(map(_decoded_bytes, batch.columns)) <= MOST_BYTES:
+        yield batch
+        return
+    middle = batch.num_rows // 2
+    yield from _parts_of(batch.slice(0, middle))
+    yield from _parts_of(batch.slice(middle))
+
+
+def _decoded_bytes(column: pa.Array[Any]) -> int:
+    """Return how many bytes a column takes without dictionaries, about."""
+    if isinstance(column, pa.DictionaryArray):
+        lengths = _pc.binary_length(column.dictionary)
+        return int(_pc.sum(_pc.take(lengths, column.indices)).as_py() or 0) + column.indices.nbytes
+    if isinstance(column, pa.StructArray):
+        return sum(map(_decoded_bytes, column.flatten()))
+    if isinstance(column, pa.MapArray):
+        first, last = column.offsets[0].as_py(), column.offsets[-1].as_py()
+        return sum(_decoded_bytes(part.slice(first, last - first)) for part in (column.keys, column.items))
+    if isinstance(column, pa.ListArray | pa.LargeListArray):
+        return _decoded_bytes(column.flatten())
+    return column.nbytes
+
+
+def _without_dictionaries(column: pa.Array[Any]) -> pa.Array[Any]:
+    """Decode texts at any depth; a map stays: pyarrow can't cast it, and its values are plain all the same."""
+    kind = _plain_type(column.type)
+    return column if kind == column.type else column.cast(kind)
+
+
+def _plain_type(kind: Any) -> Any:
+    match kind:
+        case pa.DictionaryType():
+            return kind.value_type
+        case pa.StructType():
+            return pa.struct([field.with_type(_plain_type(field.type)) for field in kind.fields])
+        case pa.ListType():
+            return pa.list_(kind.value_field.with_type(_plain_type(kind.value_type)))
+    return kind
+
+
+def _add_part(frame: RawFrame, line: int, batch: pa.RecordBatch, columns: _Columns) -> None:
+    size = sum(map(_decoded_bytes, batch.columns)) // max(batch.num_rows, 1)
+    if size > _MOST_ROW_BYTES:
+        frame.reject(line, "line_too_long")
+        return
     values = columns.values(batch)
-    size = batch.nbytes // max(batch.num_rows, 1)
     pick = columns.picker.pick
     nothing = () if columns.is_wrapped else ([ABSENT] * batch.num_rows, [None] * batch.num_rows)
     for number, row in enumerate(zip(*values, *nothing, strict=True), line):
