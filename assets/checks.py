@@ -17,7 +17,7 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.assets import run_started_at
-from assets.events import library_log, materializations_of, readable_failures
+from assets.events import library_log, materializations_of, one_line, readable_failures
 from assets.metadata import FAILURES, LEFT, OUTCOME
 from assets.partitions import RECENT_DAYS, range_of
 from assets.project import Project
@@ -90,7 +90,7 @@ def _run_outcome(project: Project) -> dg.AssetChecksDefinition:
             found: dict[str, Any] = {"failures_count": len(failures), FAILURES: failures, "calls": asked.calls}
             yield dg.AssetCheckResult(check_name=COMPLETE, asset_key=asset, passed=not failures, metadata=found)
         if failures:
-            raise dg.Failure(description="\n".join(failures), allow_retries=False)
+            raise dg.Failure(description="\n".join(map(one_line, failures)), allow_retries=False)
 
     return run_outcome
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError  # what Dagster's own storage raises
 from pipeline.lake.damage import REMEDY
 from pipeline.model.errors import LakeError, RunFailed, SmsDeliveryError
 from pipeline.model.phone_numbers import mask_digits
+from pipeline.model.printable import printable
 
 LIBRARY: Final = "pipeline"
 """Logger of the library. Its lines name the call (`call_id`) and hold no phone number and no secret."""
@@ -85,7 +86,7 @@ class _RunLogHandler(logging.Handler):
             self.left_out += 1
             return
         self._written += 1
-        self._log.log(record.levelno, mask_digits(record.getMessage(), is_own=True))
+        self._log.log(record.levelno, printable(mask_digits(record.getMessage(), is_own=True)))
 
 
 @contextmanager
@@ -121,8 +122,8 @@ def expected_error(error: Exception) -> SmsDeliveryError | None:
 
 
 def one_line(text: object) -> str:
-    """Return a text, or that of an error, without line breaks; DuckDB and Delta write several lines."""
-    return " ".join(str(text).split())
+    """Return a text, or that of an error, as one printable line; DuckDB and Delta write several lines."""
+    return printable(" ".join(str(text).split()))
 
 
 def run_events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:

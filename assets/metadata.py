@@ -57,7 +57,7 @@ def results(context: dg.AssetExecutionContext, name: str, summary: str, **metada
         yield dg.MaterializeResult(asset_key=key, metadata=about)
     failures = metadata.get(FAILURES)
     if failures and not any(node.name.endswith(OUTCOME) for node in context.job_def.nodes):
-        raise dg.Failure(description="\n".join(failures), allow_retries=False)
+        raise dg.Failure(description="\n".join(map(one_line, failures)), allow_retries=False)
 
 
 def add_by_day(context: dg.AssetExecutionContext, name: str, figures: Mapping[str, Mapping[date, float]]) -> None:

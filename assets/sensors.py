@@ -23,6 +23,7 @@ from assets.resources import utc_now
 from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.phone_numbers import mask_digits
+from pipeline.model.printable import for_slack
 from pipeline.model.settings import Settings
 
 TICK_SECONDS: Final = 60
@@ -174,8 +175,8 @@ def _message(
     return {
         "text": "\n".join(
             [
-                f"sms-delivery: {job}{f' for {first} to {last}' if first else ''} {watch.verb}",
-                *[alert.line for alert in news[:_LINES]],
+                f"sms-delivery: {for_slack(job)}{f' for {first} to {last}' if first else ''} {watch.verb}",
+                *[for_slack(alert.line) for alert in news[:_LINES]],
                 *([f"({held} more times since the last message)"] if held else []),
                 url or f"run {run.run_id[:8]}",
             ]

@@ -12,10 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import click
 import duckdb
 
 from assets.cli.home import make_home
+from assets.cli.output import say
 from assets.cli.run import refresh
 from assets.resources import utc_now
 from pipeline.api.simulator.sample_logs import write_sent_logs
@@ -48,13 +48,13 @@ def run_demo(*, messages: int, days: int, folder: Path) -> None:
     now = utc_now()
     dates = [now.date() - timedelta(days=step) for step in reversed(range(days))]
     paths = write_sent_logs(folder / "logs", messages=messages, days=dates, now=now, app_id=APP_ID)
-    click.echo(f"wrote {messages:,} sent messages to {len(paths)} logs in {_short(folder / 'logs')}")
+    say(f"wrote {messages:,} sent messages to {len(paths)} logs in {_short(folder / 'logs')}")
     with running(API, record=False) as simulator:
         write_env(folder, simulator.base_url)
         make_home(folder / "dagster")
         values = _settings(folder, simulator.base_url)
         settings = given_settings(folder, **values, max_requests_per_second=0, start_date=dates[0])
-        click.echo(f"the simulated API answers at {simulator.base_url}")
+        say(f"the simulated API answers at {simulator.base_url}")
         refresh(settings, first=dates[0], last=dates[-1])
     _print_rates(settings, folder)
 
@@ -87,11 +87,11 @@ def _print_rates(settings: Settings, folder: Path) -> None:
     with duckdb.connect(settings.duckdb, read_only=True) as connection:
         days, countries = rows_of(connection, _DAYS), rows_of(connection, _COUNTRIES)
     note = "" if all(row[-1] for row in days) else " (* messages are still under way)"
-    click.echo(f"\nDelivery rates by day{note}")
-    click.echo(_table("day", days))
-    click.echo("\nDelivery rates by country")
-    click.echo(_table("country", countries))
-    click.echo(
+    say(f"\nDelivery rates by day{note}")
+    say(_table("day", days))
+    say("\nDelivery rates by country")
+    say(_table("country", countries))
+    say(
         f"\nOpen next:\n  {_short(settings.report)} in a browser\n"
         f"  {_short(settings.duckdb)} with DuckDB (read-only), and ask: FROM delivery_by_day\n"
         f"  the Dagster UI: sms-delivery ui, in {_short(folder)}"

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from assets.cli.output import say
 from assets.cli.signals import FAILED, MOMENT_SECONDS, STOPPED, stopped_by_signals
 from pipeline import __version__
 from pipeline.model.errors import LakeError, SettingsError, SmsDeliveryError
+from pipeline.model.printable import printable
 
 if TYPE_CHECKING:
     from pipeline.model.settings import Settings
@@ -39,13 +41,13 @@ def exit_status() -> Iterator[None]:
             yield
         except (KeyboardInterrupt, Exception) as error:
             if isinstance(error, KeyboardInterrupt) or signal_arrived.wait(MOMENT_SECONDS):
-                click.echo(STOPPED, err=True)
+                say(STOPPED, err=True)
                 sys.exit(FAILED)
             expected = _expected(error)
             if expected is None:
                 raise
             _WARNINGS.print_counts()
-            click.echo(f"sms-delivery: {expected}", err=True)
+            say(f"sms-delivery: {expected}", err=True)
             sys.exit(WRONG if isinstance(expected, SettingsError) else FAILED)
         _WARNINGS.print_counts()
 
@@ -61,7 +63,7 @@ def _expected(error: Exception) -> SmsDeliveryError | None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     if category is UserWarning:
-        click.echo(f"sms-delivery: warning: {message}", err=True)
+        say(f"sms-delivery: warning: {message}", err=True)
 
 
 class _EqualOnce(logging.Handler):
@@ -73,17 +75,17 @@ class _EqualOnce(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the warning unless it was printed before."""
-        text = record.getMessage()
+        text = printable(record.getMessage())
         key = _VARIABLE.sub("", text)
         self._seen[key] += 1
         if self._seen[key] == 1:
-            click.echo(text, err=True)
+            say(text, err=True)
 
     def print_counts(self) -> None:
         """Print the warnings that came again, and forget all."""
         for key, times in self._seen.items():
             if times > 1:
-                click.echo(f"{times:,} times: {' '.join(key.split())}", err=True)
+                say(f"{times:,} times: {' '.join(key.split())}", err=True)
         self._seen.clear()
 
 
@@ -131,7 +133,7 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
         from assets.cli.run import refresh  # noqa: PLC0415 - Dagster takes a second to import
         from pipeline.model.settings import env_file  # noqa: PLC0415
 
-        click.echo(f"settings: those of the environment and {env_file() or 'no .env'}")
+        say(f"settings: those of the environment and {env_file() or 'no .env'}")
         refresh(settings, first=_day(first), last=_day(last), force=force)
 
 
@@ -214,9 +216,9 @@ def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **option
             options[name] = frozenset(options[name])
         chosen = SimulatorOptions(**options, faults=switched_on)
         try:
-            serve(chosen, host=host, port=port, announce=lambda url: click.echo(f"SMS_API_BASE_URL={url}"))
+            serve(chosen, host=host, port=port, announce=lambda url: say(f"SMS_API_BASE_URL={url}"))
         except OSError as error:
-            click.echo(f"sms-delivery: --host {host} --port {port}: {error.strerror or error}", err=True)
+            say(f"sms-delivery: --host {host} --port {port}: {error.strerror or error}", err=True)
             sys.exit(WRONG)
 
 
@@ -274,7 +276,7 @@ def doctor() -> None:
 
         findings = examine(settings, now=datetime.now(UTC))
         for finding in findings:
-            click.echo(finding_line(finding))
+            say(finding_line(finding))
         sys.exit(exit_status(findings))
 
 

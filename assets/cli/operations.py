@@ -10,8 +10,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-import click
-
+from assets.cli.output import say
 from assets.resources import Workspace, utc_now
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
@@ -33,7 +32,7 @@ def publish_again(settings: Settings) -> None:
     publication = publish(lake=lake, settings=settings, now=utc_now())
     with lake.lock(PUBLISHING):
         page = write_page(settings=settings)
-    click.echo(f"published {publication.path} and {page}")
+    say(f"published {publication.path} and {page}")
 
 
 def rebuild(settings: Settings, *, first: date | None = None, last: date | None = None) -> None:
@@ -43,7 +42,7 @@ def rebuild(settings: Settings, *, first: date | None = None, last: date | None 
     days = [day for day in lake.snapshot(SENT_MESSAGES).days() if first <= day <= last]
     messages = derive_messages(days, lake=lake, settings=settings, now=now, anew=True)
     rates = derive_rates(days, lake=lake, settings=settings, now=now, anew=True)
-    click.echo(
+    say(
         f"derived {len(messages.days)} days again: {len(messages.replaced)} changed in messages, "
         f"{len(rates.replaced)} in the rates"
     )
@@ -58,7 +57,7 @@ def export_days(settings: Settings, path: Path, *, first: date | None = None, la
         LakeError: nothing is published, or the file can't be written.
     """
     rows = export(path, days=Days(first, last), lake=_existing_lake(settings), settings=settings)
-    click.echo(f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers")
+    say(f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers")
 
 
 def forget_number(settings: Settings, number: str) -> None:
@@ -74,7 +73,7 @@ def forget_number(settings: Settings, number: str) -> None:
     publish_again(settings)
     left = remove_old_files(number, lake=lake, settings=settings)
     rows = ", ".join(f"{count:,} {table}" for table, count in sorted(erased.items()))
-    click.echo(f"erased from rows of {rows}; {left} rows of any file still hold it")
+    say(f"erased from rows of {rows}; {left} rows of any file still hold it")
     if left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
 
@@ -83,11 +82,11 @@ def print_status(settings: Settings) -> None:
     """Print partitions, what is outstanding and due, the last publication, and a setting that a run misses."""
     if not Lake.exists(settings.lake):
         check_inputs(settings)
-    click.echo(status_text(lake=_existing_lake(settings), settings=settings, now=utc_now()))
+    say(status_text(lake=_existing_lake(settings), settings=settings, now=utc_now()))
     try:
         check_inputs(settings)
     except SettingsError as missing:
-        click.echo(f"missing      {missing}")
+        say(f"missing      {missing}")
 
 
 def _existing_lake(settings: Settings) -> Lake:

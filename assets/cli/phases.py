@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-import click
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn
 
+from assets.cli.output import say
 from assets.phases import BYTES, Phase, PhaseView
 
 LINE_SECONDS: Final = 5.0
@@ -94,7 +94,7 @@ def _bar(view: _View, console: Console) -> Iterator[None]:
 
 def _print(line: str) -> None:
     with contextlib.suppress(OSError):
-        click.echo(line)
+        say(line)
 
 
 def _amount(phase: Phase, done: int, total: int) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 
-import click
 import dagster as dg
 
 from assets.checks import BAD_ROWS
 from assets.cli.home import check_home, home_of
+from assets.cli.output import say
 from assets.cli.phases import seconds_text, shown
 from assets.definitions import build_definitions
 from assets.events import failure_reasons
@@ -40,10 +40,10 @@ def refresh(settings: Settings, *, first: date | None = None, last: date | None 
     started = time.monotonic()
     workspace = Workspace(lambda: settings, phase=shown)
     first, last = _range(settings, workspace.lake, first, last)
-    click.echo(f"days {first} to {last} ({settings.timezone.key})")
+    say(f"days {first} to {last} ({settings.timezone.key})")
     _print_outcome(_execute(settings, workspace, first, last, force=force))
     seconds = seconds_text(time.monotonic() - started)
-    click.echo(f"done in {seconds}: {settings.duckdb.name} and {settings.report.name} are up to date")
+    say(f"done in {seconds}: {settings.duckdb.name} and {settings.report.name} are up to date")
 
 
 def _range(settings: Settings, lake: Lake, first: date | None, last: date | None) -> tuple[date, date]:
@@ -104,7 +104,7 @@ def _print_outcome(result: dg.ExecuteInProcessResult) -> None:
         RunFailed: the run failed; the text is why.
     """
     for line in _warnings(result):
-        click.echo(f"warning: {line}")
+        say(f"warning: {line}")
     if not result.success:
         reasons = "\n".join(failure_reasons(result.all_events))
         raise RunFailed(reasons or "the run was interrupted; what was committed stays, run again for the rest")

@@ -18,10 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import click
-
 from assets.cli.demo import API, WRITTEN_BY, write_env
 from assets.cli.home import home_of, make_home
+from assets.cli.output import say
 from assets.cli.signals import signal_handler
 from assets.internals import GUARDED_UI, is_dagster_home_set
 from assets.partitions import settings_for_loading
@@ -44,20 +43,20 @@ load_from:
 def open_ui(host: str, port: int) -> int:
     """Serve the UI until it ends or a signal arrives; return the exit status."""
     if _is_taken(host, port):
-        click.echo(f"port {port} is taken; choose another: --port {port + 1} (make dev PORT={port + 1})", err=True)
+        say(f"port {port} is taken; choose another: --port {port + 1} (make dev PORT={port + 1})", err=True)
         return 1
     try:
         return _open(host, port)
     except SettingsError as error:
-        click.echo(f"sms-delivery: {error}", err=True)
+        say(f"sms-delivery: {error}", err=True)
         return 2
 
 
 def _open(host: str, port: int) -> int:
     status = 0
     with contextlib.suppress(KeyboardInterrupt), signal_handler(signal.default_int_handler), _folder() as folder:
-        click.echo(f"the UI opens at http://{host}:{port} in about ten seconds; Ctrl-C ends it")
-        click.echo("schedules: Automation in the UI switches them on, or SMS_SCHEDULES=on from the start")
+        say(f"the UI opens at http://{host}:{port} in about ten seconds; Ctrl-C ends it")
+        say("schedules: Automation in the UI switches them on, or SMS_SCHEDULES=on from the start")
         status = _serve(host, port, folder)
     return status
 
@@ -68,11 +67,11 @@ def _folder() -> Iterator[Path]:
     found = env_file()
     is_demo = found is not None and read_trusted(found, ".env").startswith(WRITTEN_BY)
     if has_own_settings() and not is_demo:
-        click.echo(f"settings: those of the environment and {found or 'no .env'}")
+        say(f"settings: those of the environment and {found or 'no .env'}")
         yield Path.cwd()
         return
     demo = found.parent if found and is_demo else DEMO.resolve()
-    click.echo(f"settings: those of the demo in {demo}, with a simulated API; its .env holds them for other commands")
+    say(f"settings: those of the demo in {demo}, with a simulated API; its .env holds them for other commands")
     if not _is_loaded(demo):
         command = [sys.executable, "-c", "from assets.cli.main import main; main()", "demo", "--dir", str(demo)]
         subprocess.run(command, check=True)

@@ -35,6 +35,7 @@ from pipeline.maintain.surroundings import remarks
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError, SmsDeliveryError
 from pipeline.model.phone_numbers import key_fault
+from pipeline.model.printable import printable
 from pipeline.model.settings import NUMBERS_KEY, Settings, revealed
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, SENT_MESSAGES
 
@@ -250,4 +251,6 @@ def exit_status(findings: Iterable[Finding]) -> int:
 
 def finding_line(finding: Finding) -> str:
     """Return a finding as a line of text."""
-    return f"{'note' if finding.is_advice else 'ok' if finding.ok else 'fix':<6}{finding.subject:<13}{finding.text}"
+    return printable(
+        f"{'note' if finding.is_advice else 'ok' if finding.ok else 'fix':<6}{finding.subject:<13}{finding.text}"
+    )
