@@ -83,7 +83,11 @@ def _run_outcome(project: Project) -> dg.AssetChecksDefinition:
         with readable_failures():
             lake, settings = sms_workspace.lake, sms_workspace.settings
             asked = asking_of(
-                _days_of_run(context, settings), since=run_started_at(context), lake=lake, settings=settings
+                _days_of_run(context, settings),
+                since=run_started_at(context),
+                now=utc_now(),
+                lake=lake,
+                settings=settings,
             )
         failures = failures or ([] if left else asked.failures)
         if failures or (asked.calls and not left):

@@ -19,7 +19,7 @@ from assets.resources import Workspace
 from pipeline.maintain.due import what_is_due
 from pipeline.model.accounts import check_inputs
 from pipeline.model.errors import SettingsError
-from pipeline.model.settings import Settings
+from pipeline.model.settings import CLOCK_TOLERANCE, Settings
 
 REFRESH_CRON: Final = "*/15 * * * *"
 MAINTENANCE_CRON: Final = "25 4 * * *"
@@ -101,9 +101,15 @@ def _request(context: dg.ScheduleEvaluationContext, first: date, last: date, rea
 
 
 def _published_before(instance: dg.DagsterInstance, project: Project, moment: datetime) -> bool:
-    """Return whether the latest publication is older than a moment; False if nothing was ever published."""
+    """Return whether the latest publication is older than a moment; False if nothing was ever published.
+
+    One that lies ahead is of a clock that was wrong, and may be of any age.
+    """
     event = instance.get_latest_materialization_event(project.key("analytics_db"))
-    return event is not None and datetime.fromtimestamp(event.timestamp, UTC) < moment
+    if event is None:
+        return False
+    published_at = datetime.fromtimestamp(event.timestamp, UTC)
+    return published_at < moment or published_at > datetime.now(UTC) + CLOCK_TOLERANCE
 
 
 def _run_under_way(instance: dg.DagsterInstance, project: Project, *, is_lake_in_use: bool) -> str | None:
@@ -121,7 +127,7 @@ def _run_under_way(instance: dg.DagsterInstance, project: Project, *, is_lake_in
             is_lake_in_use
             or run.status is dg.DagsterRunStatus.QUEUED
             or is_watched_by_dagster(instance)
-            or _last_event_at(instance, record) > datetime.now(UTC) - DEAD_AFTER
+            or abs(datetime.now(UTC) - _last_event_at(instance, record)) < DEAD_AFTER  # ahead: a clock that was wrong
         ):
             return run.run_id[:8]
         instance.report_run_failed(run, "its process has gone: it was killed, or the machine went down")

@@ -24,7 +24,7 @@ from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.printable import for_slack
-from pipeline.model.settings import Settings
+from pipeline.model.settings import CLOCK_TOLERANCE, Settings
 
 TICK_SECONDS: Final = 60
 _RUNS_PER_TICK: Final = 100
@@ -122,7 +122,9 @@ def _post_alerts(
 def _ended_since(instance: dg.DagsterInstance, memory: Memory, *, now: float) -> list[dg.RunRecord]:
     since = max(memory.since, now - GAP.total_seconds())
     wanted = dg.RunsFilter(statuses=_ENDED, updated_after=datetime.fromtimestamp(since, UTC))
-    return list(instance.get_run_records(wanted, limit=_RUNS_PER_TICK, order_by="update_timestamp", ascending=True))
+    found = instance.get_run_records(wanted, limit=_RUNS_PER_TICK, order_by="update_timestamp", ascending=True)
+    latest = datetime.fromtimestamp(now, UTC) + CLOCK_TOLERANCE  # a run of a clock that was ahead would come each time
+    return [record for record in found if record.update_timestamp.replace(tzinfo=UTC) <= latest]
 
 
 def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, memory: Memory) -> list[Alert]:

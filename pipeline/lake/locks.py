@@ -63,6 +63,7 @@ class SharedFolder:
         """Return when the oldest scratch folder in use was created; None if there is none.
 
         Every reader and writer of the lake's files holds a scratch folder: nobody reads a file replaced before that.
+        A time ahead of now is of a clock that was wrong: that folder may be of any age.
         """
         with self.lock(_SCRATCH):
             folders = [entry for entry in (self.folder / _SCRATCH).glob("*") if entry.is_dir()]
@@ -80,4 +81,5 @@ def _in_use(folder: Path) -> bool:
 
 def _created_at(name: str) -> datetime:
     milliseconds = name.partition("-")[0]
-    return datetime.fromtimestamp(int(milliseconds) / 1000 if milliseconds.isdigit() else 0, UTC)
+    seconds = int(milliseconds) / 1000 if milliseconds.isdigit() else 0
+    return datetime.fromtimestamp(seconds if seconds <= time.time() else 0, UTC)

@@ -43,10 +43,12 @@ class Memory:
     def read(cls, text: str | None, *, now: float) -> Self:
         """Return what was stored. If nothing was, history begins now: older runs raise no alert.
 
-        What was last posted more than a day ago is forgotten: causes are without number.
+        What was last posted more than a day ago is forgotten: causes are without number. So is what lies ahead of now,
+        since the clock went back: it would hold alerts back until then.
         """
         memory = cls(**json.loads(text)) if text else cls(now)
-        recent = {subject for subject, at in memory.said.items() if now - at < LASTING_GAP.total_seconds()}
+        memory.since = min(memory.since, now)
+        recent = {subject for subject, at in memory.said.items() if 0 <= now - at < LASTING_GAP.total_seconds()}
         memory.said = {subject: at for subject, at in memory.said.items() if subject in recent}
         memory.held = {subject: count for subject, count in memory.held.items() if subject in recent}
         memory.lasting = [subject for subject in memory.lasting if subject in recent]

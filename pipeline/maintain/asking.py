@@ -12,7 +12,7 @@ from datetime import date, datetime
 
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
-from pipeline.model.settings import Settings
+from pipeline.model.settings import CLOCK_TOLERANCE, Settings
 from pipeline.model.tables import API_CALLS
 
 
@@ -29,7 +29,7 @@ class Asking:
     failures: list[str]
 
 
-def asking_of(days: Collection[date], *, since: datetime, lake: Lake, settings: Settings) -> Asking:
+def asking_of(days: Collection[date], *, since: datetime, now: datetime, lake: Lake, settings: Settings) -> Asking:
     """Return what was asked for some days since a moment, and which apps stand unanswered.
 
     Raises:
@@ -37,6 +37,6 @@ def asking_of(days: Collection[date], *, since: datetime, lake: Lake, settings: 
     """
     with database(lake, settings) as connection:
         show_files(connection, API_CALLS, lake.snapshot(API_CALLS).of(days))
-        rows = rows_of(connection, query("maintain/sql/asking"), {"since": since})
+        rows = rows_of(connection, query("maintain/sql/asking"), {"since": since, "latest": now + CLOCK_TOLERANCE})
     failures = [f"app {app}: its latest call failed ({outcome}): {error}" for app, outcome, error, _ in rows if outcome]
     return Asking(sum(calls for *_, calls in rows), failures)

@@ -31,6 +31,7 @@ from pipeline.maintain.log_sample import (
     records_text,
     times_text,
 )
+from pipeline.maintain.status import answers_ahead
 from pipeline.maintain.surroundings import remarks
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError, SmsDeliveryError
@@ -79,6 +80,7 @@ def examine(settings: Settings, *, now: datetime) -> list[Finding]:
         *records_of_logs(settings, now),
         _finding("lake", lambda: _check_lake(settings)),
         *_implausible_latency(settings, now),
+        *_answers_ahead(settings, now),
     ]
     try:
         accounts = load_accounts(settings)
@@ -149,6 +151,14 @@ def _implausible_latency(settings: Settings, now: datetime) -> Iterator[Finding]
             with opened_context(days, lake=lake, settings=settings, now=now) as context:
                 found = latency_plausible(context)
             yield from (Finding("latency", ok=False, text=str(row[WORDS])) for row in found.examples)
+
+
+def _answers_ahead(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Say that answers in the lake are ahead of now."""
+    with contextlib.suppress(SmsDeliveryError):  # `_check_lake` says why
+        if Lake.exists(settings.lake):
+            lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
+            yield from (Finding("clock", ok=False, text=text) for text in answers_ahead(lake, now))
 
 
 def _check_lake(settings: Settings) -> str:

@@ -9,8 +9,8 @@ from pipeline.derive.days import days_not_closed
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.maintain.due import what_is_due
-from pipeline.model.settings import API_MEMORY, Settings
-from pipeline.model.tables import API_CALLS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
+from pipeline.model.settings import API_MEMORY, CLOCK_TOLERANCE, Settings
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
 from pipeline.publish.contents import PUBLISHED, opened_published
 
 
@@ -34,6 +34,7 @@ def status_text(*, lake: Lake, settings: Settings, now: datetime) -> str:
         f"due          {due.reason}{span}",
         f"requests     {_requests_today(lake, settings, now)}",
         f"published    {_published(lake, settings)}",
+        *(f"clock        {text}" for text in answers_ahead(lake, now)),
     ]
     return "\n".join(lines)
 
@@ -69,6 +70,19 @@ def _published(lake: Lake, settings: Settings) -> str:
     behind = ", ".join(name for name, version, *_ in rows if versions.get(name, version) != version)
     as_of = _utc(data_as_of) if data_as_of else "none yet"
     return f"{_utc(published_at)}, answers up to {as_of}" + (f"; changed since: {behind}" if behind else "")
+
+
+def answers_ahead(lake: Lake, now: datetime) -> list[str]:
+    """Say that answers in the lake are ahead of `now`, if they are: this clock, or the one that stored them, is wrong.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
+    latest = lake.snapshot(DELIVERY_REPORTS).latest
+    if latest is None or latest <= now + CLOCK_TOLERANCE:
+        return []
+    text = f"answers up to {_utc(latest)} are ahead of now, {_utc(now)}"
+    return [f"{text}: this machine's clock is slow, or was fast when they were stored; no message waits for them"]
 
 
 def _utc(moment: datetime) -> str:
