@@ -84,7 +84,12 @@ def collect_summary(tally: CollectTally) -> str:
     return (
         f"{tally.files_read} of {tally.files_matched} files read, {tally.records:,} records: "
         f"{tally.stored:,} stored, {tally.duplicates:,} known already{corrected}, {tally.rejected:,} rejected{waiting}"
+        f"{_forgotten(tally.forgotten)}"
     )
+
+
+def _forgotten(count: int) -> str:
+    return f"; {count:,} erased numbers came again and were dropped" if count else ""
 
 
 def reject_lines(tally: CollectTally) -> list[str]:
@@ -99,7 +104,7 @@ def follow_summary(tally: FollowTally) -> str:
     odd = tally.record.mismatches
     disagree = f"; {odd:,} of the batches got an answer that disagrees with what was asked" if odd else ""
     asked = f"{sum(answers.values()):,} answers in {tally.batches:,} batches, {tally.requests:,} requests"
-    return f"{asked}: {by_status}{disagree}"
+    return f"{asked}: {by_status}{disagree}{_forgotten(tally.record.forgotten)}"
 
 
 def follow_metadata(tally: FollowTally) -> dict[str, Any]:

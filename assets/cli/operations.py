@@ -15,7 +15,7 @@ from assets.resources import Workspace, utc_now
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
-from pipeline.maintain.forget import forget, remove_old_files
+from pipeline.maintain.forget import forget, remove_old_files, rows_that_keep
 from pipeline.maintain.status import status_text
 from pipeline.model.accounts import check_inputs
 from pipeline.model.errors import RunFailed, SettingsError
@@ -74,6 +74,11 @@ def forget_number(settings: Settings, number: str) -> None:
     left = remove_old_files(number, lake=lake, settings=settings)
     rows = ", ".join(f"{count:,} {table}" for table, count in sorted(erased.items()))
     say(f"erased from rows of {rows}; {left} rows of any file still hold it")
+    if kept := rows_that_keep(number, lake=lake, settings=settings):
+        say(
+            f"{kept:,} rows keep it as app_id, as msg_id or in the name of a log, which are keys; "
+            "give logs and messages names and ids that are no phone numbers"
+        )
     if left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
 

@@ -46,6 +46,7 @@ class CollectTally:
         files_gone: logs that were deleted before they were read to their end.
         duplicates: messages that the lake or an earlier record had already, corrected ones included.
         corrected: messages that the lake had with another app, time, number or sender.
+        forgotten: messages whose number was dropped, since it was erased before (`forget`).
         told: rejects by code.
         failures: logs that could not be read or are mostly unusable, one line each, for a person.
     """
@@ -58,6 +59,7 @@ class CollectTally:
     duplicates: int = 0
     corrected: int = 0
     rejected: int = 0
+    forgotten: int = 0
     stored_by_day: Counter[date] = field(default_factory=Counter)
     told: dict[str, Told] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -157,6 +159,7 @@ class LogGroup:
             for chunk in read_sent_log(file, self.rules, names=names):
                 self.staging.add(chunk.messages)
                 self._count(file, chunk.messages)
+                self.tally.forgotten += chunk.forgotten
                 self.rejects.add(chunk.rejects)
                 if chunk.again_at:
                     self.again[file.label] = min(chunk.again_at, self.again.get(file.label, chunk.again_at))

@@ -29,7 +29,7 @@ from pipeline.collect.records import LogRules, Reject, apply_rules
 from pipeline.collect.values import text_of
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
-from pipeline.model.phone_numbers import treat_numbers, treat_texts
+from pipeline.model.phone_numbers import count_forgotten, treat_numbers, treat_texts
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 
 MESSAGES_SCHEMA: Final = arrow_schema(SENT_MESSAGES).append(pa.field("item", pa.int64()))
@@ -50,12 +50,14 @@ class LogChunk:
         rejects: of REJECTS_SCHEMA.
         position: byte of the file that was reached, for progress.
         again_at: from when the first of its records in the future no longer is; None where it has none.
+        forgotten: messages whose number was dropped, since it was erased before.
     """
 
     messages: pa.Table
     rejects: pa.Table
     position: int
     again_at: datetime | None = None
+    forgotten: int = 0
 
     @property
     def is_unfinished(self) -> bool:
@@ -122,7 +124,8 @@ def _folder_app_id(path: Path) -> str | None:
 def _chunk_of(frame: RawFrame, file: LogFile, rules: LogRules, position: int) -> LogChunk:
     found, rejects = apply_rules(frame, rules, file.file_date, folder_app_id=_folder_app_id(file.path))
     again_at = min((reject.again_at for reject in rejects if reject.again_at), default=None)
-    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), position, again_at)
+    forgotten = count_forgotten(found["number"], rules.numbers)
+    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), position, again_at, forgotten)
 
 
 def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:

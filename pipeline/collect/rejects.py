@@ -86,7 +86,7 @@ def _masked(text: str | None, policy: NumberPolicy) -> str | None:
 def _number_shown(value: object, policy: NumberPolicy) -> str | None:
     digits = number_of(value)
     if digits is None:
-        return _shown(value) if policy.mode == "keep" else None
+        return _masked(_shown(value), policy) if policy.mode == "keep" else None
     return treat_number(digits, policy)
 
 

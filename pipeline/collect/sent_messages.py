@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date, datetime
 
 from pipeline.collect.files import LogFile, find_log_files
@@ -22,6 +23,7 @@ from pipeline.collect.staging import Staging
 from pipeline.collect.told import unusable_lines
 from pipeline.lake.lake import Lake
 from pipeline.lake.moves import finish_moves, has_unfinished_moves
+from pipeline.lake.notes import forgotten_numbers
 from pipeline.lake.queries import database
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings, number_policy
@@ -58,12 +60,17 @@ def _read(
         Staging(scratch / "staged") as staging,
     ):
         finish_moves(connection, lake)
-        group = LogGroup(connection, lake, settings, log_rules(settings, now), staging, tally, read)
+        group = LogGroup(connection, lake, settings, _rules(lake, settings, now), staging, tally, read)
         while waiting:
             group.start()
             group.stage(waiting)
             group.stage_witnesses(waiting)
             group.store()
+
+
+def _rules(lake: Lake, settings: Settings, now: datetime) -> LogRules:
+    rules = log_rules(settings, now)
+    return replace(rules, numbers=replace(rules.numbers, forgotten=forgotten_numbers(lake)))
 
 
 def days_read(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> list[date]:

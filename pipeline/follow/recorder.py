@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,7 @@ from pipeline.api.envelope import AnsweredCall
 from pipeline.follow.apps import Refusal
 from pipeline.follow.rows import StoredRows
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.notes import forgotten_messages
+from pipeline.lake.notes import forgotten_messages, forgotten_numbers
 from pipeline.model.errors import CallError
 from pipeline.model.phone_numbers import NumberPolicy
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, PARTITION_KEY, REJECTED_RECORDS, Table
@@ -51,6 +51,7 @@ class RecordTally:
         mismatches: calls of these whose counts or rows don't agree.
         first_mismatch: what doesn't agree in the first one.
         rejected: rows of the API that were rejected.
+        forgotten: answers whose number was dropped, since it was erased before (`forget`).
     """
 
     answers: dict[str, int] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class RecordTally:
     mismatches: int = 0
     first_mismatch: str = ""
     rejected: int = 0
+    forgotten: int = 0
 
 
 @dataclass
@@ -89,6 +91,7 @@ class Recorder:
     ) -> None:
         self.tally = RecordTally()
         self._lake = lake
+        numbers = replace(numbers, forgotten=forgotten_numbers(lake))
         self._rows = StoredRows(numbers, {msg_id for _, msg_id in forgotten_messages(lake)})
         self._on_commit = on_commit
         self._tick = tick
@@ -155,6 +158,7 @@ class Recorder:
             self._append(REJECTED_RECORDS, self._rows.rejects(flattened.rejects))
             self._append(API_CALLS, self._rows.calls(taken.calls, flattened.mismatches))
             self._count(flattened, taken)
+            self.tally.forgotten += self._rows.count_forgotten(flattened.reports)
             self._committed_at = self._tick()
         self._on_commit(self.tally)
 

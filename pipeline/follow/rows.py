@@ -21,7 +21,15 @@ from pipeline.api.envelope import Envelope
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
 from pipeline.model.errors import CallError
-from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, may_hold_number, treat_number, treat_numbers
+from pipeline.model.phone_numbers import (
+    MAX_TEXT,
+    NumberPolicy,
+    count_forgotten,
+    mask_text,
+    may_hold_number,
+    treat_number,
+    treat_numbers,
+)
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, REJECTED_RECORDS
 
 if TYPE_CHECKING:
@@ -58,6 +66,10 @@ class StoredRows:
         }
         answers = pa.table({name: columns[name] for name in schema.names}, schema=schema)
         return pa.concat_tables([answers, pa.Table.from_pylist(list(invalid), schema=schema)])
+
+    def count_forgotten(self, frame: pd.DataFrame) -> int:
+        """Return how many answers have a number that was erased."""
+        return count_forgotten(pa.array(frame["number"], pa.string()), self.numbers) if self.numbers.forgotten else 0
 
     def rejects(self, frame: pd.DataFrame) -> pa.Table:
         """Return rows of `rejected_records`; the fields of each row become JSON text."""
@@ -125,7 +137,7 @@ class StoredRows:
 
 def _fit_json(text: str, numbers: NumberPolicy) -> str:
     """Return a JSON object masked and at most `MAX_TEXT` long, and still JSON: fields that don't fit are left out."""
-    if len(text) <= MAX_TEXT and (numbers.mode == "keep" or not may_hold_number(text)):
+    if len(text) <= MAX_TEXT and ((numbers.mode == "keep" and not numbers.forgotten) or not may_hold_number(text)):
         return text
     kept: dict[str, object] = {}
     with contextlib.suppress(RecursionError):

@@ -1,4 +1,4 @@
-"""What the lake remembers beside its tables: ids whose number was erased, and how far each step has read.
+"""What the lake remembers beside its tables: erased numbers, their messages' ids, and how far each step has read.
 
 What belongs here: small files of the lake. What does not: rows (`lake.py`), recorded settings (`opening.py`).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+import secrets
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -17,11 +18,17 @@ from typing import Final
 from pipeline.lake.atomic import replace_text
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.snapshots import fingerprint_of
+from pipeline.model.errors import LakeError
+from pipeline.model.forgotten_numbers import ForgottenNumbers
 from pipeline.model.tables import Table
 
 MessageKey = tuple[str, str]
 """app_id and msg_id."""
 _FORGOTTEN: Final = "forgotten.json"
+_NUMBERS: Final = "forgotten_numbers.json"
+_NUMBERS_KEY: Final = "forgotten_numbers.key"
+"""Random, of this lake alone and readable by its owner alone: with it and the digests numbers can be guessed."""
+_OWNER_ONLY: Final = 0o600
 _WATERMARKS: Final = "_marks"
 _RATES_DERIVED: Final = "rates_derived_on"
 _RATES_FORMULA: Final = "rates_formula"
@@ -38,6 +45,37 @@ def note_forgotten(lake: Lake, messages: AbstractSet[MessageKey]) -> None:
     with lake.lock("forget"):
         everything = sorted(forgotten_messages(lake) | messages)
         replace_text(lake.folder / _FORGOTTEN, json.dumps(everything), mode=lake.mode)
+
+
+def forgotten_numbers(lake: Lake) -> ForgottenNumbers:
+    """Return the numbers that were erased, to recognise them when they come again.
+
+    Raises:
+        LakeError: their key has gone, so they can't be recognised.
+    """
+    path, key = lake.folder / _NUMBERS, lake.folder / _NUMBERS_KEY
+    if not path.is_file():
+        return ForgottenNumbers()
+    if not key.is_file():
+        raise LakeError(f"{key} has gone: without it erased numbers would come back; restore it from a backup")
+    noted = json.loads(path.read_text("utf-8"))
+    return ForgottenNumbers(
+        bytes.fromhex(key.read_text("ascii")), frozenset(noted["digests"]), frozenset(noted["lengths"])
+    )
+
+
+def note_forgotten_number(lake: Lake, digits: str) -> None:
+    """Add a number, ASCII digits in the form of the tables, to those that must not come back."""
+    with lake.lock("forget"):
+        known = forgotten_numbers(lake)
+        if not known:
+            known = ForgottenNumbers(secrets.token_bytes(32))
+            replace_text(lake.folder / _NUMBERS_KEY, known.key.hex(), mode=_OWNER_ONLY)
+        noted = {
+            "digests": sorted({*known.digests, known.digest_of(digits)}),
+            "lengths": sorted({*known.lengths, len(digits)}),
+        }
+        replace_text(lake.folder / _NUMBERS, json.dumps(noted), mode=lake.mode)
 
 
 @contextmanager

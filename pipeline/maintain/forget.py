@@ -6,7 +6,10 @@ are stored without a number.
 
 from __future__ import annotations
 
+import functools
 import re
+import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +19,7 @@ from typing import Final
 import duckdb
 
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
-from pipeline.lake.notes import note_forgotten
+from pipeline.lake.notes import note_forgotten, note_forgotten_number
 from pipeline.lake.queries import database, literal, relation, rows_of, write_partition
 from pipeline.model.errors import SettingsError
 from pipeline.model.phone_numbers import digits_of, treat_number
@@ -30,20 +33,31 @@ SHORTEST: Final = 7
 """Fewest digits of a phone number: erasing a shorter text would change other numbers."""
 _LABELS: Final = "labels"
 _FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value")
+_BETWEEN: Final = r"(?:[^\pL\pN]|[(\[]\s*0\s*[)\]]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})*"
+"""What may stand between two digits of a number, in JSON text too."""
+_KEYS: Final = ("app_id", "msg_id", "file")
+"""Columns in which a number stays: without an id no answer finds its message, and a log is known by its name."""
 
 
 @dataclass(frozen=True)
 class _Number:
-    """A number to erase: its stored form in the column `number`, and a pattern for free text."""
+    """A number to erase: its stored form in the column `number`, and a pattern for free text, its digits."""
 
     stored: str | None
     pattern: str
+    digits: str
+
+    def kept_in(self, table: Table) -> str:
+        """Return the SQL condition for rows that have the number in a key, where it stays."""
+        pattern = literal(self.pattern)
+        keys = [name for name in _KEYS if name in table.column_names]
+        return " OR ".join(f"coalesce(regexp_matches({name}, {pattern}), false)" for name in keys) or "false"
 
     def _columns(self, table: Table) -> dict[str, tuple[str, str]]:
         """Return for each column that may hold the number the SQL that says whether it does, and its text without."""
         pattern = literal(self.pattern)
         columns = {
-            name: (f"regexp_matches({name}, {pattern})", f"regexp_replace({name}, {pattern}, '', 'g')")
+            name: (f"regexp_matches({name}, {pattern})", f"nullif(regexp_replace({name}, {pattern}, '', 'g'), '')")
             for name in _FREE_TEXT
         }
         if self.stored is not None:
@@ -79,6 +93,7 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> dict[str, int]:
         LakeError: the lake can't be read or written.
     """
     wanted = _number(number, settings)
+    note_forgotten_number(lake, wanted.digits)
     with database(lake, settings) as connection:
         _note_messages(connection, lake, wanted)
         tables = reversed(DETAIL_TABLES)  # `messages` last: a run that derives it meanwhile reads the others
@@ -104,16 +119,37 @@ def remove_old_files(number: str, *, lake: Lake, settings: Settings) -> int:
         return sum(_rows_with(connection, table, lake.files_there(table), wanted) for table in LAKE_TABLES)
 
 
+def rows_that_keep(number: str, *, lake: Lake, settings: Settings) -> int:
+    """Return how many rows have the number in a key (`app_id`, `msg_id`, the name of a log), where it stays."""
+    wanted = _number(number, settings)
+    with database(lake, settings) as connection:
+        found = (
+            rows_of(
+                connection,
+                f"SELECT count(*) FROM ({relation(table, lake.snapshot(table).files)}) WHERE {wanted.kept_in(table)}",
+            )
+            for table in LAKE_TABLES
+        )
+        return sum(int(rows[0][0]) for rows in found)
+
+
 def _number(text: str, settings: Settings) -> _Number:
     digits = digits_of(text) or ""
     if len(digits) < SHORTEST:
         raise SettingsError(f"NUMBER: has fewer than {SHORTEST} digits, so it is no phone number")
     stored = treat_number(digits, number_policy(settings))
     spellings = [
-        r"\+?" + r"[\s().-]*".join(digits),
+        r"\+?" + _BETWEEN.join(map(_any_script, digits)),
         *([re.escape(stored)] if stored else []),
     ]  # `raw` has the stored form
-    return _Number(stored, "|".join(spellings))
+    return _Number(stored, "|".join(spellings), digits)
+
+
+@functools.cache
+def _any_script(digit: str) -> str:
+    """Return a pattern for a digit in any script."""
+    signs = (chr(code) for code in range(sys.maxunicode + 1))
+    return f"[{''.join(sign for sign in signs if unicodedata.digit(sign, None) == int(digit))}]"
 
 
 def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _Number) -> None:

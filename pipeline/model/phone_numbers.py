@@ -16,6 +16,8 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.compute
 
+from pipeline.model.forgotten_numbers import ForgottenNumbers
+
 Mode = Literal["keep", "mask", "hash", "drop"]
 
 SHOWN_DIGITS = 4
@@ -75,6 +77,8 @@ def _detector(ids: str, *, ends_at: str = "") -> re.Pattern[str]:
 
 
 _IN_FOREIGN_TEXT = _detector(_LONG_ID)
+_IN_ANY_TEXT = _detector("(?!)")
+_TRUNK_ZERO_ANYWHERE = re.compile(r"[(\[]\s*0\s*[)\]]")
 _IN_OWN_TEXT = _detector(f"{_OWN_ID}|{_LONG_ID}", ends_at=",:;=%")
 """Lines that this project writes have counts (`1,234,567`) and ids."""
 _ONE_DIGIT = re.compile(_DIGIT)
@@ -92,6 +96,7 @@ class NumberPolicy:
     Attributes:
         mode: `keep`, `mask`, `hash` or `drop`.
         key: key of the HMAC, needed by `hash`, never shown.
+        forgotten: numbers that are stored in no form, whatever the mode.
 
     Raises:
         ValueError: `hash` without a key.
@@ -99,6 +104,7 @@ class NumberPolicy:
 
     mode: Mode = "keep"
     key: bytes = field(default=b"", repr=False)
+    forgotten: ForgottenNumbers = field(default_factory=ForgottenNumbers)
 
     def __post_init__(self) -> None:
         if self.mode == "hash" and not self.key:
@@ -141,7 +147,7 @@ def _ascii_digit(character: str) -> str:
 def treat_number(text: str | None, policy: NumberPolicy) -> str | None:
     """Return what is stored for the phone number `text`: None where it has no digit."""
     digits = digits_of(text) if text is not None else None
-    if digits is None or policy.mode == "drop":
+    if digits is None or policy.mode == "drop" or policy.forgotten.holds(digits):
         return None
     if policy.mode == "mask":
         return "*" * (len(digits) - SHOWN_DIGITS) + digits[-SHOWN_DIGITS:]
@@ -154,9 +160,16 @@ def treat_numbers(numbers: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberP
     Shape:  n texts or nulls -> n texts or nulls.
     """
     digits = digit_array(numbers)
-    if policy.mode == "keep":
+    if policy.mode == "keep" and not policy.forgotten:
         return digits
     return pa.array([treat_number(each, policy) for each in digits.to_pylist()], pa.string())
+
+
+def count_forgotten(numbers: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberPolicy) -> int:
+    """Return how many of the numbers are forgotten ones."""
+    if not policy.forgotten:
+        return 0
+    return sum(policy.forgotten.holds(digits or "") for digits in digit_array(numbers).to_pylist())
 
 
 def digit_array(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray:
@@ -176,17 +189,21 @@ def digit_array(numbers: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.StringArray
 def treat_text(text: str | None, policy: NumberPolicy) -> str | None:
     """Return what is stored of a text that may be a phone number, such as a sender or an order id.
 
-    A text that is a number as a whole is treated as one; numbers in other text are masked. With `keep` all stays.
+    A text that is a number as a whole is treated as one; numbers in other text are masked. With `keep` all but
+    forgotten numbers stays.
     """
-    if text is None or policy.mode == "keep":
+    if text is None or (policy.mode == "keep" and not policy.forgotten):
         return text
-    return treat_number(text, policy) if is_number(text) else mask_digits(text)
+    if policy.mode == "keep":
+        hidden = _without_forgotten(text, policy.forgotten)
+        return None if hidden != text and is_number(text) else hidden
+    return treat_number(text, policy) if is_number(text) else _masked(text, policy)
 
 
 def treat_texts(texts: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberPolicy) -> pa.Array[Any]:
     """Return what is stored of each text, as `treat_text` does for one."""
     whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    if policy.mode == "keep":
+    if policy.mode == "keep" and not policy.forgotten:
         return whole
     doubtful = _pc.fill_null(_pc.match_substring_regex(whole, _DOUBTFUL), fill_value=False)
     if not _pc.any(doubtful).as_py():
@@ -205,9 +222,35 @@ def is_number(text: str) -> bool:
 def mask_text(text: str, policy: NumberPolicy) -> str:
     """Return free text fit for storing: at most 500 characters, each digit of a phone number as `*`.
 
-    With `keep` the digits stay.
+    With `keep` only those of forgotten numbers are hidden.
     """
-    return (text if policy.mode == "keep" else mask_digits(text))[:MAX_TEXT]
+    return _masked(text, policy)[:MAX_TEXT]
+
+
+def _masked(text: str, policy: NumberPolicy) -> str:
+    text = _without_forgotten(text, policy.forgotten)
+    return text if policy.mode == "keep" else mask_digits(text)
+
+
+def _without_forgotten(text: str, forgotten: ForgottenNumbers) -> str:
+    """Hide the digits of forgotten numbers, and those beside them without a letter between; ids are not spared."""
+    if not forgotten or not may_hold_number(text):
+        return text
+    plain = _ESCAPED.sub(_unescaped, text)
+
+    def hidden(found: re.Match[str]) -> str:
+        run = found[0]
+        spellings = (run, _TRUNK_ZERO_ANYWHERE.sub("", run))
+        is_held = any(forgotten.holds("".join(map(_digit_or_none, each))) for each in spellings)
+        return _ONE_DIGIT.sub("*", run) if is_held else run
+
+    masked = _IN_ANY_TEXT.sub(hidden, plain)
+    return text if masked == plain else masked
+
+
+def _digit_or_none(character: str) -> str:
+    digit = unicodedata.digit(character, None)
+    return "" if digit is None else str(digit)
 
 
 def mask_digits(text: str, *, is_own: bool = False) -> str:

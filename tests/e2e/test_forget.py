@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.model.phone_numbers import Mode, NumberPolicy, treat_number
 from tests.support.places import Place, write_logs
 
 KEY = "0123456789abcdef" * 2
@@ -32,7 +33,7 @@ def rows_with(place: Place, text: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["keep", "hash", "mask"])
-def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Place, mode: str) -> None:
+def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Place, mode: Mode) -> None:
     write_logs(place, 400)
     settings: dict[str, Any] = {
         "SMS_NUMBERS": mode, "SMS_NUMBERS_KEY": KEY, "SMS_SNAPSHOT_HOURS": "24", "SMS_UNKNOWN_AFTER_HOURS": "1",
@@ -44,7 +45,8 @@ def test_a_forgotten_number_is_in_no_file_any_more_and_stays_forgotten(place: Pl
         lines.write(json.dumps({"msg_id": "none", "sent_at": "2026-01-01T00:00:00Z", "to": number}) + "\n")
         lines.write(json.dumps({"msg_id": "77", "sent_at": sent_at, "app_id": "app1", "from": f"+{number}"}) + "\n")
     place.run("run", **settings)
-    bucket = f"dimension = 'sender_id' AND value = '+{number}'"
+    sender = f"+{number}" if mode == "keep" else treat_number(number, NumberPolicy(mode, KEY.encode()))
+    bucket = f"dimension = 'sender_id' AND value = '{sender}'"
     assert place.query(f"SELECT DISTINCT sent FROM rate_publications WHERE {bucket}") == [(1,)]
     assert place.query(f"SELECT sent FROM delivery_rollups_daily WHERE {bucket}") == [(1,)]
     counted = place.query("SELECT * FROM delivery_by_day")
