@@ -76,7 +76,7 @@ def forget_number(settings: Settings, number: str) -> None:
     say(f"erased from rows of {rows}; {left} rows of any file still hold it")
     if kept := rows_that_keep(number, lake=lake, settings=settings):
         say(
-            f"{kept:,} rows keep it as app_id, as msg_id or in the name of a log, which are keys; "
+            f"{kept:,} rows and notes keep it as app_id, as msg_id or in the name of a log, which are keys; "
             "give logs and messages names and ids that are no phone numbers"
         )
     if left:

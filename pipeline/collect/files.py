@@ -16,6 +16,7 @@ from typing import Final
 
 from pipeline.collect.log_names import date_in, globs_of, has_date, name_regex
 from pipeline.model.errors import SmsDeliveryError
+from pipeline.model.phone_numbers import mask_digits
 
 RESTING_TIME: Final = timedelta(minutes=10)
 """A file that has not changed for so long is complete."""
@@ -53,7 +54,7 @@ class LogFileUnreadable(SmsDeliveryError):  # noqa: N818 - says what the file is
     """A sent log can't be opened or read: permissions or the disk, not its content."""
 
     def __init__(self, file: LogFile, why: str) -> None:
-        super().__init__(f"{file.path}: {why}")
+        super().__init__(f"{mask_digits(str(file.path), is_own=True)}: {why}")
         self.file = file
 
 

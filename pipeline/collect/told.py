@@ -19,6 +19,7 @@ from pipeline.collect.records import IN_FUTURE
 from pipeline.collect.rejects import REASONS
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
+from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.printable import printable
 from pipeline.model.settings import Settings
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
@@ -68,7 +69,7 @@ class Told:
     @property
     def line(self) -> str:
         """The line for a person."""
-        first = f"first {printable(Path(self.first_file).name)}:{self.first_line}"
+        first = f"first {_shown(Path(self.first_file).name)}:{self.first_line}"
         waits = (" waits" if self.records == 1 else " wait") if self.waits else ""
         again = f"; looked at again from {self.again_at:%Y-%m-%d %H:%M} UTC" if self.again_at else ""
         return f"{self.code}: {self._weight}{waits}, {first}{again}"
@@ -162,11 +163,15 @@ def unusable_lines(labels: Collection[str], *, lake: Lake, settings: Settings) -
     return [_unusable_line(label, counts.get(label, {})) for label in labels]
 
 
+def _shown(label: str) -> str:
+    return printable(mask_digits(label, is_own=True))
+
+
 def _unusable_line(label: str, rejects: Mapping[str, int]) -> str:
     code = _main_code(rejects)
     count = "a whole file" if code in WHOLE_FILE else f"{rejects.get(code, 0):,} records"
     return (
-        f"SMS_SENT_LOGS: {printable(label)} is mostly unusable: {code}: {count} ({REASONS.get(code, code)}); "
+        f"SMS_SENT_LOGS: {_shown(label)} is mostly unusable: {code}: {count} ({REASONS.get(code, code)}); "
         f"{remedy_for(code)}; "
         "`sms-delivery doctor` says how its fields are understood, and the next run reads it again"
     )

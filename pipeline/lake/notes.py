@@ -6,8 +6,8 @@ What belongs here: small files of the lake. What does not: rows (`lake.py`), rec
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 import secrets
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager

@@ -120,7 +120,10 @@ def remove_old_files(number: str, *, lake: Lake, settings: Settings) -> int:
 
 
 def rows_that_keep(number: str, *, lake: Lake, settings: Settings) -> int:
-    """Return how many rows have the number in a key (`app_id`, `msg_id`, the name of a log), where it stays."""
+    """Return how many rows have the number in a key (`app_id`, `msg_id`, the name of a log), where it stays.
+
+    Entries of the Delta logs and notes of the lake that name such a log or message count too.
+    """
     wanted = _number(number, settings)
     with database(lake, settings) as connection:
         found = (
@@ -130,7 +133,10 @@ def rows_that_keep(number: str, *, lake: Lake, settings: Settings) -> int:
             )
             for table in LAKE_TABLES
         )
-        return sum(int(rows[0][0]) for rows in found)
+        rows = sum(int(count) for ((count,),) in found)
+    notes = (path for form in ("*.json", "*/_delta_log/*.json") for path in lake.folder.glob(form))
+    pattern = re.compile(wanted.pattern.replace(r"[^\pL\pN]", r"[\W_]"))
+    return rows + sum(pattern.search(path.read_text("utf-8")) is not None for path in notes)
 
 
 def _number(text: str, settings: Settings) -> _Number:

@@ -59,8 +59,13 @@ _TIME: Final = (
 _LONG_ID: Final = r"(?<![0-9])(?:(?!00)[0-9]{16,32}|00[0-9]{16,30})(?![0-9])"
 """Digits without a separator that are too many for a phone number, with or without a prefix `00`."""
 _UUID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_OWN_ID: Final = rf"(?<![0-9A-Za-z])(?:[0-9a-f]{{32}}|{_UUID}|(?=[0-9]*[a-f])[0-9a-f]{{8}})(?![0-9A-Za-z])"
-"""Ids of calls, runs and files, as this project and Dagster write them."""
+_COMPACT_TIME: Final = (
+    rf"(?:19|20)[0-9]{{2}}{_MONTH}{_DAY_OF_MONTH}(?:[T_-]?(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){{1,2}})?"
+)
+_OWN_ID: Final = (
+    rf"(?<![0-9A-Za-z])(?:[0-9a-f]{{32}}|{_UUID}|(?=[0-9]*[a-f])[0-9a-f]{{8}}|{_COMPACT_TIME})(?![0-9A-Za-z])"
+)
+"""Ids of calls, runs and files, as this project and Dagster write them, and dates in names of logs (`20261127`)."""
 
 
 def _detector(ids: str, *, ends_at: str = "") -> re.Pattern[str]:

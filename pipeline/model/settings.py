@@ -46,6 +46,8 @@ CLOCK_TOLERANCE = timedelta(hours=1)
 """A stored instant further ahead of now is of a clock that was wrong. One within it counts as now: a run's start is
 earlier than what others did meanwhile."""
 _OWNER = 0o600
+_NUMBERS_HIDDEN = "numbers:2"
+"""Version of what hiding numbers means: senders, orders and labels too, since 2. Logs are read again after a change."""
 
 
 def _zone(value: object) -> ZoneInfo:
@@ -200,7 +202,8 @@ class Settings(BaseModel):
         """Settings that change what is read from a log: if one changes, every log is read again."""
         others = sorted(name for name in type(self).model_fields if name.startswith("sent_log_"))
         given = [(name, getattr(self, name)) for name in others if name != "sent_log_timezone" and getattr(self, name)]
-        return (self.sent_log_timezone.key, self.app_id, self.start_date, *given)
+        hidden = () if self.numbers == "keep" else (_NUMBERS_HIDDEN,)
+        return (self.sent_log_timezone.key, self.app_id, self.start_date, *given, *hidden)
 
     def today(self, now: datetime) -> date:
         """Return the day of `now` in `SMS_TIMEZONE`."""

@@ -116,5 +116,5 @@ def test_a_number_that_is_an_id_or_names_a_log_stays_and_is_said(
     (tmp_path / f"to {NUMBER}.jsonl").write_text(json.dumps(line) + "\n")
     collect([NOON.date()], lake=lake, settings=chosen, now=NOON)
     forget(NUMBER, lake=lake, settings=chosen)
-    assert rows_that_keep(NUMBER, lake=lake, settings=chosen) == 1
+    assert rows_that_keep(NUMBER, lake=lake, settings=chosen) > 1
     assert [row["number"] for row in read_table(lake, SENT_MESSAGES)] == [None]

@@ -116,6 +116,7 @@ def test_runs_of_seven_and_more_digits_are_hidden(text: str, masked: str) -> Non
         (f"call {'4f5d1234' * 4} of 91856321412", f"call {'4f5d1234' * 4} of ***********"),
         (f"{UUID}.parquet, run 1234567a", f"{UUID}.parquet, run 1234567a"),
         ("sent-91856321412.jsonl: 1,234,567 records", "sent-***********.jsonl: 1,234,567 records"),
+        ("logs/20261127.jsonl, logs/x-20261127_101500.csv", "logs/20261127.jsonl, logs/x-20261127_101500.csv"),
         ("call 0a-91856321412", "call 0a-***********"),
         ("+91 856-321.412", "+** ***-***.***"),
     ],
