@@ -35,8 +35,8 @@ Scalar = str | int | float | bool | datetime | None
 
 
 @contextmanager
-def connect(*, memory_limit: str, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database in a file of `scratch`; its time zone is UTC.
+def connect(*, memory_limit: str, scratch: Path, folders: Collection[Path] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database in a file of `scratch`; its time zone is UTC. It reaches files of `folders` and `scratch` alone.
 
     `memory_limit` is for DuckDB and the batches read from it; larger tables and joins spill to `scratch`, a folder of
     this process alone.
@@ -53,14 +53,28 @@ def connect(*, memory_limit: str, scratch: Path) -> Iterator[duckdb.DuckDBPyConn
     }
     with duckdb.connect(scratch / "work.duckdb", config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        confine(connection, [scratch, *folders])
         yield connection
 
 
 @contextmanager
 def database(lake: Lake, settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database in scratch space of the lake, within `SMS_MEMORY_LIMIT`."""
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch) as connection:
+    published = settings.duckdb
+    folders = (lake.folder, published.with_name(f".{published.name}"))  # its versions
+    limit = settings.memory_limit
+    with lake.scratch() as scratch, connect(memory_limit=limit, scratch=scratch, folders=folders) as connection:
         yield connection
+
+
+def confine(connection: duckdb.DuckDBPyConnection, folders: Collection[Path]) -> None:
+    """Take from a connection all files outside some folders, extensions and the choice of settings, for good.
+
+    Whatever an attached file holds can then reach nothing else of this machine.
+    """
+    connection.execute(f"SET allowed_directories = [{_literals([str(folder) for folder in folders])}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def literal(text: str) -> str:

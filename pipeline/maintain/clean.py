@@ -27,8 +27,8 @@ from pipeline.lake.log_entries import write_checkpoint, written_aside
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
-from pipeline.publish.contents import lake_files_named
 from pipeline.publish.database import PUBLISHING
+from pipeline.publish.reading import lake_files_named
 from pipeline.publish.swap import remove_old_versions
 
 IN_FLIGHT: Final = timedelta(hours=1)
@@ -55,7 +55,7 @@ def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
     tally = CleanTally()
     with lake.lock(PUBLISHING):
         began = lake.working_since() or now
-        published = lake_files_named(settings.duckdb) if settings.duckdb.exists() else set()
+        published = lake_files_named(settings) if settings.duckdb.exists() else set()
         remove_old_versions(settings.duckdb)
         for table in LAKE_TABLES:
             for path, since in _unnamed(lake, table, published):

@@ -11,7 +11,7 @@ from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.maintain.due import what_is_due
 from pipeline.model.settings import API_MEMORY, CLOCK_TOLERANCE, Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
-from pipeline.publish.contents import PUBLISHED, opened_published
+from pipeline.publish.reading import PUBLISHED, opened_published
 
 
 def status_text(*, lake: Lake, settings: Settings, now: datetime) -> str:
@@ -63,7 +63,7 @@ def _published(lake: Lake, settings: Settings) -> str:
     if not settings.duckdb.exists():
         return "never; `sms-delivery publish` or the next run does"
     select = f"SELECT table_name, lake_version, published_at, data_as_of FROM {PUBLISHED}.{SNAPSHOT_INFO.name}"
-    with opened_published(settings.duckdb) as connection:
+    with opened_published(settings) as connection:
         rows = rows_of(connection, select)
     _, _, published_at, data_as_of = rows[0]
     versions = {table.name: lake.snapshot(table).version for table in LAKE_TABLES}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import shutil
 import stat
 from pathlib import Path
 from typing import Final
@@ -57,6 +58,15 @@ def check_trusted(path: Path, name: str, *, shared: int = 0) -> None:
             raise SettingsError(f"{name}: {path} {why}")
 
 
+def check_owner(path: Path, name: str) -> None:
+    """Check that a file or folder is not another user's, unless one of our groups has it, too; a missing one is fine.
+
+    Raises:
+        SettingsError: it is; begins with `name`.
+    """
+    check_trusted(path, name, shared=stat.S_IWGRP | stat.S_IWOTH)
+
+
 def read_trusted(path: Path, name: str) -> str:
     """Return the text of a small file that nobody else may write; it is checked and read as one and the same file.
 
@@ -77,6 +87,34 @@ def read_trusted(path: Path, name: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:  # its message would quote bytes of secrets
         raise SettingsError(f"{name}: {path} is not UTF-8 text; save it as UTF-8") from None
+
+
+def copy_trusted(source: Path, target: Path, name: str, *, shared: int = 0) -> None:
+    """Copy a file that nobody else may write; it is checked and copied as one and the same file.
+
+    Raises:
+        SettingsError: others may write it, or it is no regular file; begins with `name`.
+        OSError: it can't be read, or the copy can't be written.
+    """
+    check_trusted(source, name, shared=shared)
+    with open(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
+        state = os.fstat(stream.fileno())
+        why = why_untrusted(state, shared=shared) if stat.S_ISREG(state.st_mode) else "is not a regular file"
+        if why:
+            raise SettingsError(f"{name}: {source} {why}")
+        with target.open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
+
+
+def is_private_file(path: Path) -> bool:
+    """Say whether a file is ours, without other names, in a folder that we alone may enter; links are not followed."""
+    try:
+        folder, file = path.parent.lstat(), path.lstat()
+    except OSError:
+        return False
+    is_own = folder.st_uid == file.st_uid == os.geteuid() and file.st_nlink == 1
+    are_kinds = stat.S_ISDIR(folder.st_mode) and stat.S_ISREG(file.st_mode)
+    return is_own and are_kinds and not (folder.st_mode | file.st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
 
 
 def is_readable_by_all(path: Path) -> bool:

@@ -1,16 +1,18 @@
 """Cache of the last published file; publishing copies it and rebuilds what changed.
 
-It lies in the lake and holds the published file without the rows of `snapshot_info`. It makes a publication of many
-days a hundred times as quick (benchmarks/README.md). The cache is never the truth: it may be deleted at any time.
+It lies in the lake and holds the tables of the published file, `snapshot_info` without rows. It makes a publication of
+many days a hundred times as quick (benchmarks/README.md). The cache is never the truth: it may be deleted at any time.
+It is its owner's alone, whatever `SMS_FILE_MODE` says, and holds no views: what is opened for writing could run.
 
-Belongs here: where the cache is, opening and deleting it, replacing the days of rate tables and the views whose files
-in the lake changed. Does not: the published file (`database.py`).
+Belongs here: where the cache is, opening and deleting it, replacing the days of rate tables. Does not: the published
+file (`database.py`).
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,15 +27,16 @@ from pipeline.lake.lake import DataFile, Lake, Snapshot
 from pipeline.lake.queries import literal, query, relation, rows_of
 from pipeline.model.tables import (
     DELIVERY_ROLLUPS_DAILY,
-    DETAIL_TABLES,
     LAKE_TABLES,
     RATE_TABLES,
     REJECTED_RECORDS,
     SNAPSHOT_INFO,
     Table,
 )
+from pipeline.model.trusted import is_private_file
 from pipeline.model.views import VIEWS
-from pipeline.publish.contents import add_detail_view, add_ready_made_views, add_table, attach_for_writing, insert_rows
+from pipeline.publish.contents import add_table, attach_for_writing, insert_rows, strange_entries
+from pipeline.publish.reading import detail_select
 
 CACHE: Final = "cache"
 """Name under which the cache is attached."""
@@ -42,17 +45,20 @@ BUILT_FROM: Final = "built_from"
 _COLUMNS: Final = "name VARCHAR, sent_date DATE, sources VARCHAR, rows BIGINT"
 _FOLDER: Final = "_rates"
 Sources = Mapping[date | None, str]
-"""What a table's days, or under None a view, were built from."""
+"""What a table's days, or under None the whole, were built from."""
 
 
 def cache_path(lake: Lake) -> Path:
     """Return where the cache is; other tables, views or versions have another file."""
-    return lake.folder / _FOLDER / f"{_model_digest()}.duckdb"
+    return lake.folder / f"{_FOLDER}-{os.geteuid()}" / f"{_model_digest()}.duckdb"
 
 
 def delete_cache(lake: Lake) -> None:
     """Delete the cache: its free space may still hold what was erased from the lake."""
-    shutil.rmtree(lake.folder / _FOLDER, ignore_errors=True)
+    for place in lake.folder.glob(f"{_FOLDER}*"):
+        if place.is_symlink() or not place.is_dir():
+            place.unlink()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
@@ -73,28 +79,29 @@ def opened_cache(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, lake: Lake, path: Path) -> None:
-    if not path.exists():
-        delete_cache(lake)  # the file of another version
-    path.parent.mkdir(exist_ok=True)
-    try:
-        attach_for_writing(connection, path, CACHE)
-    except duckdb.Error:  # the file is damaged
-        delete_cache(lake)
-        path.parent.mkdir()
-        attach_for_writing(connection, path, CACHE)
+    """Attach the cache if it is ours alone, undamaged and nothing but tables; else a new one."""
+    if is_private_file(path):
+        try:
+            attach_for_writing(connection, path, CACHE)
+            if not strange_entries(connection, CACHE, views=()):
+                return
+            connection.execute(f"DETACH {CACHE}")
+        except duckdb.Error:  # the file is damaged
+            connection.execute(f"DETACH DATABASE IF EXISTS {CACHE}")
+    delete_cache(lake)  # or the file of another version
+    path.parent.mkdir(mode=0o700)
+    attach_for_writing(connection, path, CACHE)
+    path.chmod(0o600)
 
 
 def _fill_if_new(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make a new cache what the published file of an empty lake is: all tables and views, without rows."""
+    """Make a new cache hold all tables of the published file that are no views, without rows."""
     if rows_of(connection, f"SELECT 1 FROM duckdb_tables() WHERE database_name = '{CACHE}' LIMIT 1"):
         return
     connection.execute(f"USE {CACHE}")
     connection.execute(f"CREATE TABLE {BUILT_FROM} ({_COLUMNS})")
     for table in (*RATE_TABLES, SNAPSHOT_INFO):
         add_table(connection, table)
-    for table in DETAIL_TABLES:
-        add_detail_view(connection, table, relation(table, []))
-    add_ready_made_views(connection)
     connection.execute("USE work")
 
 
@@ -111,18 +118,14 @@ def refresh_rates(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str,
     return changed[DELIVERY_ROLLUPS_DAILY.name]
 
 
-def refresh_views(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, Snapshot]) -> int:
-    """Rebuild the detail views that name other files than before; return the rows of `rejected_records`."""
-    connection.execute(f"USE {CACHE}")
-    for table in DETAIL_TABLES:
-        select = _detail_select(table, snapshots[table.name].files)
-        sources: Sources = {None: hashlib.blake2b(select.encode(), digest_size=16).hexdigest()}
-        if _sources_of(connection, table.name) != sources:
-            add_detail_view(connection, table, select)
-            _record_sources(connection, table.name, sources, rows=_rows_if_distinct(connection, table))
-    connection.execute("USE work")
-    recorded = f"SELECT rows FROM {CACHE}.{BUILT_FROM} WHERE name = '{REJECTED_RECORDS.name}'"
-    ((rows,),) = rows_of(connection, recorded)
+def count_rejects(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> int:
+    """Return the rows of the view `rejected_records`, which has fewer than its files; counted if these changed."""
+    name, select = REJECTED_RECORDS.name, detail_select(REJECTED_RECORDS, snapshot.files)
+    sources: Sources = {None: hashlib.blake2b(select.encode(), digest_size=16).hexdigest()}
+    if _sources_of(connection, name) != sources:
+        ((rows,),) = rows_of(connection, f"SELECT count(*) FROM ({select})")
+        _record_sources(connection, name, sources, rows=int(rows))
+    ((rows,),) = rows_of(connection, f"SELECT rows FROM {CACHE}.{BUILT_FROM} WHERE name = '{name}'")
     return int(rows)
 
 
@@ -156,22 +159,6 @@ def _replace_days(
     connection.execute(f"DELETE FROM {name} WHERE {since}")
     connection.execute(f"INSERT INTO {name} FROM later ORDER BY {key}")
     connection.execute("DROP TABLE later")
-
-
-def _detail_select(table: Table, files: Sequence[DataFile]) -> str:
-    select = relation(table, files)
-    if table is REJECTED_RECORDS:  # two runs at once may store the same reject
-        key = ", ".join(table.key)
-        return f"SELECT DISTINCT ON ({key}) * FROM ({select}) ORDER BY {key}, rejected_at"
-    return select
-
-
-def _rows_if_distinct(connection: duckdb.DuckDBPyConnection, table: Table) -> int | None:
-    """Count the rows of the one view that has fewer rows than its files."""
-    if table is not REJECTED_RECORDS:
-        return None
-    ((rows,),) = rows_of(connection, f"SELECT count(*) FROM {table.name}")
-    return int(rows)
 
 
 def _sources_of(connection: duckdb.DuckDBPyConnection, name: str) -> Sources:

@@ -1,31 +1,25 @@
-"""DuckDB files for analysts: attached for writing or reading; their typed tables, views and comments.
+"""DuckDB files for analysts: attached for writing; their typed tables, views and comments.
 
-Belongs here: what the published file and an export share, and how other rooms read the published file. Does not: which
-rows a table gets (`cache.py`, `export.py`).
+Belongs here: what the published file and an export share. Does not: which rows a table gets (`cache.py`, `export.py`),
+reading the published file (`reading.py`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import duckdb
 
-from pipeline.lake.queries import STORAGE_VERSION, create_table, literal, query, rows_of
-from pipeline.model.errors import LakeError
+from pipeline.lake.queries import STORAGE_VERSION, create_table, literal, query
 from pipeline.model.tables import Table
 from pipeline.model.views import VIEWS
 
 WRITE_BITS: Final = 0o222
-PUBLISHED: Final = "published"
-"""Name under which the published file is attached."""
 _NEW_FILE: Final = "new_file"
 """Name under which a file is attached while it is made."""
-_PARQUET_NAMES: Final = re.compile(r"'((?:[^']|'')+\.parquet)'")
-"""A text literal of a view's SQL that names Parquet files, one per line."""
 
 
 def attach_for_writing(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
@@ -81,42 +75,8 @@ def _comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, row: s
         connection.execute(f'COMMENT ON COLUMN {name}."{column}" IS {literal(meaning)}')
 
 
-@contextmanager
-def attached(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
-    """Attach a published file as `published`, read-only, while the block lasts.
-
-    DuckDB would give a file that this process opened before as it was then; an attached file is read anew.
-    """
-    connection.execute(f"ATTACH {literal(str(path))} AS {PUBLISHED} (READ_ONLY)")
-    try:
-        yield
-    finally:
-        connection.execute(f"DETACH {PUBLISHED}")
-
-
-@contextmanager
-def opened_published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a connection with the published file attached as `published`; its time zone is UTC.
-
-    Raises:
-        LakeError: the file can't be read.
-    """
-    try:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            with attached(connection, path):
-                yield connection
-    except duckdb.Error as error:
-        raise LakeError(f"SMS_DUCKDB: {path} can't be read: {error}") from error
-
-
-def lake_files_named(path: Path) -> set[str]:
-    """Return the names of the Parquet files that the published views read, without folders: each name is unique.
-
-    Raises:
-        LakeError: the file can't be read.
-    """
-    with opened_published(path) as connection:
-        views = rows_of(connection, f"SELECT sql FROM duckdb_views() WHERE database_name = '{PUBLISHED}'")
-    lists = [names.replace("''", "'") for (sql,) in views for names in _PARQUET_NAMES.findall(sql)]
-    return {Path(name).name for names in lists for name in names.split("\n")}
+def strange_entries(connection: duckdb.DuckDBPyConnection, database: str, *, views: Collection[str]) -> list[str]:
+    """Name what an attached file holds besides plain tables and these views: macros, triggers and so on could run."""
+    entries = query("publish/sql/strange_entries")
+    found = connection.execute(entries, {"database": database, "views": list(views)})
+    return [entry for (entry,) in found.fetchall()]

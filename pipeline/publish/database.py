@@ -25,14 +25,16 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import (
     DELIVERY_REPORTS,
     DELIVERY_ROLLUPS_DAILY,
+    DETAIL_TABLES,
     LAKE_TABLES,
     RATE_PUBLICATIONS,
     REJECTED_RECORDS,
     SNAPSHOT_INFO,
 )
-from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, opened_cache, refresh_rates, refresh_views
-from pipeline.publish.contents import WRITE_BITS, insert_rows, opened_file
+from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, count_rejects, opened_cache, refresh_rates
+from pipeline.publish.contents import WRITE_BITS, add_detail_view, add_ready_made_views, insert_rows, opened_file
 from pipeline.publish.history import record_publication
+from pipeline.publish.reading import detail_select
 from pipeline.publish.swap import swapped_in
 
 PUBLISHING: Final = "publish"
@@ -88,11 +90,14 @@ def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Set
             record_publication(connection, lake, days, rollups=f"{CACHE}.{DELIVERY_ROLLUPS_DAILY.name}", now=now)
             snapshots[RATE_PUBLICATIONS.name] = lake.snapshot(RATE_PUBLICATIONS)
             rows = {name: snapshot.rows for name, snapshot in snapshots.items()}
-            rows[REJECTED_RECORDS.name] = refresh_views(connection, snapshots)
+            rows[REJECTED_RECORDS.name] = count_rejects(connection, snapshots[REJECTED_RECORDS.name])
         shutil.copyfile(cache_path(lake), path)
         same = (now, snapshots[DELIVERY_REPORTS.name].latest, settings.timezone.key, __version__)
         with opened_file(connection, path):
             connection.execute(f"DROP TABLE {BUILT_FROM}")
             info = [(name, rows[name], snapshot.version, *same) for name, snapshot in snapshots.items()]
             insert_rows(connection, SNAPSHOT_INFO.name, info)
+            for table in DETAIL_TABLES:
+                add_detail_view(connection, table, detail_select(table, snapshots[table.name].files))
+            add_ready_made_views(connection)
     return rows

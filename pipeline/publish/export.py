@@ -19,8 +19,9 @@ from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, literal, rows_of
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
-from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
-from pipeline.publish.contents import PUBLISHED, add_ready_made_views, add_table, attached, insert_rows, opened_file
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, DETAIL_TABLES, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
+from pipeline.publish.contents import add_ready_made_views, add_table, insert_rows, opened_file
+from pipeline.publish.reading import PUBLISHED, attached_published, detail_files, detail_select
 
 _EXPORTING: Final = "export"
 """Name of the lock that an export holds."""
@@ -73,13 +74,17 @@ def _check_place(path: Path) -> None:
 
 
 def _write(path: Path, days: Days, lake: Lake, settings: Settings) -> dict[str, int]:
-    with lake.scratch() as scratch, database(lake, settings) as connection:
-        source = scratch / "published.duckdb"
-        shutil.copyfile(settings.duckdb, source)  # a read-write connection of an analyst locks the published file
-        with attached(connection, source):
-            _check_days(connection, days)
-            with opened_file(connection, path):
-                return _fill(connection, days)
+    with (
+        lake.scratch() as scratch,
+        database(lake, settings) as connection,
+        attached_published(connection, lake, settings),
+    ):
+        _check_days(connection, days)
+        made = scratch / "export.duckdb"
+        with opened_file(connection, made):
+            rows = _fill(connection, days, lake.folder)
+        shutil.copyfile(made, path)
+    return rows
 
 
 def _check_days(connection: duckdb.DuckDBPyConnection, days: Days) -> None:
@@ -90,12 +95,15 @@ def _check_days(connection: duckdb.DuckDBPyConnection, days: Days) -> None:
         raise SettingsError(f"--from, --to: no message was sent from {days}; {published}")
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, days: Days) -> dict[str, int]:
+def _fill(connection: duckdb.DuckDBPyConnection, days: Days, lake: Path) -> dict[str, int]:
     rows: dict[str, int] = {}
     for table in LAKE_TABLES:
         add_table(connection, table)
-        source = f"FROM {PUBLISHED}.{table.name} WHERE {days.condition}"
-        ((rows[table.name],),) = rows_of(connection, f"INSERT INTO {table.name} {source}")
+        source = f"{PUBLISHED}.{table.name}"
+        if table in DETAIL_TABLES:
+            source = f"({detail_select(table, detail_files(connection, table, lake))})"
+        select = f"FROM {source} WHERE {days.condition}"
+        ((rows[table.name],),) = rows_of(connection, f"INSERT INTO {table.name} {select}")
     add_table(connection, SNAPSHOT_INFO)
     info = rows_of(connection, f"SELECT table_name, * EXCLUDE (table_name, rows) FROM {PUBLISHED}.{SNAPSHOT_INFO.name}")
     insert_rows(connection, SNAPSHOT_INFO.name, [(name, rows[name], *others) for name, *others in info])

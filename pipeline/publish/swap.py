@@ -22,6 +22,8 @@ from typing import Final
 
 from pipeline.lake.atomic import remove_leftovers
 from pipeline.lake.durable import sync_file, sync_folder
+from pipeline.model.errors import SettingsError
+from pipeline.model.trusted import check_owner
 
 KEPT_SECONDS: Final = 60.0
 """How long a version stays after its successor was swapped in, for connections that have resolved the link."""
@@ -38,6 +40,7 @@ def swapped_in(path: Path, *, mode: int) -> Iterator[Path]:
     Raises:
         OSError: the version can't be written or swapped in; the one before stays.
     """
+    _check_folder(path)
     _remove_unfinished(path)
     name = uuid.uuid4().hex
     unfinished = _folder(path) / f"{name}{_UNFINISHED}"
@@ -67,10 +70,23 @@ def remove_old_versions(path: Path, *, at_once: bool = False) -> None:
     Raises:
         OSError: one can't be deleted.
     """
+    _check_folder(path)
     current, latest = _current(path), time.time() - KEPT_SECONDS
     for version in _folder(path).glob("*"):
         if version != current and (at_once or version.stat().st_mtime <= latest):
             shutil.rmtree(version)
+
+
+def _check_folder(path: Path) -> None:
+    """Check that the folder of versions is no link, whose target would be emptied, and that its owner is trusted.
+
+    Raises:
+        SettingsError: it is another's.
+    """
+    folder = _folder(path)
+    if folder.is_symlink():
+        raise SettingsError(f"SMS_DUCKDB: {folder} is a link; remove it")
+    check_owner(folder, "SMS_DUCKDB")
 
 
 def _remove_unfinished(path: Path) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import duckdb
 
 from pipeline.lake.atomic import written_whole
-from pipeline.lake.queries import literal
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.publish.page.content import PageContent, read_content
 from pipeline.publish.page.document import document
+from pipeline.publish.reading import copy_published, opened_copy, show_published
 
 
 def write_page(*, settings: Settings) -> Path:
@@ -27,7 +26,7 @@ def write_page(*, settings: Settings) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path, mode=settings.file_mode) as temporary:
-            shutil.copyfile(settings.duckdb, temporary)  # an analyst's read-write connection locks the published file
+            copy_published(settings, temporary)
             temporary.write_text(document(_read(temporary, settings)), "utf-8")
     except (OSError, duckdb.Error) as error:
         raise LakeError(f"SMS_REPORT: {path} can't be written: {error}") from error
@@ -35,7 +34,6 @@ def write_page(*, settings: Settings) -> Path:
 
 
 def _read(path: Path, settings: Settings) -> PageContent:
-    with duckdb.connect(path, read_only=True) as connection:
-        connection.execute(f"SET memory_limit = {literal(settings.memory_limit)}")
-        connection.execute("SET TimeZone = 'UTC'")
+    with opened_copy(path, settings) as connection:
+        show_published(connection, settings.lake)
         return read_content(connection)

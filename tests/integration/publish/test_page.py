@@ -80,7 +80,7 @@ def test_the_page_says_in_one_line_how_many_records_are_rejected_and_why(
 
 
 def test_the_page_shows_the_rates_of_the_published_file(lake: Lake, settings: Callable[..., Settings]) -> None:
-    chosen = settings()
+    chosen = settings(lake=lake.folder)
     text = published(lake, chosen, [Sent(str(n), NOW - timedelta(hours=n), country="IN") for n in range(1, 60)])
     with duckdb.connect(chosen.duckdb, read_only=True) as connection:
         rows = connection.execute(
@@ -113,7 +113,7 @@ def test_names_add_no_element_and_nothing_is_fetched(
 def test_the_policy_names_just_the_scripts_and_the_style_that_are_there(
     lake: Lake, settings: Callable[..., Settings]
 ) -> None:
-    page = elements(published(lake, settings(), [Sent("1", NOW)]))
+    page = elements(published(lake, settings(lake=lake.folder), [Sent("1", NOW)]))
     (policy,) = (a["content"] or "" for tag, a in page.found if a.get("http-equiv") == "Content-Security-Policy")
     hashes = {
         kind: [
@@ -131,13 +131,13 @@ def test_the_policy_names_just_the_scripts_and_the_style_that_are_there(
 
 
 def test_what_logs_say_is_escaped(lake: Lake, settings: Callable[..., Settings]) -> None:
-    text = published(lake, settings(), [Sent("1", NOW, country=HOSTILE[0], sender_id=HOSTILE[0])])
+    text = published(lake, settings(lake=lake.folder), [Sent("1", NOW, country=HOSTILE[0], sender_id=HOSTILE[0])])
     assert HOSTILE[0] not in text
     assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
 
 
 def test_a_page_of_no_messages_says_so(lake: Lake, settings: Callable[..., Settings]) -> None:
-    chosen = settings()
+    chosen = settings(lake=lake.folder)
     publish(lake=lake, settings=chosen, now=NOW)
     assert "No message yet." in write_page(settings=chosen).read_text("utf-8")
 
@@ -177,7 +177,7 @@ def test_what_was_never_asked_for_and_never_will_be_has_its_own_words(
     for step in (derive_messages, derive_rates):
         step([], lake=lake, settings=settings(), now=NOW)
     publish(lake=lake, settings=settings(), now=NOW)
-    text = write_page(settings=settings()).read_text("utf-8")
+    text = write_page(settings=settings(lake=lake.folder)).read_text("utf-8")
     assert "never asked: 1,004 messages before 2026-07-29, the platform no longer answers for them" in text
     assert "oldest sent 2026-08-08" in text  # outstanding is the other one alone
     assert "0.0%" not in text

@@ -19,7 +19,7 @@ counted AS (
     days.rows AS lake_rows,
     count(messages.is_final) AS published_rows
   FROM lake_days AS days
-  LEFT JOIN published.messages AS messages USING (sent_date)
+  LEFT JOIN published_messages AS messages USING (sent_date)
   GROUP BY ALL
 )
 SELECT *
