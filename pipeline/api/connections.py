@@ -14,6 +14,9 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from pipeline.model.errors import SettingsError
+from pipeline.model.settings import LOOPBACK_HOSTS
+
 KEPT_SECONDS: Final = 15.0
 """How long an idle connection is kept."""
 
@@ -33,7 +36,11 @@ class Connections(httpx.AsyncBaseTransport):
 
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:
-        return httpx.create_ssl_context()
+        try:
+            return httpx.create_ssl_context()
+        except (OSError, ssl.SSLError) as error:
+            why = getattr(error, "strerror", None) or "is no PEM file of certificates"
+            raise SettingsError(f"SSL_CERT_FILE: the file or folder that it names can't be used: {why}") from None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request without a body; the response's own is read as it is asked for.
@@ -55,9 +62,14 @@ class Connections(httpx.AsyncBaseTransport):
 
     def _proxy_of(self, url: httpx.URL) -> str | None:
         if url.host not in self._proxies:
-            is_direct = bool(proxy_bypass(url.host))
-            self._proxies[url.host] = None if is_direct else getproxies().get(url.scheme)
+            self._proxies[url.host] = proxy_of(url)
         return self._proxies[url.host]
+
+
+def proxy_of(url: httpx.URL) -> str | None:
+    """Return the proxy that the environment names for a URL; none sees the credentials of a loopback host."""
+    is_direct = url.host in LOOPBACK_HOSTS or bool(proxy_bypass(url.host))
+    return None if is_direct else getproxies().get(url.scheme)
 
 
 def _for_proxy(request: httpx.Request) -> httpx.Request:

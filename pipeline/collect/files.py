@@ -5,14 +5,16 @@ Belongs here: paths, globs, `{date}`, whether a file is there. Does not belong h
 
 from __future__ import annotations
 
+import errno
 import glob
 import itertools
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from stat import S_ISREG
-from typing import Final
+from typing import IO, Final
 
 from pipeline.collect.log_names import date_in, globs_of, has_date, name_regex
 from pipeline.model.errors import SmsDeliveryError
@@ -63,6 +65,19 @@ class LogFileGone(LogFileUnreadable):
 
     def __init__(self, file: LogFile) -> None:
         super().__init__(file, "is gone since it was listed")
+
+
+def open_log(path: Path) -> IO[bytes]:
+    """Open a sent log; what took its place since it was listed is not waited for.
+
+    Raises:
+        OSError: it can't be opened, or is no regular file.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "is not a regular file")
+    return open(number, "rb")  # noqa: PTH123 - the caller closes it
 
 
 def find_log_files(patterns: Sequence[str], days: Collection[date] | None) -> list[LogFile]:

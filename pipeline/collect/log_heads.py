@@ -11,6 +11,7 @@ import itertools
 from pathlib import Path
 from typing import Final
 
+from pipeline.collect.files import open_log
 from pipeline.collect.formats.compression import pieces_of
 
 HEAD_BYTES: Final = 256
@@ -43,7 +44,7 @@ def _as_number(content: bytes) -> int:
 def _first_bytes(path: Path) -> bytes:
     content = b""
     try:
-        with path.open("rb") as stream:
+        with open_log(path) as stream:
             for piece in itertools.takewhile(len, pieces_of(stream)):
                 content += piece[:HEAD_BYTES]
                 if len(content) >= HEAD_BYTES:

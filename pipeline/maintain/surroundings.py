@@ -1,6 +1,6 @@
 """What doctor says of the machine around the project: which files are trusted, and who can read their secrets.
 
-Belongs here: `.env` and accounts file. Does not: what they say (`doctor.py`).
+Belongs here: `.env`, accounts file, proxies. Does not: what they say (`doctor.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import httpx
+
+from pipeline.api.connections import proxy_of
 from pipeline.model.env_file import NAME, find_env_files
 from pipeline.model.settings import Settings, env_file
 from pipeline.model.trusted import is_readable_by_all
@@ -35,6 +38,10 @@ def remarks(settings: Settings) -> Iterator[Remark]:
             yield Remark("env file", text, is_advice=True)
     if settings.accounts and settings.accounts.exists():
         yield _of_secrets("accounts", settings.accounts)
+    url = httpx.URL(settings.api_base_url)
+    if proxy_of(url):
+        text = f"requests to {url.host} take the environment's proxy; NO_PROXY={url.host} avoids it"
+        yield Remark("proxy", text, is_advice=True)
 
 
 def _of_secrets(subject: str, path: Path) -> Remark:

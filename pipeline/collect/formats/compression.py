@@ -8,6 +8,9 @@ on where the next one begins.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,6 +23,8 @@ PIECE_BYTES: Final = 1 << 18
 LOST: Final = b""
 """The piece that stands for bytes that can't be read."""
 _ZSTD_WINDOW_BYTES: Final = 1 << 27
+_LONGEST_HOLE: Final = 16 << 20
+"""Bytes of zeros after which no record is expected; a line and a record have a lower bound."""
 _MAGIC_BYTES: Final = 4
 _LONGEST_HEAD: Final = 10
 _SALVAGED_BYTES: Final = (4096, 64, 1)
@@ -53,8 +58,33 @@ def pieces_of(stream: IO[bytes]) -> Iterator[bytes]:
     stream.seek(0)
     kind = next((kind for kind in (_GZIP, _ZSTD) if kind.begins.match(head)), None)
     if kind is None:
-        return iter(lambda: stream.read(PIECE_BYTES), b"")
+        return _plain(stream)
     return _decompressed(stream, kind)
+
+
+def _plain(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield a stream's bytes; of a hole in a sparse file only so many that no line with it is taken."""
+    zeros = 0
+    while piece := stream.read(PIECE_BYTES):
+        yield piece
+        zeros = 0 if piece.strip(b"\0") else zeros + len(piece)
+        if zeros > _LONGEST_HOLE:
+            _skip_hole(stream)
+
+
+def _skip_hole(stream: IO[bytes]) -> None:
+    """Move a file to where its next written bytes are; a stream without holes stays where it is."""
+    with contextlib.suppress(OSError):
+        number, position = stream.fileno(), stream.tell()
+        ahead = os.lseek(number, 0, os.SEEK_CUR)  # what the stream has read ahead begins before
+        try:
+            written = os.lseek(number, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            written = os.fstat(number).st_size
+        os.lseek(number, ahead, os.SEEK_SET)
+        stream.seek(written)
 
 
 def _decompressed(stream: IO[bytes], kind: _Kind) -> Iterator[bytes]:

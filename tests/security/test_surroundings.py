@@ -1,0 +1,83 @@
+"""What surrounds a run: proxies, certificates, and logs that are swapped or hollow."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipeline.api.connections import Connections, proxy_of
+from pipeline.collect.files import LogFile, LogFileUnreadable, find_log_files
+from pipeline.collect.log_heads import head_of
+from pipeline.collect.reading import read_sent_log
+from pipeline.maintain.surroundings import remarks
+from pipeline.model.errors import SettingsError
+from pipeline.model.settings import Settings
+from tests.support.sent_logs import GOOD, rules
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_no_proxy_sees_the_credentials_of_a_loopback_host(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://proxy.example:3128")
+    assert proxy_of(httpx.URL(f"http://{host}:8765/sms")) is None
+    assert proxy_of(httpx.URL("https://platform.example/sms")) == "http://proxy.example:3128"
+
+
+def test_doctor_says_that_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings]) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:secret@proxy.example:3128")
+    (said,) = [remark for remark in remarks(settings()) if remark.subject == "proxy"]
+    assert said.is_advice
+    assert "NO_PROXY=api.itniotech.com" in said.text
+    assert "secret" not in said.text
+
+
+@pytest.mark.parametrize("content", [None, b"no PEM\n"])
+def test_a_broken_file_of_certificates_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "certificates.pem").write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificates.pem"))
+
+    async def ask() -> None:
+        async with Connections() as transport:
+            await transport.handle_async_request(httpx.Request("GET", "https://platform.example"))
+
+    with pytest.raises(SettingsError, match=r"^SSL_CERT_FILE: the file or folder that it names can't be used: "):
+        asyncio.run(ask())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> LogFile:
+    """Return a log as it was listed."""
+    (tmp_path / "sent.jsonl").write_bytes(GOOD + b"\n")
+    (log,) = find_log_files([str(tmp_path / "sent.jsonl")], None)
+    return log
+
+
+def test_a_fifo_that_took_the_place_of_a_log_is_not_waited_for(log: LogFile) -> None:
+    log.path.unlink()
+    os.mkfifo(log.path)
+    with pytest.raises(LogFileUnreadable, match="is not a regular file"):
+        list(read_sent_log(log, rules()))
+    assert head_of(log.path) is None
+
+
+@pytest.mark.parametrize("name", ["sent.jsonl", "sent.csv"])
+def test_a_hole_of_20_gb_costs_no_time(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as sparse:
+        sparse.write(GOOD + b"\n")
+        sparse.seek(20 << 30)
+        sparse.write(b"\n" + GOOD)
+    (log,) = find_log_files([str(tmp_path / name)], None)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    chunks = list(read_sent_log(log, rules()))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 5
+    if name == "sent.jsonl":
+        assert sum(chunk.messages.num_rows for chunk in chunks) == 2
