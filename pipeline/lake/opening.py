@@ -23,6 +23,7 @@ from pipeline.lake.durable import make_folder
 from pipeline.lake.locks import SharedFolder
 from pipeline.lake.log_entries import written_aside
 from pipeline.lake.parquet import arrow_schema
+from pipeline.lake.trust import check_lake
 from pipeline.lake.versions import noted
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import NUMBERS_KEY
@@ -46,6 +47,7 @@ def prepare(folder: Path, *, mode: int, recorded: Mapping[str, str]) -> None:
     shared = SharedFolder(folder, mode)
     try:
         make_folder(folder)
+        check_lake(folder, mode=mode)
         with shared.lock("create"):
             _check_recorded(folder, mode, recorded)
             for table in LAKE_TABLES:
