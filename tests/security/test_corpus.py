@@ -163,3 +163,17 @@ def test_nobody_is_called_by_what_a_run_says(done: Run) -> None:
 
     for value in CHAT[:4]:
         assert value not in for_slack(done.said["run"] + value)
+
+
+def test_an_app_that_is_refused_is_named_and_acted_on_by_no_terminal(tmp_path: Path) -> None:
+    record = {"msg_id": make_msg_id(SENT_AT, 1), "sent_at": SENT_AT.isoformat()}
+    refusal = json.dumps({"status": "-16", "reason": "\x1b[2J\u202e"}).encode()
+    with opened_place(tmp_path) as place, hostile_platform(lambda _: (200, {}, refusal)) as (url, _):
+        (tmp_path / "log.jsonl").write_text(json.dumps(record))
+        done = place.run(
+            "run", status=1, SMS_API_BASE_URL=url, SMS_SENT_LOGS="*.jsonl", SMS_APP_ID="app\x1b[2J\x9b\u202e"
+        )
+    said = done.stdout + done.stderr
+
+    assert r"app\x1b[2J\x9b\u202e" in said
+    assert all(line.isprintable() for line in said.split("\n"))
