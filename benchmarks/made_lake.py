@@ -144,7 +144,8 @@ def _make_tables(lake: Lake, settings: Settings, days: Sequence[MadeDay], now: d
             inputs = dict(_files_of(connection, lake, made, first=number * 10_000_000, now=now))
             for table, file in inputs.items():
                 files[table.name].append(file)
-            values: dict[str, Scalar] = {"now": now, "unknown_after_seconds": settings.unknown_after.total_seconds()}
+            silence = settings.unknown_after.total_seconds()
+            values: dict[str, Scalar] = {"now": now, "latest": now, "unknown_after_seconds": silence}
             select = query("derive/sql/messages")
             derived = write_partition(connection, lake, MESSAGES, select=select, day=made.day, parameters=values)
             messages += [derived] if derived else []

@@ -26,10 +26,11 @@ def slow_place(tmp_path: Path) -> Iterator[Place]:
 
 
 def assert_phases(lines: list[str]) -> None:
-    """Assert that each phase has one line, in order, after the days and before the result."""
-    assert lines[0].startswith("days ")
-    assert [line.partition(":")[0] for line in lines[1:-1]] == LABELS
-    assert all(re.search(r" \([0-9.]+ s\)$", line) for line in lines[1:-1])
+    """Assert that each phase has one line, in order, after settings and days and before the result."""
+    assert lines[0].startswith("settings: ")
+    assert lines[1].startswith("days ")
+    assert [line.partition(":")[0] for line in lines[2:-1]] == LABELS
+    assert all(re.search(r" \([0-9.]+ s\)$", line) for line in lines[2:-1])
     assert DONE.fullmatch(lines[-1])
 
 
@@ -85,4 +86,4 @@ def test_wrong_credentials_end_with_the_line_that_matters_and_no_result(place: P
     assert lines[-1].startswith("sms-delivery: ")
     assert "SMS_API_SECRET" in lines[-1]
     assert not any(line.startswith("done ") for line in lines)
-    assert len(lines) - len(["days", *LABELS]) <= 3
+    assert len(lines) - len(["settings", "days", *LABELS]) <= 3

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
-from tests.oracle.states import Expected, day_end, expected_bucket, expected_state, local_hour, percentile
+from tests.oracle.states import Expected, day_end, expected_bucket, expected_state, is_ahead, local_hour, percentile
 from tests.support.lakes import Called, Said, Sent, day_of
 
 Row = dict[str, object]
@@ -65,7 +65,10 @@ class Book:
         ordered = sorted(said, key=lambda answer: answer.observed_at)
         countries = [answer.country for answer in ordered if answer.country]
         country = sent.country or (countries[-1] if countries else None)
-        polled_at = ordered[-1].observed_at if ordered else None
+        times = [answer.observed_at for answer in ordered if not is_ahead(answer, now)] or [
+            answer.observed_at for answer in ordered
+        ]
+        polled_at = max(times, default=None)
         return Message(sent, state, country, day_of(sent.sent_at, self.zone), polled_at)
 
     def publish(self, now: datetime) -> None:

@@ -24,7 +24,7 @@ from pipeline.derive.rates import derive_rates, selects_of
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
 from pipeline.lake.queries import create_table, query
-from pipeline.model.settings import given_settings
+from pipeline.model.settings import CLOCK_TOLERANCE, given_settings
 from pipeline.model.tables import (
     API_CALLS,
     DELIVERY_REPORTS,
@@ -251,6 +251,7 @@ def play_in_memory(connection: duckdb.DuckDBPyConnection, world: World) -> None:
             "zone": f"'{world.zone.key}'",
             "today": f"'{stage.now.astimezone(world.zone).date()}'",
             "publication": str(number),
+            "latest": f"TIMESTAMPTZ '{(stage.now + CLOCK_TOLERANCE).isoformat()}'",
         }
         connection.execute(f"DELETE FROM {MESSAGES.name}")
         run(connection, MESSAGES, parameters)
