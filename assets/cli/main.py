@@ -290,6 +290,21 @@ def status() -> None:
 
 
 @main.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+def repair(dry_run: bool) -> None:
+    """Put a damaged lake right as far as its files allow.
+
+    For a lake that a command calls damaged, after a power cut or a failing disk. Nothing else may be at work in it.
+    Damaged files are moved to its folder _damaged; each line says what was done, and what was lost. A sound lake is
+    not changed.
+    """
+    with loaded_settings() as settings:
+        from assets.cli.operations import repair_lake  # noqa: PLC0415
+
+        repair_lake(settings, dry_run=dry_run)
+
+
+@main.command()
 @click.argument("number")
 def forget(number: str) -> None:
     """Erase a phone number from every table, and publish.

@@ -16,6 +16,7 @@ from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files, rows_that_keep
+from pipeline.maintain.repair import repair
 from pipeline.maintain.status import status_text
 from pipeline.model.accounts import check_inputs
 from pipeline.model.errors import RunFailed, SettingsError
@@ -81,6 +82,16 @@ def forget_number(settings: Settings, number: str) -> None:
         )
     if left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
+
+
+def repair_lake(settings: Settings, *, dry_run: bool) -> None:
+    """Put a damaged lake right, or say what would be done.
+
+    Raises:
+        LakeError: another process is at work in the lake, or it can't be put right.
+    """
+    lines = repair(lake=_existing_lake(settings), settings=settings, dry_run=dry_run)
+    say("\n".join(lines) or f"the lake {settings.lake} is sound")
 
 
 def print_status(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
 
-_READ: Final = "sent_log:"
+READ: Final = "sent_log:"
 """Begins the transaction whose version is the state in which a log was read."""
 _AGAIN: Final = "sent_log_again:"
 """Begins the one whose version is the moment, in Unix milliseconds, from which a log is read again as it is, since a
@@ -45,7 +45,7 @@ def unread(files: Iterable[LogFile], lake: Lake, settings: Settings, now: dateti
     waited = {file.label for file in awaited(files, present, now)}
     for file in files:
         state = state_of(file, settings)
-        if present.transaction(_READ + file.label) != state or file.label in waited:
+        if present.transaction(READ + file.label) != state or file.label in waited:
             found.append(replace(file, has_rested=_has_rested(file, state, present, now)))
     return found
 
@@ -98,7 +98,7 @@ def has_repeats(file: LogFile, present: Snapshot) -> bool:
 
 def days_given(file: LogFile, present: Snapshot) -> list[date]:
     """Return the days that may hold messages which a log gave when it was read last; none if it never was."""
-    if present.transaction(_READ + file.label) is None:
+    if present.transaction(READ + file.label) is None:
         return []
     if file.file_date is not None:
         return [file.file_date + timedelta(days=step) for step in (-1, 0, 1)]
@@ -152,7 +152,7 @@ def notes_of(
         repeating: labels of logs, of any state, with a message that counts from another log.
         spans: first and last day of the messages of logs without a date.
     """
-    notes = {_READ + label: state for label, state in states.items() if label not in unfinished}
+    notes = {READ + label: state for label, state in states.items() if label not in unfinished}
     notes |= {_UNUSABLE + label: states[label] for label in unusable}
     notes |= {_REPEATS + label: 1 for label in repeating}
     for label in spans.keys() & states.keys():

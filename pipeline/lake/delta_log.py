@@ -134,19 +134,31 @@ def _partition_values(table: Table, file: DataFile) -> dict[str, str | None]:
 
 def replaced_files(folder: Path) -> dict[Path, datetime]:
     """Return when files were removed from a table, by the newest checkpoint and the entries since."""
+    return {
+        folder / unquote(removal["path"]): datetime.fromtimestamp((removal.get("deletionTimestamp") or 0) / 1000, UTC)
+        for removal in log_actions(folder, "remove")
+    }
+
+
+def log_actions(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """Return the actions of a kind in the newest checkpoint and the entries since, without lines that are cut."""
     log = folder / LOG
     checkpoints = sorted(log.glob("*.checkpoint*.parquet"))
     start = checkpoints[-1].name.partition(".")[0] if checkpoints else ""
-    removals: list[dict[str, Any] | None] = []
+    actions: list[dict[str, Any] | None] = []
     for checkpoint in (path for path in checkpoints if path.name.startswith(start)):
-        removals += pq.read_table(checkpoint, columns=["remove"])["remove"].to_pylist()
+        actions += pq.read_table(checkpoint, columns=[kind])[kind].to_pylist()
     for path in (path for path in sorted(log.glob("*.json")) if path.name >= start):
-        removals += [json.loads(line).get("remove") for line in path.read_text("utf-8").splitlines()]
-    return {
-        folder / unquote(removal["path"]): datetime.fromtimestamp((removal.get("deletionTimestamp") or 0) / 1000, UTC)
-        for removal in removals
-        if removal
-    }
+        actions += [_parsed(line).get(kind) for line in path.read_bytes().splitlines()]
+    return [action for action in actions if action]
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def now_ms() -> int:

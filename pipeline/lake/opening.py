@@ -85,9 +85,9 @@ def _create(shared: SharedFolder, table: Table) -> None:
     """Create a table, or add the columns that a lake made by an earlier version lacks; its files stay as they are."""
     folder = shared.folder / table.name
     if LogFiles.of(folder).newest < 0:
-        if noted(shared, table) is None:
+        if noted(shared, table) is None and not any(folder.rglob("*.parquet")):
             with shared.scratch() as scratch, written_aside(folder, scratch) as copy:
-                _create_empty(copy, table)
+                create_empty(copy, table)
         return  # of a table that had rows the log has gone: `Lake.snapshot` says so
     with contextlib.suppress(DeltaError):  # a damaged log: `Lake.snapshot` says what is wrong
         missing = _missing_columns(DeltaTable(folder), table)
@@ -96,7 +96,8 @@ def _create(shared: SharedFolder, table: Table) -> None:
                 DeltaTable(copy).alter.add_columns(missing)
 
 
-def _create_empty(folder: Path, table: Table) -> None:
+def create_empty(folder: Path, table: Table) -> None:
+    """Create a table without rows in a folder."""
     DeltaTable.create(
         folder,
         schema=arrow_schema(table),

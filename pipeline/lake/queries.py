@@ -52,8 +52,10 @@ def connect(*, memory_limit: str, scratch: Path, folders: Collection[Path] = ())
         "enable_external_file_cache": "false",  # the system has one, and frees it when memory is needed
     }
     with duckdb.connect(scratch / "work.duckdb", config=config) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        confine(connection, [scratch, *folders])
+        ((is_confined,),) = connection.execute("SELECT current_setting('lock_configuration')").fetchall()
+        if not is_confined:  # else another connection of this process has opened the file before
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            confine(connection, [scratch, *folders])
         yield connection
 
 

@@ -154,8 +154,11 @@ def real_stage() -> Iterator[Stage]:
 @contextmanager
 def memory_stages() -> Iterator[StageMaker]:
     """Give what makes new lakes in memory, as many as are wanted while the block lasts."""
-    with _fast_folder() as workshop, connect(memory_limit=MEMORY_LIMIT, scratch=workshop) as kept_open:
-        kept_open.execute("SET threads = 1")  # of the instance that all connections to this file share
+    with (
+        _fast_folder() as workshop,
+        # Keeps open the instance that all connections to this file share; their lakes are beside it.
+        connect(memory_limit=MEMORY_LIMIT, scratch=workshop, folders=[workshop.parent]),
+    ):
 
         @contextmanager
         def stage() -> Iterator[Stage]:

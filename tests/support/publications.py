@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from pipeline.lake.queries import query
-from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, SNAPSHOT_INFO
+from pipeline.lake.queries import query, relation
+from pipeline.lake.snapshots import DataFile, new_name
+from pipeline.model.tables import DETAIL_TABLES, MESSAGES, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
 
 PUBLISHED_AT: Final = datetime(2026, 10, 27, 12, tzinfo=UTC)
@@ -96,14 +97,15 @@ def publication_by_hand(
         )
         connection.execute(_ROLLUPS)
         if days:
-            _add_backlog(connection)
+            _add_backlog(connection, path.parent / "data" / "lake")
         connection.execute(
             "INSERT INTO snapshot_info VALUES ('messages', 0, 1, $at, $at, 'UTC', 'by hand')", {"at": PUBLISHED_AT}
         )
     return path
 
 
-def _add_backlog(connection: duckdb.DuckDBPyConnection) -> None:
+def _add_backlog(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
+    """Add open messages; `messages` becomes a view of files in a lake, as it is in what is published."""
     waiting = [("sending", 0.5), ("sending", 2), ("not_found", 3), ("pending", 30), ("unknown", 100), ("unknown", 400)]
     connection.executemany(
         "INSERT INTO messages BY NAME SELECT $id AS msg_id, $status AS delivery_status, $sent_at AS sent_at, "
@@ -114,6 +116,21 @@ def _add_backlog(connection: duckdb.DuckDBPyConnection) -> None:
             for sent_at in (PUBLISHED_AT - timedelta(hours=hours),)
         ],
     )
+
+    files = list(_written(connection, lake / MESSAGES.name))
+    connection.execute(f"DROP TABLE {MESSAGES.name}")
+    connection.execute(f"CREATE VIEW {MESSAGES.name} AS {relation(MESSAGES, files)}")
+
+
+def _written(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[DataFile]:
+    """Write the rows of `messages` to a file for each day."""
+    columns = ", ".join(column.name for column in MESSAGES.stored_columns)
+    for (day,) in connection.execute(f"SELECT DISTINCT sent_date FROM {MESSAGES.name}").fetchall():
+        path = folder / f"sent_date={day}" / f"{new_name(MESSAGES)}.parquet"
+        path.parent.mkdir(parents=True)
+        select = f"SELECT {columns} FROM {MESSAGES.name} WHERE sent_date = DATE '{day}'"
+        connection.execute(f"COPY ({select}) TO '{path}'")
+        yield DataFile(path, day, rows=0, size=0)
 
 
 def day_of(moment: datetime) -> date:
