@@ -32,7 +32,10 @@ def derived(lake: Lake, chosen: Settings) -> Lake:
 def test_the_delta_log_and_the_rollups_give_the_same_counts_of_a_day(derived: Lake, chosen: Settings) -> None:
     expected = {DAY: CountedDay(6, is_closed=True), NEXT_DAY: CountedDay(6, is_closed=False)}
     assert all(file.maxima for file in derived.snapshot(DELIVERY_ROLLUPS_DAILY).files)
-    with derived.scratch() as scratch, connect(memory_limit=chosen.memory_limit, scratch=scratch) as connection:
+    with (
+        derived.scratch() as scratch,
+        connect(memory_limit=chosen.memory_limit, scratch=scratch, folders=[derived.folder]) as connection,
+    ):
         assert counted_days(connection, derived) == expected
         present = derived.snapshot(DELIVERY_ROLLUPS_DAILY)
         without_counts = []

@@ -39,7 +39,7 @@ def derive(lake: Lake, settings: Settings, now: datetime) -> dict[str, object]:
 
 def due(lake: Lake, settings: Settings, now: datetime) -> bool:
     polled, parameters = Polled.of(lake), due_parameters(settings, now)
-    with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
+    with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch, folders=[lake.folder]) as connection:
         polled.show(connection, [DAY], now=now)
         return any(urgency < 2 for *_, urgency in rows_of(connection, query("follow/sql/due_ids"), parameters))
 

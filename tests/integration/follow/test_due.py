@@ -34,7 +34,7 @@ def derived(lake: Lake, chosen: Settings) -> Lake:
 
 def due(lake: Lake, settings: Settings, day: date, now: datetime) -> list[str]:
     polled, parameters = Polled.of(lake), due_parameters(settings, now)
-    with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
+    with lake.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch, folders=[lake.folder]) as connection:
         polled.show(connection, [day], now=now)
         return sorted(
             msg_id

@@ -52,7 +52,10 @@ def test_a_message_in_place_of_another_is_found(derived: Lake, chosen: Settings)
     present = derived.snapshot(MESSAGES)
     (file,) = present.of([DAY])
     path = derived.new_file(MESSAGES, DAY)
-    with derived.scratch() as scratch, connect(memory_limit="100MB", scratch=scratch) as connection:
+    with (
+        derived.scratch() as scratch,
+        connect(memory_limit="100MB", scratch=scratch, folders=[derived.folder]) as connection,
+    ):
         changed = "CASE WHEN msg_id = '0' THEN '1' ELSE msg_id END AS msg_id"
         connection.execute(
             f"COPY (SELECT * REPLACE ({changed}) FROM read_parquet('{file.path}', hive_partitioning = false)) "
