@@ -132,7 +132,7 @@ def test_each_command_stops_at_a_damaged_newest_entry_and_replaces_nothing(
             assert_one_clear_line(done.stderr)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("injury", INJURIES.values(), ids=INJURIES)
 @pytest.mark.parametrize("table", ALL_FILES.values(), ids=ALL_FILES)
 @pytest.mark.parametrize("place_in_log", ["first", "middle", "last"])
@@ -144,7 +144,7 @@ def test_an_entry_of_any_table_at_any_place_is_repaired(
     assert table.name in assert_repaired(kept)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("injury", INJURIES.values(), ids=INJURIES)
 @pytest.mark.parametrize("table", [SENT_MESSAGES, DELIVERY_REPORTS, MESSAGES], ids=lambda table: str(table.name))
 def test_a_checkpoint_whose_entries_are_there_is_made_again_and_nothing_is_lost(
@@ -156,7 +156,7 @@ def test_a_checkpoint_whose_entries_are_there_is_made_again_and_nothing_is_lost(
     assert "derived again" not in said
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("injury", INJURIES.values(), ids=INJURIES)
 @pytest.mark.parametrize("table", ALL_FILES.values(), ids=ALL_FILES)
 def test_a_checkpoint_without_its_entries_is_replaced_by_what_the_data_files_say(
@@ -169,7 +169,7 @@ def test_a_checkpoint_without_its_entries_is_replaced_by_what_the_data_files_say
     assert_repaired(kept)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("injury", INJURIES.values(), ids=INJURIES)
 @pytest.mark.parametrize("table", ALL_FILES.values(), ids=ALL_FILES)
 def test_a_data_file_that_is_lost_is_named_with_its_day_and_rows(

@@ -177,13 +177,13 @@ def test_a_line_that_repeats_an_id_for_another_app_corrects_nothing(logs: Logs) 
 
 
 def test_a_log_that_breaks_off_corrects_no_app_since_its_rest_may_hold_the_message_as_it_was(
-    logs: Logs, tmp_path: Path
+    logs: Logs,
 ) -> None:
     path = logs.write("2026-11-20.jsonl", message(1, app_id="a"))
     logs.read()
     logs.write("2026-11-20.jsonl", message(1, app_id="b"), message(2, app_id="b"))
     chosen, present = logs.settings(**logs.chosen), logs.lake.snapshot(SENT_MESSAGES)
-    with database(logs.lake, chosen) as connection, Staging(tmp_path / "staged") as staging:
+    with database(logs.lake, chosen) as connection, Staging(logs.lake.folder / "staged") as staging:
         for chunk in read_sent_log(listed(path, DAY), log_rules(chosen, NOW)):
             staging.add(chunk.messages)
         staged = staging.files()
