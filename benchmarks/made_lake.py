@@ -139,7 +139,8 @@ def _make_tables(lake: Lake, settings: Settings, days: Sequence[MadeDay], now: d
     files: dict[str, list[DataFile]] = {table.name: [] for table in (SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS)}
     messages: list[DataFile] = []
     transactions: dict[str, int] = {}
-    with lake.scratch() as scratch, connect(memory_limit=settings.memory_limit, scratch=scratch, folders=[lake.folder]) as connection:
+    limit, folders = settings.memory_limit, [lake.folder]
+    with lake.scratch() as scratch, connect(memory_limit=limit, scratch=scratch, folders=folders) as connection:
         for number, made in enumerate(days):
             inputs = dict(_files_of(connection, lake, made, first=number * 10_000_000, now=now))
             for table, file in inputs.items():

@@ -176,9 +176,7 @@ def test_a_line_that_repeats_an_id_for_another_app_corrects_nothing(logs: Logs) 
     assert logs.sent() == [("a", "1"), ("b", "1")]
 
 
-def test_a_log_that_breaks_off_corrects_no_app_since_its_rest_may_hold_the_message_as_it_was(
-    logs: Logs,
-) -> None:
+def test_a_log_that_breaks_off_corrects_no_app_since_its_rest_may_hold_the_message_as_it_was(logs: Logs) -> None:
     path = logs.write("2026-11-20.jsonl", message(1, app_id="a"))
     logs.read()
     logs.write("2026-11-20.jsonl", message(1, app_id="b"), message(2, app_id="b"))
