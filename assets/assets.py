@@ -27,7 +27,6 @@ from assets.specs import FRESH, about_file, about_table, asset_spec, table_spec,
 from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive.days import figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.derive.messages import derive_messages
-from pipeline.derive.partitions import DeriveTally
 from pipeline.derive.rates import derive_rates
 from pipeline.follow.workers import FollowTally, follow
 from pipeline.maintain.due import days_asked
@@ -187,10 +186,10 @@ def messages(settings: Settings) -> dg.AssetsDefinition:
                 on_day=completed.append,
                 on_progress=phase.update,
             )
-            phase.done(_changed(tally))
+            phase.done(str(tally))
             rows = rows_by_day(MESSAGES, lake=sms_workspace.lake)
         add_by_day(context, MESSAGES.name, {ROWS: rows})
-        yield from results(context, MESSAGES.name, _changed(tally))
+        yield from results(context, MESSAGES.name, str(tally))
 
     return derive_states
 
@@ -220,14 +219,14 @@ def delivery_rates(settings: Settings) -> dg.AssetsDefinition:
             lake, settings = sms_workspace.lake, sms_workspace.settings
             now = run_started_at(context)
             tally = derive_rates(days, lake=lake, settings=settings, now=now, on_progress=phase.update)
-            phase.done(_changed(tally))
+            phase.done(str(tally))
             figures = figures_of(days, lake=lake, settings=settings)
             rows = {table.name: rows_by_day(table, lake=lake) for table in RATE_TABLES}
         for name, by_day in rows.items():
             add_by_day(context, name, {ROWS: by_day})
         add_by_day(context, "delivery_rates", {ROWS: rows[DELIVERY_RATES_DAILY.name]})
         metadata.add_rates_by_day(context, "delivery_rates", figures)
-        yield from results(context, "delivery_rates", _changed(tally))
+        yield from results(context, "delivery_rates", str(tally))
 
     return derive_figures
 
@@ -333,7 +332,3 @@ def _log_what_was_left(context: dg.AssetExecutionContext, tally: FollowTally) ->
         span = f"{days[0]} to {days[-1]}"
         text = "%d days (%s) were not asked for: the platform remembers %d days"
         context.log.info(text, len(days), span, API_MEMORY.days)
-
-
-def _changed(tally: DeriveTally) -> str:
-    return f"{len(tally.replaced)} of {len(tally.days)} days changed"

@@ -1,4 +1,4 @@
-"""The parts of a run that may take long, and what they tell while they do.
+"""The parts of commands that may take long, and what they tell while they do.
 
 What belongs here: their names, and the view that steps talk to. What does not: how a command shows them
 (`cli/phases.py`). No import of Dagster: commands that start no run use it too.
@@ -13,7 +13,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run.
+    """A part of a command's work.
 
     Attributes:
         label: what stands before the line at its end.
@@ -33,6 +33,10 @@ DERIVING: Final = Phase("messages", "deriving messages", "days")
 COUNTING: Final = Phase("rates", "deriving rates", "days")
 PUBLISHING_FILE: Final = Phase("file", "publishing the file")
 WRITING_PAGE: Final = Phase("page", "writing the page")
+EXPORTING: Final = Phase("export", "exporting", "tables")
+ERASING: Final = Phase("erase", "erasing", "files")
+CLEANING: Final = Phase("old files", "removing old files", "tables")
+REPAIRING: Final = Phase("lake", "repairing the lake", "tables")
 
 
 class PhaseView:

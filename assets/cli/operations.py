@@ -11,6 +11,17 @@ from datetime import date
 from pathlib import Path
 
 from assets.cli.output import say
+from assets.cli.phases import shown
+from assets.phases import (
+    CLEANING,
+    COUNTING,
+    DERIVING,
+    ERASING,
+    EXPORTING,
+    PUBLISHING_FILE,
+    REPAIRING,
+    WRITING_PAGE,
+)
 from assets.resources import Workspace, utc_now
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
@@ -30,10 +41,13 @@ from pipeline.publish.page.writing import write_page
 def publish_again(settings: Settings) -> None:
     """Publish the DuckDB file and the page from the lake, without calling the API."""
     lake = _existing_lake(settings)
-    publication = publish(lake=lake, settings=settings, now=utc_now())
-    with lake.lock(PUBLISHING):
-        page = write_page(settings=settings)
-    say(f"published {publication.path} and {page}")
+    with shown(PUBLISHING_FILE) as phase:
+        publication = publish(lake=lake, settings=settings, now=utc_now())
+        phase.done(f"published {publication.path}")
+    with shown(WRITING_PAGE) as phase:
+        with lake.lock(PUBLISHING):
+            page = write_page(settings=settings)
+        phase.done(f"wrote {page}")
 
 
 def rebuild(settings: Settings, *, first: date | None = None, last: date | None = None) -> None:
@@ -41,12 +55,10 @@ def rebuild(settings: Settings, *, first: date | None = None, last: date | None 
     lake, now = _existing_lake(settings), utc_now()
     first, last = first or date.min, last or date.max
     days = [day for day in lake.snapshot(SENT_MESSAGES).days() if first <= day <= last]
-    messages = derive_messages(days, lake=lake, settings=settings, now=now, anew=True)
-    rates = derive_rates(days, lake=lake, settings=settings, now=now, anew=True)
-    say(
-        f"derived {len(messages.days)} days again: {len(messages.replaced)} changed in messages, "
-        f"{len(rates.replaced)} in the rates"
-    )
+    for derive, phase in ((derive_messages, DERIVING), (derive_rates, COUNTING)):
+        with shown(phase) as view:
+            tally = derive(days, lake=lake, settings=settings, now=now, anew=True, on_progress=view.update)
+            view.done(str(tally))
     publish_again(settings)
 
 
@@ -57,8 +69,10 @@ def export_days(settings: Settings, path: Path, *, first: date | None = None, la
         SettingsError: the file exists already, or the days have no message.
         LakeError: nothing is published, or the file can't be written.
     """
-    rows = export(path, days=Days(first, last), lake=_existing_lake(settings), settings=settings)
-    say(f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers")
+    lake, days = _existing_lake(settings), Days(first, last)
+    with shown(EXPORTING) as phase:
+        rows = export(path, days=days, lake=lake, settings=settings, on_progress=phase.update)
+        phase.done(f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers")
 
 
 def forget_number(settings: Settings, number: str) -> None:
@@ -69,12 +83,15 @@ def forget_number(settings: Settings, number: str) -> None:
         RunFailed: a row still holds the number.
     """
     lake = _existing_lake(settings)
-    erased = forget(number, lake=lake, settings=settings)
-    derive_rates([], lake=lake, settings=settings, now=utc_now())
+    with shown(ERASING) as phase:
+        erased = forget(number, lake=lake, settings=settings, on_progress=phase.update)
+        phase.done("from rows of " + ", ".join(f"{count:,} {table}" for table, count in sorted(erased.items())))
+    with shown(COUNTING) as phase:
+        phase.done(str(derive_rates([], lake=lake, settings=settings, now=utc_now(), on_progress=phase.update)))
     publish_again(settings)
-    left = remove_old_files(number, lake=lake, settings=settings)
-    rows = ", ".join(f"{count:,} {table}" for table, count in sorted(erased.items()))
-    say(f"erased from rows of {rows}; {left} rows of any file still hold it")
+    with shown(CLEANING) as phase:
+        left = remove_old_files(number, lake=lake, settings=settings, on_progress=phase.update)
+        phase.done(f"{left} rows of any file still hold it")
     if kept := rows_that_keep(number, lake=lake, settings=settings):
         say(
             f"{kept:,} rows and notes keep it as app_id, as msg_id or in the name of a log, which are keys; "
@@ -90,8 +107,11 @@ def repair_lake(settings: Settings, *, dry_run: bool) -> None:
     Raises:
         LakeError: another process is at work in the lake, or it can't be put right.
     """
-    lines = repair(lake=_existing_lake(settings), settings=settings, dry_run=dry_run)
-    say("\n".join(lines) or f"the lake {settings.lake} is sound")
+    lake = _existing_lake(settings)
+    with shown(REPAIRING) as phase:
+        lines = repair(lake=lake, settings=settings, dry_run=dry_run, on_progress=phase.update)
+        found = "to be repaired" if dry_run else "repaired"
+        phase.done(*([found, *lines] if lines else [f"{settings.lake} is sound"]))
 
 
 def print_status(settings: Settings) -> None:

@@ -26,6 +26,9 @@ class DeriveTally:
     days: tuple[date, ...]
     replaced: tuple[date, ...]
 
+    def __str__(self) -> str:
+        return f"{len(self.replaced)} of {len(self.days)} days changed"
+
 
 @dataclass(frozen=True)
 class _Replacement:

@@ -10,7 +10,7 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +23,7 @@ from pipeline.lake.notes import note_forgotten, note_forgotten_number
 from pipeline.lake.queries import database, literal, relation, rows_of, write_partition
 from pipeline.model.errors import SettingsError
 from pipeline.model.phone_numbers import digits_of, treat_number
+from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, LAKE_TABLES, RATE_PUBLICATIONS, SENT_MESSAGES, Table
 from pipeline.publish.cache import delete_cache
@@ -82,11 +83,11 @@ class _Number:
         return f"SELECT * REPLACE ({columns}) FROM ({source})"
 
 
-def forget(number: str, *, lake: Lake, settings: Settings) -> dict[str, int]:
+def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress = untold) -> dict[str, int]:
     """Rewrite every file that holds the number; return the rows from which it was erased, by table.
 
     The caller then derives the rates again (a number may be logged as sender), publishes, and calls `remove_old_files`.
-    With `SMS_NUMBERS=mask` every number that is masked to the same text is erased.
+    With `SMS_NUMBERS=mask` every number that is masked to the same text is erased. `on_progress` is told the files.
 
     Raises:
         SettingsError: the text is no phone number.
@@ -96,16 +97,19 @@ def forget(number: str, *, lake: Lake, settings: Settings) -> dict[str, int]:
     note_forgotten_number(lake, wanted.digits)
     with database(lake, settings) as connection:
         _note_messages(connection, lake, wanted)
-        tables = reversed(DETAIL_TABLES)  # `messages` last: a run that derives it meanwhile reads the others
-        rows = {table.name: retry(partial(_erase, connection, lake, table, wanted)) for table in tables}
+        tables = DETAIL_TABLES[::-1]  # `messages` last: a run that derives it meanwhile reads the others
+        counts, rows = [len(lake.snapshot(table).files) for table in tables], dict[str, int]()
+        for place, table in enumerate(tables):
+            told = partial(_tell, on_progress, sum(counts[:place]), sum(counts))
+            rows[table.name] = retry(partial(_erase, connection, lake, table, wanted, told))
     delete_cache(lake)
     return rows
 
 
-def remove_old_files(number: str, *, lake: Lake, settings: Settings) -> int:
+def remove_old_files(number: str, *, lake: Lake, settings: Settings, on_progress: Progress = untold) -> int:
     """Delete old versions of the published file and every file that no table names; return the rows that are left.
 
-    These are the rows of the other files that hold the number.
+    These are the rows of the other files that hold the number. `on_progress` is told the tables.
 
     Files that a running run has not committed yet stay. If one holds the number, `forget` must be repeated.
     """
@@ -115,8 +119,12 @@ def remove_old_files(number: str, *, lake: Lake, settings: Settings) -> int:
     at_work_since = lake.working_since() or datetime.now(UTC)
     for table in LAKE_TABLES:
         lake.delete_unnamed(table, written_before=at_work_since)
+    left = 0
     with database(lake, settings) as connection:
-        return sum(_rows_with(connection, table, lake.files_there(table), wanted) for table in LAKE_TABLES)
+        for done, table in enumerate(LAKE_TABLES, 1):
+            left += _rows_with(connection, table, lake.files_there(table), wanted)
+            on_progress(done, len(LAKE_TABLES))
+    return left
 
 
 def rows_that_keep(number: str, *, lake: Lake, settings: Settings) -> int:
@@ -169,18 +177,26 @@ def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _N
         note_forgotten(lake, found)
 
 
-def _erase(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, wanted: _Number) -> int:
+def _tell(on_progress: Progress, earlier: int, total: int, done: int) -> None:
+    """Tell the files of all tables; a table that grew meanwhile has more files than were counted."""
+    on_progress(min(earlier + done, total), total)
+
+
+def _erase(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, wanted: _Number, told: Callable[[int], None]
+) -> int:
     """Rewrite the files of a table that hold the number; return how many rows held it."""
     present, total = lake.snapshot(table), 0
     add: list[DataFile] = []
     remove: list[DataFile] = []
-    for file in present.files:
+    for done, file in enumerate(present.files, 1):
         if rows := _rows_with(connection, table, [file], wanted):
             select = wanted.erased(table, relation(table, [file]))
             new = write_partition(connection, lake, table, select=select, day=file.sent_date)
             add += [new] if new else []
             remove.append(file)
             total += rows
+        told(done)
     if remove:
         lake.commit(present, add=add, remove=remove, transactions=_marks(present, remove))
     return total

@@ -25,6 +25,7 @@ from pipeline.lake.queries import database, query, relation, rows_of, show_files
 from pipeline.lake.snapshots import inputs_key, rows_in
 from pipeline.maintain.repair_log import DAMAGED, DERIVED, repair_log
 from pipeline.model.errors import LakeError
+from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings
 from pipeline.model.tables import (
     API_CALLS,
@@ -53,8 +54,10 @@ _AGAIN: Final = {
 }
 
 
-def repair(*, lake: Lake, settings: Settings, dry_run: bool = False) -> list[str]:
+def repair(*, lake: Lake, settings: Settings, dry_run: bool = False, on_progress: Progress = untold) -> list[str]:
     """Put the lake right; return what was done, or with `dry_run` what would be, a line each; none if it is sound.
+
+    `on_progress` is told the tables.
 
     Raises:
         LakeError: another process is at work in the lake, or it can't be put right.
@@ -66,10 +69,11 @@ def repair(*, lake: Lake, settings: Settings, dry_run: bool = False) -> list[str
             raise LakeError(f"a process has been at work in the lake since {since:%Y-%m-%d %H:%M:%S} UTC; end it first")
         try:
             if not dry_run:
-                return list(_repaired(lake, settings))
+                return list(_repaired(lake, settings, on_progress))
             with lake.scratch() as scratch:
                 copy = _linked_copy(lake, scratch / "lake")
-                return [line.replace(str(copy.folder), str(lake.folder)) for line in _repaired(copy, settings)]
+                lines = _repaired(copy, settings, on_progress)
+                return [line.replace(str(copy.folder), str(lake.folder)) for line in lines]
         except OSError as error:
             raise LakeError(f"the lake {lake.folder} can't be repaired: {error}") from error
 
@@ -84,7 +88,7 @@ def _linked_copy(lake: Lake, folder: Path) -> Lake:
     return Lake(folder, lake.mode)
 
 
-def _repaired(lake: Lake, settings: Settings) -> Iterator[str]:
+def _repaired(lake: Lake, settings: Settings, on_progress: Progress) -> Iterator[str]:
     note = lake.folder / DAMAGED / _UNDER_WAY
     is_unfinished = note.exists()
     if not is_unfinished and not _is_damaged(lake):
@@ -96,10 +100,11 @@ def _repaired(lake: Lake, settings: Settings) -> Iterator[str]:
         for text, has_lost in repair_log(lake, table, published):
             lost |= {table} if has_lost else set()
             yield f"{table.name}: {text}"
-    for table in LAKE_TABLES:
+    for done, table in enumerate(LAKE_TABLES, 1):
         if texts := list(_without_lost_files(lake, table)):
             lost.add(table)
             yield from texts
+        on_progress(done, len(LAKE_TABLES))
     yield from _content_restored(lake, settings, lost)
     note.unlink()
     sync_folder(note.parent)

@@ -18,6 +18,7 @@ from pipeline.lake.atomic import remove_leftovers, written_whole
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, literal, rows_of
 from pipeline.model.errors import LakeError, SettingsError
+from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, DETAIL_TABLES, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
 from pipeline.publish.contents import add_ready_made_views, add_table, insert_rows, opened_file
@@ -45,8 +46,8 @@ class Days:
         return f"{self.first or 'the first day'} to {self.last or 'the last'}"
 
 
-def export(path: Path, *, days: Days, lake: Lake, settings: Settings) -> dict[str, int]:
-    """Write the published tables of some days to a new file; return the rows of each.
+def export(path: Path, *, days: Days, lake: Lake, settings: Settings, on_progress: Progress = untold) -> dict[str, int]:
+    """Write the published tables of some days to a new file; return the rows of each. `on_progress` is told the tables.
 
     Raises:
         SettingsError: the file exists, its folder does not, or no message was sent on these days.
@@ -59,7 +60,7 @@ def export(path: Path, *, days: Days, lake: Lake, settings: Settings) -> dict[st
         with lake.lock(_EXPORTING):
             remove_leftovers(path)
             with written_whole(path, mode=settings.file_mode) as temporary:
-                rows = _write(temporary, days, lake, settings)
+                rows = _write(temporary, days, lake, settings, on_progress)
                 _check_place(path)
     except (OSError, duckdb.Error) as error:
         raise LakeError(f"FILE: {path} can't be written: {str(error).splitlines()[0]}") from error
@@ -73,7 +74,7 @@ def _check_place(path: Path) -> None:
         raise SettingsError(f"FILE: there is no folder {path.parent}")
 
 
-def _write(path: Path, days: Days, lake: Lake, settings: Settings) -> dict[str, int]:
+def _write(path: Path, days: Days, lake: Lake, settings: Settings, on_progress: Progress) -> dict[str, int]:
     with (
         lake.scratch() as scratch,
         database(lake, settings) as connection,
@@ -82,7 +83,7 @@ def _write(path: Path, days: Days, lake: Lake, settings: Settings) -> dict[str, 
         _check_days(connection, days)
         made = scratch / "export.duckdb"
         with opened_file(connection, made):
-            rows = _fill(connection, days, lake.folder)
+            rows = _fill(connection, days, lake.folder, on_progress)
         shutil.copyfile(made, path)
     return rows
 
@@ -95,15 +96,16 @@ def _check_days(connection: duckdb.DuckDBPyConnection, days: Days) -> None:
         raise SettingsError(f"--from, --to: no message was sent from {days}; {published}")
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, days: Days, lake: Path) -> dict[str, int]:
+def _fill(connection: duckdb.DuckDBPyConnection, days: Days, lake: Path, on_progress: Progress) -> dict[str, int]:
     rows: dict[str, int] = {}
-    for table in LAKE_TABLES:
+    for done, table in enumerate(LAKE_TABLES, 1):
         add_table(connection, table)
         source = f"{PUBLISHED}.{table.name}"
         if table in DETAIL_TABLES:
             source = f"({detail_select(table, detail_files(connection, table, lake))})"
         select = f"FROM {source} WHERE {days.condition}"
         ((rows[table.name],),) = rows_of(connection, f"INSERT INTO {table.name} {select}")
+        on_progress(done, len(LAKE_TABLES))
     add_table(connection, SNAPSHOT_INFO)
     info = rows_of(connection, f"SELECT table_name, * EXCLUDE (table_name, rows) FROM {PUBLISHED}.{SNAPSHOT_INFO.name}")
     insert_rows(connection, SNAPSHOT_INFO.name, [(name, rows[name], *others) for name, *others in info])

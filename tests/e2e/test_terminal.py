@@ -77,6 +77,40 @@ def test_on_a_dumb_terminal_there_is_no_bar(place: Place) -> None:
     assert_phases(written.splitlines())
 
 
+OTHER_COMMANDS: dict[tuple[str, ...], list[str]] = {
+    ("rebuild",): ["messages", "rates", "file", "page"],
+    ("publish",): ["file", "page"],
+    ("export", "days.duckdb"): ["export"],
+    ("forget", "447700900123"): ["erase", "rates", "file", "page", "old files"],
+    ("repair",): ["lake"],
+}
+"""Commands without a run that may take long, with the labels of their phases."""
+
+
+@pytest.mark.slow
+def test_commands_without_a_run_show_their_phases_too(place: Place) -> None:
+    write_logs(place, 300)
+    place.run("run")
+    for arguments, labels in OTHER_COMMANDS.items():
+        done = place.run(*arguments)
+        lines = done.stdout.splitlines()
+        assert [line.partition(":")[0] for line in lines] == labels, arguments
+        assert all(re.search(r" \([0-9.]+ s\)$", line) for line in lines)
+        assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_rebuild_has_a_bar_for_each_phase_on_a_terminal(place: Place) -> None:
+    write_logs(place, 300)
+    place.run("run")
+    status, written = run_on_terminal(place, "rebuild")
+    assert status == 0
+    assert [line.partition(":")[0] for line in lines_left(written)] == OTHER_COMMANDS["rebuild",]
+    seen = pictures(written)
+    for action in ("deriving messages", "deriving rates", "publishing the file", "writing the page"):
+        assert any(re.match(rf"{action} *[━╸╺]+", line) for line in seen), action
+
+
 @pytest.mark.slow
 def test_wrong_credentials_end_with_the_line_that_matters_and_no_result(place: Place) -> None:
     write_logs(place, MESSAGES)
