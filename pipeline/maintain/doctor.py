@@ -72,15 +72,15 @@ class _ToFixError(SmsDeliveryError):
 
 def examine(settings: Settings, *, now: datetime) -> list[Finding]:
     """Run all checks; a problem is a finding, not an error."""
+    lake = _finding("lake", lambda: _check_lake(settings))
     findings = [
         _finding("settings", lambda: _check_settings(settings)),
         *(Finding(found.subject, ok=True, text=found.text, is_advice=found.is_advice) for found in remarks(settings)),
         _finding("numbers", lambda: _check_numbers(settings)),
         _finding("sent logs", lambda: _check_logs(settings, now)),
         *records_of_logs(settings, now),
-        _finding("lake", lambda: _check_lake(settings)),
-        *_implausible_latency(settings, now),
-        *_answers_ahead(settings, now),
+        lake,
+        *(_times_in_lake(settings, now) if lake.ok else ()),
     ]
     try:
         accounts = load_accounts(settings)
@@ -142,23 +142,22 @@ def records_of_logs(settings: Settings, now: datetime) -> Iterator[Finding]:
             yield Finding("times", ok=not is_ahead(sample, now), text=text)
 
 
-def _implausible_latency(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Say which of the last days in the lake have a median latency that can't be right."""
-    with contextlib.suppress(SmsDeliveryError):  # `_check_lake` says why
-        if Lake.exists(settings.lake):
-            lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
-            days = lake.snapshot(DELIVERY_ROLLUPS_DAILY).days()[-LATENCY_DAYS:]
-            with opened_context(days, lake=lake, settings=settings, now=now) as context:
-                found = latency_plausible(context)
-            yield from (Finding("latency", ok=False, text=str(row[WORDS])) for row in found.examples)
-
-
-def _answers_ahead(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Say that answers in the lake are ahead of now."""
-    with contextlib.suppress(SmsDeliveryError):  # `_check_lake` says why
-        if Lake.exists(settings.lake):
-            lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
-            yield from (Finding("clock", ok=False, text=text) for text in answers_ahead(lake, now))
+def _times_in_lake(settings: Settings, now: datetime) -> list[Finding]:
+    """Say which of the last days have a median latency that can't be right, and that answers are ahead of now."""
+    if not Lake.exists(settings.lake):
+        return []
+    try:
+        lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
+        days = lake.snapshot(DELIVERY_ROLLUPS_DAILY).days()[-LATENCY_DAYS:]
+        with opened_context(days, lake=lake, settings=settings, now=now) as context:
+            found = latency_plausible(context)
+        ahead = answers_ahead(lake, now)
+    except SmsDeliveryError as error:  # pages inside a data file, of which `_check_lake` reads the footer
+        return [_to_fix("lake", error)]
+    return [
+        *(Finding("latency", ok=False, text=str(row[WORDS])) for row in found.examples),
+        *(Finding("clock", ok=False, text=text) for text in ahead),
+    ]
 
 
 def _check_lake(settings: Settings) -> str:

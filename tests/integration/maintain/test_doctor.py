@@ -25,6 +25,7 @@ from pipeline.maintain.audits.delivery_rates import latency_words
 from pipeline.maintain.doctor import Finding, examine
 from pipeline.maintain.status import status_text
 from pipeline.model.settings import Settings, given_settings
+from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY
 from tests.integration.maintain.test_maintenance import World
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 from tests.support.places import Place, opened_place, write_logs
@@ -174,10 +175,11 @@ def test_doctor_names_the_zone_where_messages_would_have_been_sent_in_the_future
     assert "3.0 hours from now; is SMS_SENT_LOG_TIMEZONE" in text
 
 
-def test_doctor_says_in_the_words_of_a_run_that_latencies_can_not_be_right(look: Examine, tmp_path: Path) -> None:
+def early_answers(folder: Path) -> tuple[Lake, datetime]:
+    """Make a lake of 100 messages that arrived 3,587 s before they were sent; return it and the time of sending."""
     sent_at = datetime.now(UTC) - timedelta(hours=2)
     sent = [Sent(str(number), sent_at) for number in range(100)]
-    chosen = given_settings(tmp_path)
+    chosen = given_settings(folder)
     lake = Lake.open(chosen.lake, mode=chosen.file_mode, recorded=chosen.recorded)
     store_sent(lake, sent)
     received = sent_at - timedelta(hours=1) + timedelta(seconds=13)
@@ -185,9 +187,32 @@ def test_doctor_says_in_the_words_of_a_run_that_latencies_can_not_be_right(look:
     store_answers(lake, [(answer, sent_at.date()) for answer in answers])
     derive_messages([], lake=lake, settings=chosen, now=sent_at)
     derive_rates([], lake=lake, settings=chosen, now=sent_at)
+    return lake, sent_at
+
+
+def test_doctor_says_in_the_words_of_a_run_that_latencies_can_not_be_right(look: Examine, tmp_path: Path) -> None:
+    _, sent_at = early_answers(tmp_path)
     findings = wrong(look())
     assert list(findings) == ["latency"]
     assert findings["latency"] == latency_words(sent_at.date(), 100, -3587.0, ZoneInfo("UTC"))
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.5, 1.0), (0.0, 0.5)], ids=["footer", "pages"])
+def test_a_damaged_data_file_is_named_and_all_else_is_looked_at(
+    start: float, end: float, look: Examine, tmp_path: Path
+) -> None:
+    lake, _ = early_answers(tmp_path)
+    path = lake.snapshot(DELIVERY_ROLLUPS_DAILY).files[0].path
+    content = bytearray(path.read_bytes())
+    first, last = int(len(content) * start), int(len(content) * end)
+    content[first:last] = bytes(last - first)
+    path.chmod(0o640)
+    path.write_bytes(content)
+    findings = look()
+    assert list(wrong(findings)) == ["lake"]
+    assert DELIVERY_ROLLUPS_DAILY.name in findings["lake"].text
+    assert "sms-delivery repair" in findings["lake"].text
+    assert findings["credentials"].ok
 
 
 @pytest.fixture
