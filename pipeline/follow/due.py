@@ -100,7 +100,7 @@ def due_parameters(settings: Settings, now: datetime, *, force: bool = False) ->
 
 def is_any_due(connection: duckdb.DuckDBPyConnection, rule: Mapping[str, Scalar]) -> bool:
     """Say whether a message of `polled` is due."""
-    return bool(rows_of(connection, query("follow/sql/any_due"), rule))
+    return bool(rows_of(connection, query("follow/sql/count_due"), rule))
 
 
 @dataclass(frozen=True)
