@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.api.simulator.rules import make_msg_id
 from tests.security.corpus import BROKEN, CHAT, FILE_NAMES, HTML, VALUES
-from tests.support.hostile import Asked, hostile_platform
+from tests.support.hostile import Seen, serving
 from tests.support.places import Place, opened_place
 
 SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
@@ -62,7 +62,7 @@ def write_logs(folder: Path) -> dict[str, str]:
     return {record["msg_id"]: record["sender_id"] for record in everything}
 
 
-def answer(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+def answer(asked: Seen) -> tuple[int, dict[str, str], bytes]:
     """Answer for every id, hostile values in the fields that the protocol does not name."""
     rows = [
         {"msgId": msg_id, "status": "0", "receiveTime": SENT_AT.isoformat(), "note": VALUES[place % len(VALUES)]}
@@ -81,7 +81,7 @@ class Run:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("hostile")
-    with opened_place(folder) as place, hostile_platform(answer) as (url, _):
+    with opened_place(folder) as place, serving(answer) as (url, _):
         sent = write_logs(folder / "logs")
         place.environment.update(
             {"SMS_API_BASE_URL": url, "SMS_SENT_LOGS": "logs/*", "SMS_SENT_LOG_LABELS": "campaign"}
@@ -168,7 +168,7 @@ def test_nobody_is_called_by_what_a_run_says(done: Run) -> None:
 def test_an_app_that_is_refused_is_named_and_acted_on_by_no_terminal(tmp_path: Path) -> None:
     record = {"msg_id": make_msg_id(SENT_AT, 1), "sent_at": SENT_AT.isoformat()}
     refusal = json.dumps({"status": "-16", "reason": "\x1b[2J\u202e"}).encode()
-    with opened_place(tmp_path) as place, hostile_platform(lambda _: (200, {}, refusal)) as (url, _):
+    with opened_place(tmp_path) as place, serving(lambda _: (200, {}, refusal)) as (url, _):
         (tmp_path / "log.jsonl").write_text(json.dumps(record))
         done = place.run(
             "run", status=1, SMS_API_BASE_URL=url, SMS_SENT_LOGS="*.jsonl", SMS_APP_ID="app\x1b[2J\x9b\u202e"

@@ -16,21 +16,21 @@ import pytest
 
 from pipeline.api.client import MAX_BODY_BYTES
 from pipeline.api.simulator.rules import make_msg_id
-from tests.support.hostile import Asked, hostile_platform
+from tests.support.hostile import Seen, serving
 from tests.support.places import opened_place, write_logs
 
 MESSAGES = 60
 KEYS = {"SMS_API_KEY": "Kq8/zW+Lr5mT2", "SMS_API_SECRET": "s3/cret+of=nobody"}
 
 
-def rows_for(asked: Asked, **more: object) -> list[dict[str, object]]:
+def rows_for(asked: Seen, **more: object) -> list[dict[str, object]]:
     return [
         {"msgId": msg_id, "status": "0", "number": "", "receiveTime": "2026-11-29T00:00:00+00:00"} | more
         for msg_id in asked.msg_ids
     ]
 
 
-def answer(asked: Asked, **more: object) -> dict[str, object]:
+def answer(asked: Seen, **more: object) -> dict[str, object]:
     return {"status": "0", "reason": "success", "array": rows_for(asked, **more)}
 
 
@@ -45,7 +45,7 @@ def lake_bytes(folder: Path) -> bytes:
     return b"\n".join(texts)
 
 
-def spellings(asked: Sequence[Asked], values: dict[str, str]) -> set[bytes]:
+def spellings(asked: Sequence[Seen], values: dict[str, str]) -> set[bytes]:
     """Return what must be nowhere: key, secret and signatures, whole, by their halves, and as text is encoded."""
     secrets = {*values.values(), *(one.headers["Sign"] for one in asked)}
     halves = {half for secret in secrets for half in (secret[: len(secret) // 2], secret[len(secret) // 2 :])}
@@ -66,7 +66,7 @@ ENCODINGS: Sequence[Callable[[str], str]] = (
 def test_credentials_that_good_answers_echo_are_nowhere(tmp_path: Path) -> None:
     encodings = itertools.cycle(ENCODINGS)
 
-    def echo(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+    def echo(asked: Seen) -> tuple[int, dict[str, str], bytes]:
         encode = next(encodings)
         told = {
             "apiKeyEcho": encode(asked.headers["Api-Key"]),
@@ -77,7 +77,7 @@ def test_credentials_that_good_answers_echo_are_nowhere(tmp_path: Path) -> None:
         body["array"] = [*rows_for(asked, **told), {"msgId": "x", "status": told["sign"], "receiveTime": told["sign"]}]
         return 200, {}, json.dumps(body).replace("/", r"\/").encode()  # as PHP writes it
 
-    with opened_place(tmp_path) as place, hostile_platform(echo) as (url, asked):
+    with opened_place(tmp_path) as place, serving(echo) as (url, asked):
         place.environment.update(KEYS)
         write_logs(place, MESSAGES)
         done = place.run("run", SMS_API_BASE_URL=url, SMS_BATCH_SIZE="5")
@@ -92,12 +92,12 @@ def test_credentials_that_good_answers_echo_are_nowhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("http_status", [200, 400, 403, 500])
 def test_credentials_that_an_error_echoes_are_nowhere(http_status: int, tmp_path: Path) -> None:
-    def echo(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+    def echo(asked: Seen) -> tuple[int, dict[str, str], bytes]:
         sent = f"{asked.headers['Sign']} {asked.headers['Sign'].upper()} {asked.headers['Api-Key'].lower()}"
         reason = f"{'x' * 150} {sent} {KEYS['SMS_API_SECRET']} {sent}"
         return http_status, {}, json.dumps({"status": "-99", "reason": reason}).encode()
 
-    with opened_place(tmp_path) as place, hostile_platform(echo) as (url, asked):
+    with opened_place(tmp_path) as place, serving(echo) as (url, asked):
         place.environment.update(KEYS)
         write_logs(place, MESSAGES)
         done = place.run("run", SMS_API_BASE_URL=url, SMS_MAX_ATTEMPTS="1", status=1)
@@ -112,10 +112,10 @@ def test_credentials_that_an_error_echoes_are_nowhere(http_status: int, tmp_path
 def test_a_key_of_digits_leaves_ids_that_contain_it(tmp_path: Path) -> None:
     """Hiding `210802` inside ids would lose their messages."""
 
-    def echo(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+    def echo(asked: Seen) -> tuple[int, dict[str, str], bytes]:
         return 200, {}, json.dumps(answer(asked, echo=f"key {asked.headers['Api-Key']}")).encode()
 
-    with opened_place(tmp_path) as place, hostile_platform(echo) as (url, _):
+    with opened_place(tmp_path) as place, serving(echo) as (url, _):
         now = write_logs(place, MESSAGES)
         part = make_msg_id(now, 1)[:8]
         place.run("run", SMS_API_BASE_URL=url, SMS_API_KEY=part)
@@ -144,11 +144,11 @@ ODD_VALUES = (
 def test_an_odd_value_costs_nobody_an_answer(tmp_path: Path) -> None:
     values = itertools.cycle(ODD_VALUES)
 
-    def odd(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+    def odd(asked: Seen) -> tuple[int, dict[str, str], bytes]:
         body = json.dumps(answer(asked, odd="VALUE"))
         return 200, {}, body.replace('"VALUE"', next(values), 1).replace('"VALUE"', "1").encode()
 
-    with opened_place(tmp_path) as place, hostile_platform(odd) as (url, asked):
+    with opened_place(tmp_path) as place, serving(odd) as (url, asked):
         write_logs(place, MESSAGES)
         place.run("run", SMS_API_BASE_URL=url, SMS_BATCH_SIZE="5")
         found = place.query("SELECT delivery_status, count(*) FROM messages GROUP BY ALL")
@@ -161,13 +161,13 @@ def test_a_field_that_is_beyond_all_measure_costs_its_row_alone(tmp_path: Path) 
     fields = ("msgId", "status", "receiveTime", "number")
     odd_fields = itertools.cycle(itertools.product(fields, (BIG, '"\\ud800"', "[[]]", "NaN", '"\\u0000"')))
 
-    def odd(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+    def odd(asked: Seen) -> tuple[int, dict[str, str], bytes]:
         field, value = next(odd_fields)
         rows = rows_for(asked)
         rows[0][field] = "VALUE"
         return 200, {}, json.dumps({"status": "0", "array": rows}).replace('"VALUE"', value).encode()
 
-    with opened_place(tmp_path) as place, hostile_platform(odd) as (url, asked):
+    with opened_place(tmp_path) as place, serving(odd) as (url, asked):
         write_logs(place, MESSAGES)
         place.run("run", SMS_API_BASE_URL=url, SMS_BATCH_SIZE="3")
         ((delivered,),) = place.query("SELECT count(*) FROM messages WHERE delivery_status = 'delivered'")
@@ -189,14 +189,14 @@ BOMBS = (
 def test_a_bomb_costs_its_batch_and_the_run_goes_on(tmp_path: Path) -> None:
     waiting, bombs_by_id = list(map(gzip.compress, BOMBS)), dict[str, bytes]()
 
-    def bombs(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+    def bombs(asked: Seen) -> tuple[int, dict[str, str], bytes]:
         if waiting and asked.msg_ids[0] not in bombs_by_id:
             bombs_by_id[asked.msg_ids[0]] = waiting.pop()
         if packed := bombs_by_id.get(asked.msg_ids[0]):
             return 200, {"Content-Encoding": "gzip"}, packed
         return 200, {}, json.dumps(answer(asked)).encode()
 
-    with opened_place(tmp_path) as place, hostile_platform(bombs) as (url, _):
+    with opened_place(tmp_path) as place, serving(bombs) as (url, _):
         write_logs(place, MESSAGES)
         done = place.run("run", SMS_API_BASE_URL=url, SMS_BATCH_SIZE="5", SMS_MAX_ATTEMPTS="2", status=1)
         found = place.query("SELECT delivery_status, count(*) FROM messages GROUP BY ALL ORDER BY ALL")

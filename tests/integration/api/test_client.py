@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import gzip
 import json
 import logging
@@ -12,13 +11,11 @@ import ssl
 import time
 import traceback
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -36,6 +33,7 @@ from pipeline.api.simulator.rules import make_msg_id
 from pipeline.api.simulator.server import Running, utc_now
 from pipeline.model.accounts import Account
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError
+from tests.support.hostile import Answerer, Seen, serving
 
 KEY, SECRET = "bDqJFiq9", "s3cret-of-nobody"
 DAY = date(2026, 3, 2)
@@ -121,55 +119,6 @@ def ask(
 
     asked.outcomes = asyncio.run(everything())
     return asked
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A request as a server got it."""
-
-    target: str
-    headers: dict[str, str]
-
-
-Answerer = Callable[[Seen], tuple[int, dict[str, str], bytes]]
-
-
-@contextlib.contextmanager
-def serving(answer: Answerer, *, tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[Seen]]]:
-    """Serve what the simulator does not: give the base URL and the list of requests; no `Date` unless answered."""
-    seen: list[Seen] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            seen.append(Seen(self.path, {name.title(): value for name, value in self.headers.items()}))
-            status, headers, body = answer(seen[-1])
-            self.send_response_only(status)
-            for name, value in (headers | {"Content-Length": str(len(body))}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            with contextlib.suppress(ConnectionError):  # a client that has read enough hangs up
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            pass
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/sms", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def enveloped(http_status: int = 200, *, headers: dict[str, str] | None = None, **fields: Any) -> Answerer:
