@@ -139,8 +139,8 @@ def _excerpt(body: bytes) -> str:
 
 
 def _one_line(text: str) -> str:
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(mask_digits(printable).split())
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(mask_digits(shown).split())
 
 
 def _envelope_error(envelope: Envelope, response: Response, body: bytes, hint: float | None) -> CallError:

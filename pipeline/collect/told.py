@@ -1,4 +1,4 @@
-"""What a person is told of rejects: how many for which reason, where the first is, and which logs are mostly unusable.
+"""Rejects in words: how many for which reason, where the first is, and which logs are mostly unusable.
 
 Belongs here: counting them, and the words. Does not belong here: why a record is rejected (`rejects`, `records`).
 """
