@@ -24,7 +24,7 @@ import duckdb
 
 from pipeline import __version__
 from pipeline.lake.lake import DataFile, Lake, Snapshot
-from pipeline.lake.queries import literal, query, relation, rows_of
+from pipeline.lake.queries import literal, relation, rows_of
 from pipeline.model.tables import (
     DELIVERY_ROLLUPS_DAILY,
     LAKE_TABLES,
@@ -35,7 +35,7 @@ from pipeline.model.tables import (
 )
 from pipeline.model.trusted import is_private_file
 from pipeline.model.views import VIEWS
-from pipeline.publish.contents import add_table, attach_for_writing, insert_rows, strange_entries
+from pipeline.publish.contents import add_table, attach_for_writing, insert_rows, strange_entries, view_select
 from pipeline.publish.reading import detail_select
 
 CACHE: Final = "cache"
@@ -107,7 +107,7 @@ def _fill_if_new(connection: duckdb.DuckDBPyConnection) -> None:
 
 @functools.cache
 def _model_digest() -> str:
-    views = [(view, query(f"publish/sql/views/{view.name}")) for view in VIEWS]
+    views = [(view, view_select(view.name)) for view in VIEWS]
     model = repr((__version__, duckdb.__version__, LAKE_TABLES, SNAPSHOT_INFO, views, _COLUMNS))
     return hashlib.blake2b(model.encode(), digest_size=8).hexdigest()
 

@@ -20,6 +20,8 @@ from pipeline.model.views import VIEWS
 WRITE_BITS: Final = 0o222
 _NEW_FILE: Final = "new_file"
 """Name under which a file is attached while it is made."""
+_PARTS: Final = ("counted_by_span", "local_hours", "summed_counts", "shown_measures", "rate_interval")
+"""Parts of views, each before those that it is made of."""
 
 
 def attach_for_writing(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
@@ -54,8 +56,16 @@ def add_detail_view(connection: duckdb.DuckDBPyConnection, table: Table, select:
 def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Add the views of `model/views.toml` with their comments; the tables that they read must be there."""
     for view in VIEWS:
-        connection.execute(f"CREATE VIEW {view.name} AS {query(f'publish/sql/views/{view.name}')}")
+        connection.execute(f"CREATE VIEW {view.name} AS {view_select(view.name)}")
         _comment(connection, "VIEW", view.name, view.row, view.columns)
+
+
+def view_select(name: str) -> str:
+    """Return the query of a ready-made view; what several views compute is put in from `sql/parts/`."""
+    select = query(f"publish/sql/views/{name}")
+    for part in _PARTS:
+        select = select.replace(f"/* {part} */", query(f"publish/sql/parts/{part}"))
+    return select
 
 
 def insert_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:

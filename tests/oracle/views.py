@@ -6,12 +6,15 @@ Written from the comments of the tables and views. Every function returns rows a
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
+from statistics import NormalDist
 from zoneinfo import ZoneInfo
 
 from tests.oracle.states import Expected, day_end, expected_bucket, expected_state, is_ahead, local_hour, percentile
@@ -33,6 +36,7 @@ class Message:
 
     sent: Sent
     state: Expected
+    number: str | None
     country: str | None
     day: date
     polled_at: datetime | None
@@ -48,6 +52,7 @@ class Book:
 
     zone: ZoneInfo
     unknown_after: timedelta
+    labels: Sequence[str] = ()
     sent: list[Sent] = field(default_factory=list)
     answers: list[tuple[Said, date]] = field(default_factory=list)
     calls: list[Called] = field(default_factory=list)
@@ -65,11 +70,13 @@ class Book:
         ordered = sorted(said, key=lambda answer: answer.observed_at)
         countries = [answer.country for answer in ordered if answer.country]
         country = sent.country or (countries[-1] if countries else None)
+        numbers = [answer.number for answer in ordered if answer.number]
+        number = sent.number or (numbers[-1] if numbers else None)
         times = [answer.observed_at for answer in ordered if not is_ahead(answer, now)] or [
             answer.observed_at for answer in ordered
         ]
         polled_at = max(times, default=None)
-        return Message(sent, state, country, day_of(sent.sent_at, self.zone), polled_at)
+        return Message(sent, state, number, country, day_of(sent.sent_at, self.zone), polled_at)
 
     def publish(self, now: datetime) -> None:
         """Note what a publication shows as daily roll-ups."""
@@ -85,6 +92,7 @@ class Book:
 
         def cuts(m: Message) -> list[Row]:
             values = {"all": None, "app_id": m.sent.app_id, "country": m.country, "sender_id": m.sent.sender_id}
+            values |= {f"label:{name}": (m.sent.labels or {}).get(name) for name in self.labels}
             return [{"dimension": dimension, "value": value} for dimension, value in values.items()]
 
         def of_day(m: Message) -> Row:
@@ -134,7 +142,11 @@ class Book:
             "delivery_by_day": self._by_day(messages, now),
             "delivery_by_country": self._by_span(messages, "country", lambda m: m.country, now),
             "delivery_by_sender": self._by_span(messages, "sender_id", lambda m: m.sent.sender_id, now),
-            "delivery_by_hour_of_day": self._by_hour(messages, now),
+            "delivery_by_app": self._by_span(messages, "app_id", lambda m: m.sent.app_id, now),
+            "delivery_by_label": self._by_label(messages, now),
+            "delivery_by_hour_of_day": self._by_hour(messages, now, lambda _: {}),
+            "delivery_by_hour_and_weekday": self._by_hour(messages, now, lambda m: {"weekday": m.day.isoweekday()}),
+            "period_over_period": period_over_period(rollups),
             "worst_movers": worst_movers(rollups),
             "backlog": backlog(messages, now),
             "message_history": self._history(),
@@ -162,15 +174,25 @@ class Book:
                 rows.append({"days": days, name: value} | _without_latency(_shown(measured)))
         return rows
 
-    def _by_hour(self, messages: list[Message], now: datetime) -> list[Row]:
+    def _by_label(self, messages: list[Message], now: datetime) -> list[Row]:
+        rows: list[Row] = []
+        for name in self.labels:
+            value_of = partial(_label, name=name)
+            rows += [{"label": name} | row for row in self._by_span(messages, "value", value_of, now)]
+        return rows
+
+    def _by_hour(self, messages: list[Message], now: datetime, more: Callable[[Message], Row]) -> list[Row]:
         latest = max((m.day for m in messages), default=date.min)
-        members: dict[int, list[Message]] = defaultdict(list)
+        members: dict[Key, list[Message]] = defaultdict(list)
+        keys: dict[Key, Row] = {}
         for m in messages:
             if (latest - m.day).days < 28:
-                members[m.sent.sent_at.astimezone(self.zone).hour].append(m)
+                key = more(m) | {"hour_of_day": m.sent.sent_at.astimezone(self.zone).hour}
+                keys[tuple(key.values())] = key
+                members[tuple(key.values())].append(m)
         return [
-            {"hour_of_day": hour} | _without_latency(_shown(self._measured(found, (now, self._hour_end))))
-            for hour, found in members.items()
+            keys[key] | _without_latency(_shown(self._measured(found, (now, self._hour_end))))
+            for key, found in members.items()
         ]
 
     def _history(self) -> list[Row]:
@@ -207,12 +229,87 @@ class Book:
         return list(rows.values())
 
 
+def _label(message: Message, *, name: str) -> str | None:
+    return (message.sent.labels or {}).get(name)
+
+
 def _shown(measured: Row) -> Row:
     """Return the measures as the views of delivery show them."""
     counts = {name: measured[name] for name in ("sent", "delivered", "failed")}
     outstanding = sum(int(str(measured[name])) for name in ("sending", "not_found", "pending"))
     rest = ("unknown", "invalid_id", *_MEASURES_RECORDED[8:])
-    return counts | {"outstanding": outstanding} | {name: measured[name] for name in rest}
+    return counts | {"outstanding": outstanding} | {name: measured[name] for name in rest} | _interval(measured)
+
+
+def _interval(row: Row) -> Row:
+    """Return the Wilson interval of a row's rate."""
+    if row["delivery_rate"] is None:
+        return {"delivery_rate_low": None, "delivery_rate_high": None}
+    low, high = wilson(float(str(row["delivery_rate"])), int(str(row["sent"])))
+    return {"delivery_rate_low": low, "delivery_rate_high": high}
+
+
+def wilson(observed: float, n: int) -> tuple[float, float]:
+    """Return the rates whose test against the observed one is just not significant: the roots of a quadratic.
+
+    (observed - p)^2 = z^2 p (1 - p) / n, solved for p.
+    """
+    z = NormalDist().inv_cdf(0.975)
+    a, b, c = 1 + z * z / n, -(2 * observed + z * z / n), observed * observed
+    root = math.sqrt(max(0.0, b * b - 4 * a * c))
+    return max(0.0, (-b - root) / (2 * a)), min(1.0, (-b + root) / (2 * a))
+
+
+def period_over_period(rollups: Sequence[Row]) -> list[Row]:
+    """Compare the 7 and 28 days up to the latest mature one with as many before, bucket by bucket."""
+    mature = [row for row in rollups if row["is_mature"]]
+    of_all = [_day(row) for row in mature if row["dimension"] == "all"]
+    rows: list[Row] = []
+    for days in (7, 28) if of_all else ():
+        buckets: dict[Key, tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
+        for row in mature:
+            ago = (max(of_all) - _day(row)).days
+            if 0 <= ago < 2 * days:
+                buckets[row["dimension"], row["value"]][ago >= days].append(row)
+        for (dimension, value), (now, before) in buckets.items():
+            of_span = _of_span(now) | {f"{name}_before": figure for name, figure in _of_span(before).items()}
+            for name in ("delivery_rate_low_before", "delivery_rate_high_before"):
+                del of_span[name]
+            head: Row = {"days": days, "last_day": max(of_all), "dimension": dimension, "value": value}
+            rows.append(head | of_span | _change(now, before))
+    return rows
+
+
+def _of_span(rows: Sequence[Row]) -> Row:
+    counts: Row = {name: _total(rows, name) for name in ("sent", "delivered", "failed")}
+    rated: Row = counts | {"delivery_rate": _total(rows, "delivered") / _total(rows, "sent") if rows else None}
+    return {"mature_days": len(rows)} | rated | _interval(rated)
+
+
+def _change(now: Sequence[Row], before: Sequence[Row]) -> Row:
+    names = ("change_points", "change_points_low", "change_points_high", "delivered_more")
+    if not now or not before:
+        return dict.fromkeys(names) | {"is_beyond_chance": False}
+    sent, sent_before = _total(now, "sent"), _total(before, "sent")
+    rate, rate_before = _total(now, "delivered") / sent, _total(before, "delivered") / sent_before
+    (low, high), (low_before, high_before) = wilson(rate, sent), wilson(rate_before, sent_before)
+    change = rate - rate_before
+    below, above = (
+        change - math.hypot(rate - low, high_before - rate_before),
+        change + math.hypot(high - rate, rate_before - low_before),
+    )
+    points: Row = dict(zip(names, (100 * change, 100 * below, 100 * above, sent * change), strict=True))
+    return points | {"is_beyond_chance": not below <= 0 <= above}
+
+
+def _day(row: Row) -> date:
+    day = row["sent_date"]
+    assert isinstance(day, date)
+    return day
+
+
+def _total(rows: Sequence[Row], name: str) -> int:
+    return sum(int(str(row[name])) for row in rows)
 
 
 def _without_latency(row: Row) -> Row:
@@ -241,6 +338,7 @@ def worst_movers(rollups: Sequence[Row]) -> list[Row]:
                     "value": value,
                     "sent": row["sent"],
                     "delivery_rate": rate,
+                    **_interval(row),
                     "usual_rate": usual,
                     "weeks": len(rates),
                     "relative_change": change,

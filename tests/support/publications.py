@@ -9,10 +9,11 @@ from typing import Final
 
 import duckdb
 
-from pipeline.lake.queries import query, relation
+from pipeline.lake.queries import relation
 from pipeline.lake.snapshots import DataFile, new_name
 from pipeline.model.tables import DETAIL_TABLES, MESSAGES, RATE_TABLES, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
+from pipeline.publish.contents import view_select
 
 PUBLISHED_AT: Final = datetime(2026, 10, 27, 12, tzinfo=UTC)
 LAST_DAY: Final = PUBLISHED_AT.date()
@@ -91,7 +92,7 @@ def publication_by_hand(
             columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
             connection.execute(f"CREATE TABLE {table.name} ({columns})")
         for view in VIEWS:
-            connection.execute(f"CREATE VIEW {view.name} AS {query(f'publish/sql/views/{view.name}')}")
+            connection.execute(f"CREATE VIEW {view.name} AS {view_select(view.name)}")
         connection.execute(
             _RATES, {"last": LAST_DAY, "days": days, "countries": list(countries), "senders": list(senders)}
         )

@@ -6,10 +6,10 @@ from datetime import date, datetime, time, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from pipeline.lake.queries import query
 from pipeline.lake.snapshots import is_derived
 from pipeline.maintain.audits.context import WORDS, AuditContext, Finding, finding_of
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, MESSAGES, RATE_TABLES
+from pipeline.publish.contents import view_select
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -110,7 +110,7 @@ def delivery_rate_held(context: AuditContext) -> Finding:
     recent = context.snapshot(DELIVERY_ROLLUPS_DAILY).days()
     days = [day for day in recent if (recent[-1] - day).days < RATE_DAYS + RATE_BASELINE_DAYS + MOVERS_DAYS]
     context.show(DELIVERY_ROLLUPS_DAILY, days)
-    context.connection.execute(f"CREATE OR REPLACE TEMP VIEW worst_movers AS {query('publish/sql/views/worst_movers')}")
+    context.connection.execute(f"CREATE OR REPLACE TEMP VIEW worst_movers AS {view_select('worst_movers')}")
     movers = context.bad_rows("worst_movers_dropped", days=MOVERS_DAYS)
     fallen = context.bad_rows(
         "delivery_rate_held",

@@ -38,6 +38,7 @@ from pipeline.model.tables import (
     Table,
 )
 from pipeline.model.views import VIEWS
+from pipeline.publish.contents import view_select
 from pipeline.publish.database import publish
 from tests.oracle.views import Book, Row
 from tests.support.lakes import (
@@ -57,6 +58,7 @@ WORLDS: Final = 200
 QUICK: Final = 25
 """How many of them the quick tests play."""
 BATCH: Final = 25
+LABEL: Final = "campaign"
 UNKNOWN_AFTER: Final = timedelta(hours=48)
 PLACES: Final = (
     ("UTC", "2026-10-25T01:00"),
@@ -144,6 +146,7 @@ def _messages(chance: random.Random, now: datetime, changed_at: datetime, *, fir
             app_id=chance.choice(["app", "app", "other"]),
             country=chance.choice([None, "IN", "DE"]),
             sender_id=chance.choice([None, "ACME", "'; DROP"]),
+            labels=(None, {LABEL: "autumn"}, {LABEL: "sp'ring"}, {"other": "x"})[(first + number) % 4],
         )
         for number in range(chance.randint(1, 15))
     ]
@@ -203,7 +206,7 @@ def _call(chance: random.Random, now: datetime) -> Called:
 
 def queries_of(table: Table) -> list[str]:
     """Return the queries that together fill a table."""
-    return [query(f"publish/sql/{table.name}")] if table is RATE_PUBLICATIONS else selects_of(table)
+    return [query(f"publish/sql/{table.name}")] if table is RATE_PUBLICATIONS else selects_of(table, [LABEL])
 
 
 @contextmanager
@@ -217,7 +220,7 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
         for table in (*LAKE_TABLES, SNAPSHOT_INFO):
             create_table(connection, table)
         for view in VIEWS:
-            connection.execute(f"CREATE VIEW {view.name} AS {query(f'publish/sql/views/{view.name}')}")
+            connection.execute(f"CREATE VIEW {view.name} AS {view_select(view.name)}")
         for name in SHOWN:
             connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
         for table in (MESSAGES, RATE_PUBLICATIONS):
@@ -294,7 +297,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: list[Row])
 
 def told(world: World) -> Book:
     """Write down in plain Python what each publication should show."""
-    book = Book(world.zone, UNKNOWN_AFTER)
+    book = Book(world.zone, UNKNOWN_AFTER, [LABEL])
     for stage in world.stages:
         book.sent += stage.sent
         book.answers += stage.answers
@@ -361,7 +364,9 @@ def test_many_published_files_agree_with_plain_python(seed: int, tmp_path: Path)
 
 def assert_published_agrees(seed: int, folder: Path) -> None:
     world = world_of(seed)
-    chosen = given_settings(folder, timezone=world.zone.key, unknown_after_hours=48, start_date="2010-01-01")
+    chosen = given_settings(
+        folder, timezone=world.zone.key, unknown_after_hours=48, start_date="2010-01-01", sent_log_labels=LABEL
+    )
     lake = Lake.open(chosen.lake, mode=chosen.file_mode, recorded={})
     for stage in world.stages:
         store_sent(lake, stage.sent, zone=world.zone)
@@ -389,6 +394,7 @@ def test_the_worlds_hold_what_the_views_are_about() -> None:
     """Else they would agree for want of rows: every view has some, drops among the movers, and falls of revisions."""
     seen: dict[str, int] = dict.fromkeys([view.name for view in VIEWS], 0)
     drops = steady = 0
+    changes: list[object] = []
     for seed in (2, 9, 17, 57):
         world = world_of(seed)
         views = told(world).views(world.stages[-1].now)
@@ -396,5 +402,7 @@ def test_the_worlds_hold_what_the_views_are_about() -> None:
             seen[name] += len(rows)
         drops += sum(row["is_drop"] is True for row in views["worst_movers"])
         steady += sum(row["is_drop"] is False for row in views["worst_movers"])
+        changes += [row["is_beyond_chance"] for row in views["period_over_period"] if row["change_points"]]
     assert all(seen.values()), seen
     assert drops > 0 < steady
+    assert set(changes) == {True, False}

@@ -8,6 +8,7 @@ SELECT
   unknown,
   invalid_id,
   delivery_rate,
+  /* rate_interval */,
   delivery_rate_final,
   dlr_coverage,
   latency_p50_seconds,

@@ -8,7 +8,8 @@ WITH large AS (
     dimension,
     value,
     sent,
-    delivery_rate
+    delivery_rate,
+    /* rate_interval */
   FROM delivery_rollups_daily
   WHERE is_mature AND sent >= 250
 ),
@@ -33,6 +34,8 @@ compared AS (
     large.value,
     large.sent,
     large.delivery_rate,
+    large.delivery_rate_low,
+    large.delivery_rate_high,
     usual.usual_rate,
     usual.weeks,
     (large.delivery_rate - usual.usual_rate) / nullif(usual.usual_rate, 0) AS relative_change

@@ -1,0 +1,9 @@
+sum(sent)::BIGINT AS sent,
+sum(delivered)::BIGINT AS delivered,
+sum(failed)::BIGINT AS failed,
+sum(sending)::BIGINT AS sending,
+sum(not_found)::BIGINT AS not_found,
+sum(pending)::BIGINT AS pending,
+sum(unknown)::BIGINT AS unknown,
+sum(invalid_id)::BIGINT AS invalid_id,
+bool_and(is_mature) AS is_mature
