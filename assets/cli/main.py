@@ -223,6 +223,22 @@ def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **option
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=8766, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option("--max-requests-per-second", default=3000.0, type=click.FloatRange(0), help="More get 429; 0 for none.")
+def listen(host: str, port: int, max_requests_per_second: float) -> None:
+    """Take the reports that the platform pushes.
+
+    Serves POST /reports/TOKEN, TOKEN being SMS_PUSH_TOKEN, and GET /health. A report is answered with 200 once it is
+    on the disk, in the folder SMS_PUSHED_REPORTS; the next run reads it. Put it behind a proxy with TLS.
+    """
+    with loaded_settings() as settings:
+        from assets.cli.listen import take_pushes  # noqa: PLC0415
+
+        take_pushes(settings, host=host, port=port, max_requests_per_second=max_requests_per_second)
+
+
+@main.command()
 def publish() -> None:
     """Publish the DuckDB file and the page again.
 

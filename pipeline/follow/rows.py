@@ -6,7 +6,6 @@ of an answer (`api/reports.py`), when rows are committed (`recorder.py`).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -21,15 +20,8 @@ from pipeline.api.envelope import Envelope
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
 from pipeline.model.errors import CallError
-from pipeline.model.phone_numbers import (
-    MAX_TEXT,
-    NumberPolicy,
-    count_forgotten,
-    mask_text,
-    may_hold_number,
-    treat_number,
-    treat_numbers,
-)
+from pipeline.model.json_fields import fit_json
+from pipeline.model.phone_numbers import NumberPolicy, count_forgotten, mask_text, treat_number, treat_numbers
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, REJECTED_RECORDS
 
 if TYPE_CHECKING:
@@ -116,7 +108,7 @@ class StoredRows:
 
     def _extra(self, texts: pa.ChunkedArray[Any]) -> pa.Array[Any]:
         return pa.array(
-            [None if text is None else _fit_json(text, self.numbers) for text in texts.to_pylist()], pa.string()
+            [None if text is None else fit_json(text, self.numbers) for text in texts.to_pylist()], pa.string()
         )
 
     def _raw(self, row: dict[Any, Any]) -> str:
@@ -133,32 +125,3 @@ class StoredRows:
 
     def _masked(self, value: object) -> str | None:
         return mask_text(value, self.numbers) if isinstance(value, str) else None
-
-
-def _fit_json(text: str, numbers: NumberPolicy) -> str:
-    """Return a JSON object masked and at most `MAX_TEXT` long, and still JSON: fields that don't fit are left out."""
-    if len(text) <= MAX_TEXT and ((numbers.mode == "keep" and not numbers.forgotten) or not may_hold_number(text)):
-        return text
-    kept: dict[str, object] = {}
-    with contextlib.suppress(RecursionError):
-        for name, value in msgspec.json.decode(text).items():
-            longer = kept | {mask_text(name, numbers): _mask_json(value, numbers)}
-            if len(msgspec.json.encode(longer).decode()) <= MAX_TEXT:
-                kept = longer
-    return msgspec.json.encode(kept).decode()
-
-
-def _mask_json(value: object, numbers: NumberPolicy) -> object:
-    match value:
-        case dict():
-            return {mask_text(name, numbers): _mask_json(inner, numbers) for name, inner in value.items()}
-        case list():
-            return [_mask_json(inner, numbers) for inner in value]
-        case str():
-            return mask_text(value, numbers)
-        case None | bool():
-            return value
-        case _:
-            written = msgspec.json.encode(value).decode()
-            masked = mask_text(written, numbers)
-            return value if masked == written else masked

@@ -64,6 +64,34 @@ def forgotten_numbers(lake: Lake) -> ForgottenNumbers:
     )
 
 
+class NewestForgotten:
+    """The numbers that were erased, read again only where the note of them has changed: for a process that stays."""
+
+    def __init__(self, lake: Lake) -> None:
+        """Read nothing yet."""
+        self._lake = lake
+        self._state: tuple[int, int] | None = None
+        self._numbers = ForgottenNumbers()
+
+    def numbers(self) -> ForgottenNumbers:
+        """Return them as of now.
+
+        Raises:
+            LakeError: their key has gone, or they can't be read.
+        """
+        try:
+            found = (self._lake.folder / _NUMBERS).stat()
+            state = (found.st_mtime_ns, found.st_ino)
+        except FileNotFoundError:
+            state = None
+        except OSError as error:
+            raise LakeError(f"erased numbers can't be read: {error.strerror}") from error
+        if state != self._state:
+            self._numbers = forgotten_numbers(self._lake) if state else ForgottenNumbers()
+            self._state = state
+        return self._numbers
+
+
 def note_forgotten_number(lake: Lake, digits: str) -> None:
     """Add a number, ASCII digits in the form of the tables, to those that must not come back."""
     with lake.lock("forget"):

@@ -45,6 +45,8 @@ API_MEMORY = timedelta(days=90)
 CLOCK_TOLERANCE = timedelta(hours=1)
 """A stored instant further ahead of now is of a clock that was wrong. One within it counts as now: a run's start is
 earlier than what others did meanwhile."""
+SHORTEST_TOKEN = 16
+"""Characters of the shortest `SMS_PUSH_TOKEN`."""
 _OWNER = 0o600
 _NUMBERS_HIDDEN = "numbers:2"
 """Version of what hiding numbers means: senders, orders and labels too, since 2. Logs are read again after a change."""
@@ -139,6 +141,8 @@ class Settings(BaseModel):
     alert_webhook: SecretStr | None = None
     numbers: Literal["keep", "mask", "hash", "drop"] = "keep"
     numbers_key: SecretStr | None = None
+    push_token: SecretStr | None = None
+    pushed_reports: Path | None = None
     schedules: Literal["on", "off"] = "off"
     run_history_days: float = Field(30, gt=0, allow_inf_nan=False)
     dagster_url: str | None = None
@@ -167,6 +171,17 @@ class Settings(BaseModel):
         parts = urlsplit(value.get_secret_value().strip()) if value else None
         if parts and not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)):
             raise ValueError("must be an https URL; plain http is allowed for a loopback host only")
+        return value
+
+    @field_validator("push_token")
+    @classmethod
+    def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
+        token = value.get_secret_value() if value else ""
+        if token and (len(token) < SHORTEST_TOKEN or not re.fullmatch(r"[A-Za-z0-9._~-]+", token)):
+            raise ValueError(
+                f"must have at least {SHORTEST_TOKEN} characters, each a letter, a digit or one of - . _ ~; "
+                "make one with `openssl rand -hex 32`"
+            )
         return value
 
     @field_validator("lake")
@@ -253,7 +268,7 @@ def _check_numbers_key(key: str) -> None:
 def _absolute_paths(settings: Settings, folder: Path) -> dict[str, object]:
     paths: dict[str, object] = {
         name: folder / Path(value).expanduser()
-        for name in ("lake", "duckdb", "report", "accounts")
+        for name in ("lake", "duckdb", "report", "accounts", "pushed_reports")
         if (value := getattr(settings, name)) is not None
     }
     if any(character in str(paths["lake"]) for character in UNSAFE_LAKE_CHARACTERS):

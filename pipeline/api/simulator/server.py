@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from pipeline.api.serving import host_of, listen, quiet_server, stopped_by_signals
 from pipeline.api.simulator.app import Clock, build_app, utc_now
 from pipeline.api.simulator.calls import Call
 from pipeline.api.simulator.options import SimulatorOptions
@@ -25,7 +25,6 @@ __all__ = ["Call", "Clock", "Running", "SimulatorOptions", "build_app", "running
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 1
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def serve(
     Raises: OSError where the address can't be had.
     """
     server = _server(build_app(options))
-    with _listen(host, port) as listener, _stopped_by_signals(server):
+    with listen(host, port) as listener, stopped_by_signals(server):
         if announce is not None:
             announce(_base_url(listener))
         server.run(sockets=[listener])
@@ -77,7 +76,7 @@ def running(
         port: port to listen on, 0 = any free one.
         record: keep the calls (about 4 KB for one of 200 ids); without it `calls` stays empty.
     """
-    with _listen("127.0.0.1", port) as listener:
+    with listen("127.0.0.1", port) as listener:
         handle = Running(_base_url(listener))
         app = build_app(options, clock=clock, on_call=handle.calls.append if record else None)
         with _in_thread(_server(app), listener):
@@ -97,50 +96,18 @@ def _in_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[None
         thread.join()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; connections queue from here on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family)
-    # asyncio does not set this for a listener made here; without it each answer waits some 40 ms for the client.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
 def _base_url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}/sms" if ":" in host else f"http://{host}:{port}/sms"
+    return f"http://{host_of(listener)}/sms"
 
 
 def _server(app: Starlette) -> uvicorn.Server:
-    """Return a server that logs nothing and leaves the header `Date` to the application."""
-    config = uvicorn.Config(
+    """Return a server that leaves the header `Date` to the application."""
+    return quiet_server(
         app,
-        loop="asyncio",
         http="h11",  # what a cut connection looks like must not depend on what else is installed
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
         date_header=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
-    return uvicorn.Server(config)
-
-
-@contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    """Let the signals end the server and nothing else: uvicorn raises them again when it is done."""
-
-    def stop(*_: object) -> None:
-        server.should_exit = True
-
-    before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:

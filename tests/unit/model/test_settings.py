@@ -84,6 +84,7 @@ WRONG = {
     "SMS_SCHEDULES": ["maybe", "ON "],
     "SMS_ASSET_PREFIX": ["two words", "a/b", "1st"],
     "SMS_MEMORY_LIMIT": ["lots", "-1GB", "400", "80%", "1GB; DROP TABLE messages"],
+    "SMS_PUSH_TOKEN": ["short", "a" * 15, "a/b" * 9, "with a blank in it", "ééééééééééééééééé"],
     "SMS_NUMBERS": ["KEEP!", "encrypt"],
     "SMS_LAKE": ["a%20b", "a[1]", "a]b", "a*b", "a?b", "s3://bucket/lake", "file:///tmp/lake", "az://x"],
 }
@@ -112,7 +113,7 @@ def test_names_of_fields_are_pairs(settings: Callable[..., Settings]) -> None:
 
 def test_every_setting_that_can_be_wrong_is_tried_above() -> None:
     anything_goes = {"API_KEY", "API_SECRET", "APP_ID", "SENT_LOGS", "DUCKDB", "REPORT", "ACCOUNTS"}
-    anything_goes |= {"ALERT_WEBHOOK", "NUMBERS_KEY", "DAGSTER_URL"}
+    anything_goes |= {"ALERT_WEBHOOK", "NUMBERS_KEY", "DAGSTER_URL", "PUSHED_REPORTS"}
 
     assert {name.removeprefix("SMS_") for name in WRONG} | anything_goes == {
         name.upper() for name in Settings.model_fields
