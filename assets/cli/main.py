@@ -138,8 +138,8 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
 
 
 @main.command()
-@click.option("--messages", default=5000, type=click.IntRange(1), help="Messages to send.")
-@click.option("--days", default=3, type=click.IntRange(1, 60), help="Days they are spread over.")
+@click.option("--messages", default=8000, type=click.IntRange(1), help="Messages to send.")
+@click.option("--days", default=42, type=click.IntRange(1, 60), help="Days they are spread over.")
 @click.option(
     "--dir",
     "folder",

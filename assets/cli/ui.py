@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from assets.cli.demo import API, WRITTEN_BY, write_env
+from assets.cli.demo import WRITTEN_BY, simulated_api, write_env
 from assets.cli.home import home_of, make_home
 from assets.cli.output import say
 from assets.cli.signals import signal_handler
@@ -76,7 +76,7 @@ def _folder() -> Iterator[Path]:
         command = [sys.executable, "-c", "from assets.cli.main import main; main()", "demo", "--dir", str(demo)]
         subprocess.run(command, check=True)
     port = 0 if _is_taken("127.0.0.1", _DEMO_PORT) else _DEMO_PORT
-    with running(API, port=port, record=False) as simulator:
+    with running(simulated_api(demo), port=port, record=False) as simulator:
         write_env(demo, simulator.base_url)
         yield demo
 

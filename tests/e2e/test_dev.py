@@ -113,7 +113,7 @@ def test_the_ui_without_settings_opens_the_demo_and_ends_all_its_processes(tmp_p
         "maintenance": "STOPPED",
     }
     stats = {n["assetKey"]["path"][0]: n["partitionStats"] for n in found["assetNodes"] if n["partitionStats"]}
-    assert {name for name, found in stats.items() if found["numMaterialized"] == found["numPartitions"] == 3} >= {
+    assert {name for name, found in stats.items() if (found["numMaterialized"], found["numPartitions"]) == (4, 42)} >= {
         "sent_messages", "delivery_reports", "messages", "delivery_rates",
     }  # fmt: skip
     assert [run["repositoryOrigin"]["repositoryLocationName"] for run in found["runsOrError"]["results"]] == [LOCATION]

@@ -215,8 +215,9 @@ def test_the_demo_prints_rates_that_a_query_on_its_file_gives(tmp_path: Path) ->
         countries = connection.execute(
             "SELECT coalesce(country, '-'), sent, delivered, failed FROM delivery_by_country WHERE days IS NULL"
         ).fetchall()
+    assert len(days) > 39
     assert sum(row[1] for row in days) == sum(row[1] for row in countries) == 700
-    for label, *counts in (*days, *countries):
+    for label, *counts in (*sorted(days)[-7:], *countries):
         pattern = rf"^{re.escape(label)}( \*)? +" + " +".join(f"{count:,}" for count in counts)
         assert re.search(pattern, done.stdout, re.MULTILINE), (label, counts, done.stdout)
     assert (tmp_path / "try" / "report.html").is_file()

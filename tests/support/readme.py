@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +19,8 @@ from assets.checks import build_checks
 from assets.project import Project
 from pipeline.api.client import Clock
 from pipeline.api.codes import ROW_REASONS as API_REASONS
-from pipeline.api.simulator.sample_logs import write_sent_logs
 from pipeline.api.simulator.server import SimulatorOptions, running
+from pipeline.api.simulator.story import LABEL, incidents, write_story
 from pipeline.collect.fields import SPELLINGS
 from pipeline.collect.rejects import REASONS
 from pipeline.collect.sent_messages import collect
@@ -38,18 +38,20 @@ ROOT: Final = Path(__file__).parents[2]
 README: Final = ROOT / "README.md"
 DOCS: Final = ROOT / "docs"
 NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
-DAYS: Final = [date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18)]
+DAYS: Final = [NOW.date() - timedelta(days=step) for step in reversed(range(10))]
 UNKNOWN_HEADER: Final = "Message ID,Sent At,App ID,Phone Number,Sendr,Campaign,Body\n"
 UNKNOWN_ROW: Final = (
     "261118100000{number:06},2026-11-18T10:{minute:02}:00Z,4luaKsL2,9185632{number:05},ACME,autumn,Hello\n"
 )
 _DAYS_QUERY: Final = """\
 SELECT sent_date, sent, delivered, failed, outstanding, round(delivery_rate, 4) AS rate, is_mature
-FROM delivery_by_day;"""
+FROM delivery_by_day
+ORDER BY sent_date DESC
+LIMIT 4;"""
 _COUNTRIES_QUERY: Final = """\
 SELECT country, sent, failed, round(failed / sent, 4) AS failed_share
 FROM delivery_by_country
-WHERE days IS NULL AND sent >= 400
+WHERE days IS NULL AND sent >= 200
 ORDER BY failed_share DESC
 LIMIT 3;"""
 _BACKLOG_QUERY: Final = """\
@@ -171,7 +173,7 @@ def doctor() -> str:
 
 
 def queries() -> str:
-    """Return the example queries with their results over 5,000 messages at a fixed time."""
+    """Return the example queries with their results over ten days of the demo at a fixed time."""
     with (
         tempfile.TemporaryDirectory() as folder,
         duckdb.connect(_demo_file(Path(folder)), read_only=True) as connection,
@@ -193,13 +195,13 @@ def _result(connection: duckdb.DuckDBPyConnection, query: str) -> str:
 
 
 def _demo_file(folder: Path) -> Path:
-    return published_world(folder, messages=5000, days=DAYS, now=NOW)
+    return published_world(folder, messages=3500, days=DAYS, now=NOW)
 
 
 def published_world(folder: Path, *, messages: int, days: Sequence[date], now: datetime) -> Path:
     """Publish the demo's messages as of a fixed time; return the DuckDB file."""
-    write_sent_logs(folder, messages=messages, days=days, now=now, app_id="demoApp1")
-    options = SimulatorOptions(api_key="key", api_secret="secret")
+    write_story(folder, messages=messages, days=days, now=now)
+    options = SimulatorOptions(api_key="key", api_secret="secret", price_details=True, incidents=incidents(now.date()))
     with running(options, clock=lambda: now, record=False) as simulator:
         settings = given_settings(
             folder,
@@ -207,6 +209,7 @@ def published_world(folder: Path, *, messages: int, days: Sequence[date], now: d
             api_key="key",
             api_secret="secret",
             sent_logs="sent-{date}.jsonl",
+            sent_log_labels=LABEL,
             max_requests_per_second=0,
         )
         lake = Lake.open(settings.lake, mode=settings.file_mode, recorded={})

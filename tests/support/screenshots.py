@@ -14,7 +14,7 @@ from tests.support.readme import DOCS, published_world
 
 NOW: Final = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
 DAYS: Final = [NOW.date() - timedelta(days=step) for step in reversed(range(42))]
-MESSAGES: Final = 60_000
+MESSAGES: Final = 8_000
 SHOTS: Final[dict[str, dict[str, Any]]] = {
     "page-desktop.png": {"size": DESKTOP | {"height": 1240}, "color_scheme": "light"},
     "page-phone-dark.png": {"size": PHONE | {"height": 1240}, "color_scheme": "dark"},

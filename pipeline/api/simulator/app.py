@@ -100,7 +100,10 @@ class _Desk:
         )
         if refused is not None:
             return refusal(refused)
-        envelope = answer(call.msg_ids, now=self.clock(), price_details=self.options.price_details)
+        options = self.options
+        envelope = answer(
+            call.msg_ids, now=self.clock(), price_details=options.price_details, incidents=options.incidents
+        )
         return tamper(call.fault, envelope, call.msg_ids) if call.fault in ROW_FAULTS else envelope
 
     def _record(self, call: Call, envelope: Json, response: Response) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.api.simulator.rules import DELIVERED, FAILED, SENDING, Report, report_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from pipeline.api.simulator.incidents import Incident
 
 Json = dict[str, Any]
 """A JSON object; what its fields hold is the point of the tests, so it stays open."""
@@ -33,13 +35,13 @@ def refusal(status: str) -> Json:
     return {"status": status, "reason": REASONS.get(status, "Unknown error")}
 
 
-def answer(msg_ids: Iterable[str], *, now: datetime, price_details: bool) -> Json:
+def answer(msg_ids: Iterable[str], *, now: datetime, price_details: bool, incidents: Sequence[Incident] = ()) -> Json:
     """Return the envelope of getReport for these ids; each is answered once, in the order asked.
 
     Shape: m different ids, k of them found -> array of k rows, counts (as text) that sum to m.
     """
     asked = list(dict.fromkeys(msg_ids))
-    found = [report for report in (report_at(msg_id, now) for msg_id in asked) if report]
+    found = [report for report in (report_at(msg_id, now, incidents) for msg_id in asked) if report]
     statuses = Counter(report.status for report in found)
     return {
         "status": "0",

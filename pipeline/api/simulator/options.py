@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.api.simulator.faults import Faults
+from pipeline.api.simulator.incidents import Incident
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class SimulatorOptions:
         latency_ms: added to every call.
         max_requests_per_second: more get -15, after a burst of one second's worth; 0 = no limit.
         price_details: add the sister platform's `pricedetail` to each row.
-        faults: what goes wrong on purpose.
+        incidents: when messages fail more often, or take longer.
+        faults: what goes wrong with calls on purpose.
     """
 
     api_key: str
@@ -33,4 +35,5 @@ class SimulatorOptions:
     latency_ms: float = 0.0
     max_requests_per_second: float = 0.0
     price_details: bool = False
+    incidents: tuple[Incident, ...] = ()
     faults: Faults = field(default_factory=Faults)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.api.simulator.countries import (
     COUNTRIES,
@@ -25,6 +25,11 @@ from pipeline.api.simulator.countries import (
     SLOW_SHARE,
     Country,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.api.simulator.incidents import Incident
 
 DELIVERED, FAILED, SENDING = "0", "1", "-1"
 """Row statuses as the vendor numbers them."""
@@ -95,7 +100,7 @@ def sent_at_of(msg_id: str) -> datetime | None:
         return None
 
 
-def fate_of(msg_id: str) -> Fate:
+def fate_of(msg_id: str, incidents: Sequence[Incident] = ()) -> Fate:
     """Return what becomes of the message, the same for ever.
 
     Raises: ValueError where the id is not of the simulator's form.
@@ -103,10 +108,10 @@ def fate_of(msg_id: str) -> Fate:
     sent_at = sent_at_of(msg_id)
     if sent_at is None:
         raise ValueError(f"{msg_id!r} is not an id of the simulator")
-    return _fate(msg_id, sent_at)
+    return _fate(msg_id, sent_at, incidents)
 
 
-def _fate(msg_id: str, sent_at: datetime) -> Fate:
+def _fate(msg_id: str, sent_at: datetime, incidents: Sequence[Incident]) -> Fate:
     """Return the fate of an id whose second is known already."""
     draws = _DRAWS.unpack(blake2b(msg_id.encode(), digest_size=_DRAWS.size).digest())
     where, verdict, endless, queue, slow, normal, angle, prefix, subscriber = draws
@@ -118,12 +123,17 @@ def _fate(msg_id: str, sent_at: datetime) -> Fate:
         never_listed = endless < ENDLESS_SHARE * NEVER_LISTED_SHARE * _WORD
         return Fate(number, country.iso, None if never_listed else listed_at, None, SENDING, country.price)
     takes = _seconds_to_final(country, normal=normal, angle=angle, slow=slow)
-    final_at = sent_at + timedelta(0, math.ceil(queued + takes))
-    status = FAILED if verdict < country.failed_share * _WORD else DELIVERED
+    failed_share = country.failed_share
+    for incident in incidents:
+        if incident.strikes(country.iso, sent_at):
+            failed_share = max(failed_share, incident.failed_share)
+            takes += _exponential(normal, incident.delay_seconds)
+    final_at = sent_at + timedelta(0, math.ceil(queued + min(takes, LONGEST_SECONDS)))
+    status = FAILED if verdict < failed_share * _WORD else DELIVERED
     return Fate(number, country.iso, listed_at, final_at, status, country.price)
 
 
-def report_at(msg_id: str, now: datetime) -> Report | None:
+def report_at(msg_id: str, now: datetime, incidents: Sequence[Incident] = ()) -> Report | None:
     """Return the row that getReport shows at `now` (aware), None where the message is not found.
 
     Not found: queued, not sent yet, sent over 90 days ago, or not an id of the simulator's form.
@@ -131,7 +141,7 @@ def report_at(msg_id: str, now: datetime) -> Report | None:
     sent_at = sent_at_of(msg_id)
     if sent_at is None or not sent_at <= now <= sent_at + REPORTS_KEPT:
         return None
-    fate = _fate(msg_id, sent_at)
+    fate = _fate(msg_id, sent_at, incidents)
     if fate.listed_at is None or now < fate.listed_at:
         return None
     if fate.final_at is None or now < fate.final_at:
@@ -162,4 +172,4 @@ def _seconds_to_final(country: Country, *, normal: int, angle: int, slow: int) -
     takes = country.median_seconds * math.exp(country.sigma * radius * math.cos(angle * math.tau / _WORD))
     if slow < SLOW_SHARE * _WORD:
         takes += _exponential(int(slow / SLOW_SHARE), SLOW_MEAN_SECONDS)
-    return min(takes, LONGEST_SECONDS)
+    return takes

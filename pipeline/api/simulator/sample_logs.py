@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pipeline.api.simulator.rules import SEQUENCES, fate_of, make_msg_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SENDERS = ("ACME", "Bluebird", "Kiosk24", "Parcely", "TinyBank")
@@ -33,7 +33,28 @@ LARGEST_CALL = 5
 CALL_CHANCE = 1 / 15
 """Share of the records that are whole answers; with 3.5 messages each they hold a fifth of all."""
 
+ALL_ALIKE = (1.0,) * 7
+"""Weekdays of the same weight."""
+
+_LEAST_OF_A_DAY = 1e-6
+"""Weight of a day that has just begun: no message, unless there is no other day."""
+
 _CUMULATED = tuple(accumulate(HOUR_WEIGHTS, initial=0))
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Who sends how much.
+
+    Attributes:
+        sources: fields of a record besides message and time, as `app_id` and `sender_id`.
+        weights: how frequent each of them is.
+        weekdays: how busy Monday to Sunday are; where they differ, a day under way gets its part alone.
+    """
+
+    sources: tuple[Mapping[str, str], ...]
+    weights: tuple[float, ...]
+    weekdays: tuple[float, ...] = ALL_ALIKE
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +63,12 @@ class _Record:
 
     sent_at: datetime
     msg_ids: tuple[str, ...]
-    sender_id: str
+    source: Mapping[str, str]
+
+
+def even_traffic(app_id: str) -> Traffic:
+    """Return one app with all senders alike, every day alike."""
+    return Traffic(tuple({"app_id": app_id, "sender_id": name} for name in SENDERS), (1.0,) * len(SENDERS))
 
 
 def write_sent_logs(
@@ -51,7 +77,8 @@ def write_sent_logs(
     messages: int,
     days: Sequence[date],
     now: datetime,
-    app_id: str,
+    app_id: str = "",
+    traffic: Traffic | None = None,
     zone: tzinfo = UTC,
     seed: int = 1,
 ) -> list[Path]:
@@ -59,10 +86,11 @@ def write_sent_logs(
 
     Args:
         folder: where to; made where it is missing.
-        messages: how many in all, spread evenly over the days.
+        messages: how many in all, spread over the days as the traffic says.
         days: local days of `zone`; those that begin after `now` get no message and no file.
         now: no message is sent later (aware).
-        app_id: app of every record.
+        app_id: app of every record, sent by all senders alike, without `traffic`.
+        traffic: who sends how much.
         zone: whose days they are; `sent_at` is written with its offset.
         seed: another seed sends other messages.
 
@@ -70,10 +98,11 @@ def write_sent_logs(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for day, records in _days(messages=messages, days=days, now=now, zone=zone, seed=seed):
+    chosen = traffic or even_traffic(app_id)
+    for day, records in _days(messages=messages, days=days, now=now, traffic=chosen, zone=zone, seed=seed):
         path = folder / f"sent-{day.isoformat()}.jsonl"
         with path.open("w", encoding="utf-8", newline="\n") as lines:
-            lines.writelines(_line(record, app_id, zone) for record in records)
+            lines.writelines(_line(record, zone) for record in records)
         paths.append(path)
     return paths
 
@@ -84,27 +113,36 @@ def sent_messages(
     """Return (msg_id, sent_at in UTC) of every message that `write_sent_logs` writes, in its order."""
     return [
         (msg_id, record.sent_at)
-        for _, records in _days(messages=messages, days=days, now=now, zone=zone, seed=seed)
+        for _, records in _days(messages=messages, days=days, now=now, traffic=even_traffic(""), zone=zone, seed=seed)
         for record in records
         for msg_id in record.msg_ids
     ]
 
 
 def _days(
-    *, messages: int, days: Sequence[date], now: datetime, zone: tzinfo, seed: int
+    *, messages: int, days: Sequence[date], now: datetime, traffic: Traffic, zone: tzinfo, seed: int
 ) -> Iterator[tuple[date, Iterator[_Record]]]:
     """Yield each day that has begun, with its records in the order of sending."""
     begun = sorted({day for day in days if _midnight(day, zone) <= now})
     if messages and not begun:
         raise ValueError("no day for the messages: all of them begin after now")
-    written = 0
-    for place, day in enumerate(begun):
-        count = messages // len(begun) + (place < messages % len(begun))
-        yield day, _records(day, count=count, first=seed * 1_000_003 + written, now=now, zone=zone)
+    written, shares = 0, tuple(accumulate(_weight(day, traffic, now, zone) for day in begun))
+    for day, share in zip(begun, shares, strict=True):
+        count = math.ceil(messages * share / shares[-1]) - written
+        yield day, _records(day, count=count, first=seed * 1_000_003 + written, now=now, traffic=traffic, zone=zone)
         written += count
 
 
-def _records(day: date, *, count: int, first: int, now: datetime, zone: tzinfo) -> Iterator[_Record]:
+def _weight(day: date, traffic: Traffic, now: datetime, zone: tzinfo) -> float:
+    """Return how much of the messages a day gets: less where it has just begun, if days differ."""
+    if traffic.weekdays == ALL_ALIKE:
+        return 1.0
+    start, end = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
+    gone = min((now - start) / (end - start), 1.0)
+    return traffic.weekdays[day.weekday()] * max(_busyness(gone), _LEAST_OF_A_DAY)
+
+
+def _records(day: date, *, count: int, first: int, now: datetime, traffic: Traffic, zone: tzinfo) -> Iterator[_Record]:
     """Yield the records of one day; their messages are numbered from `first`."""
     chance = Random(first)  # noqa: S311 - sample data that must come out the same again
     start, end = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
@@ -119,7 +157,8 @@ def _records(day: date, *, count: int, first: int, now: datetime, zone: tzinfo) 
         size = min(size, count - done)
         numbers = range(first + done, first + done + size)
         msg_ids = tuple(make_msg_id(sent_at, number % SEQUENCES) for number in numbers)
-        yield _Record(sent_at, msg_ids, SENDERS[int(chance.random() * len(SENDERS))])
+        (source,) = chance.choices(traffic.sources, traffic.weights)
+        yield _Record(sent_at, msg_ids, source)
         done += size
 
 
@@ -130,6 +169,8 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
 
 def _busyness(moment: float) -> float:
     """Return the share of a day's messages that is sent before this part of the day (both 0 to 1)."""
+    if moment >= 1:
+        return 1.0
     hour, part = divmod(moment * len(HOUR_WEIGHTS), 1)
     return (_CUMULATED[int(hour)] + part * HOUR_WEIGHTS[int(hour)]) / _CUMULATED[-1]
 
@@ -141,13 +182,9 @@ def _moment(busyness: float) -> float:
     return (hour + (mass - _CUMULATED[hour]) / HOUR_WEIGHTS[hour]) / len(HOUR_WEIGHTS)
 
 
-def _line(record: _Record, app_id: str, zone: tzinfo) -> str:
+def _line(record: _Record, zone: tzinfo) -> str:
     """Return the record as one line of JSON."""
-    common = {
-        "sent_at": record.sent_at.astimezone(zone).isoformat(),
-        "app_id": app_id,
-        "sender_id": record.sender_id,
-    }
+    common = {"sent_at": record.sent_at.astimezone(zone).isoformat(), **record.source}
     rows = [_message(msg_id) for msg_id in record.msg_ids]
     if len(rows) == 1:
         msg_id, number, order_id = rows[0]
