@@ -26,7 +26,7 @@ from assets.resources import Workspace, utc_now
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
-from pipeline.maintain.forget import forget, remove_old_files, rows_that_keep
+from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.maintain.repair import repair
 from pipeline.maintain.status import status_text
 from pipeline.model.accounts import check_inputs
@@ -92,11 +92,6 @@ def forget_number(settings: Settings, number: str) -> None:
     with shown(CLEANING) as phase:
         left = remove_old_files(number, lake=lake, settings=settings, on_progress=phase.update)
         phase.done(f"{left} rows of any file still hold it")
-    if kept := rows_that_keep(number, lake=lake, settings=settings):
-        say(
-            f"{kept:,} rows and notes keep it as app_id, as msg_id or in the name of a log, which are keys; "
-            "give logs and messages names and ids that are no phone numbers"
-        )
     if left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
 

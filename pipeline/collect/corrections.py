@@ -10,10 +10,9 @@ day too. A log that gives a message no more removes nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
 
 import duckdb
 
@@ -58,6 +57,7 @@ class Comparison:
         staged: Sequence[StagedFile],
         read: Collection[str],
         days: Collection[date],
+        is_there: Callable[[str], bool],
     ) -> None:
         """Compare.
 
@@ -68,6 +68,7 @@ class Comparison:
             staged: files of the messages that were read.
             read: labels of the logs that were read to their end.
             days: further days that may hold messages of these logs.
+            is_there: says whether there is a log of a label.
         """
         self._connection = connection
         self._lake = lake
@@ -79,9 +80,9 @@ class Comparison:
         connection.execute(query("collect/sql/doubtful_keys"))
         self.is_plain = not rows_of(connection, "SELECT 1 FROM doubtful_keys LIMIT 1")
         if not self.is_plain:
-            self._resolve(read)
+            self._resolve(read, is_there)
 
-    def _resolve(self, read: Collection[str]) -> None:
+    def _resolve(self, read: Collection[str], is_there: Callable[[str], bool]) -> None:
         """Find the record that counts of each message, and the stored ones that are corrected."""
         forgotten = sorted({msg_id for _, msg_id in forgotten_messages(self._lake)})
         self._list("forgotten_ids", "msg_id", forgotten)
@@ -89,7 +90,7 @@ class Comparison:
         for name in ("settled_keys", "unsettled", "touched"):
             self._connection.execute(query(f"collect/sql/{name}"))
         sources = rows_of(self._connection, "SELECT DISTINCT file FROM touched ANTI JOIN files_read USING (file)")
-        self._list("files_gone", "file", [label for (label,) in sources if not Path(label).exists()])
+        self._list("files_gone", "file", [label for (label,) in sources if not is_there(label)])
         for name in ("winners", "new_messages", "removed"):
             self._connection.execute(query(f"collect/sql/{name}"))
 

@@ -30,6 +30,7 @@ class LogFile:
 
     Attributes:
         has_rested: it is as an earlier run found it, RESTING_TIME ago, whatever its modification time says.
+        stored_name: what is stored of its name where that holds a phone number; else None.
     """
 
     path: Path
@@ -37,11 +38,12 @@ class LogFile:
     size: int
     mtime_ns: int
     has_rested: bool = field(default=False, compare=False)
+    stored_name: str | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:
         """The path as text that can be stored: bytes that are not UTF-8 become the replacement character."""
-        return str(self.path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return self.stored_name or str(self.path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def is_being_written(self, now: datetime) -> bool:
         """Tell whether its end may be half written: it changed less than RESTING_TIME ago, or since it was listed.

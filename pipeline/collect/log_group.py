@@ -10,6 +10,7 @@ import logging
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -18,7 +19,8 @@ import pyarrow.compute
 
 from pipeline.collect.corrections import Change, Comparison
 from pipeline.collect.fields import FieldNames
-from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, find_log_files
+from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable
+from pipeline.collect.listing import list_logs
 from pipeline.collect.log_notes import days_given, has_repeats, notes_of, state_of, waiting_notes
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.records import LogRules
@@ -148,7 +150,7 @@ class LogGroup:
 
     def _witnesses(self, present: Snapshot) -> list[LogFile]:
         days = self._compared(present).days_corrected()
-        near = find_log_files(self.settings.sent_logs, days) if days else []
+        near = list_logs(days, self.lake, self.settings) if days else []
         return [file for file in near if file.label not in self.dates and has_repeats(file, present)]
 
     def _stage(self, file: LogFile) -> None:
@@ -216,8 +218,14 @@ class LogGroup:
             return self._latest
         days = {day for file in self.read for day in days_given(file, present)}
         staged, read = self.staging.files(), [file.label for file in self.read]
-        self._latest = Comparison(self.connection, self.lake, present, staged=staged, read=read, days=days)
+        self._latest = Comparison(
+            self.connection, self.lake, present, staged=staged, read=read, days=days, is_there=self._is_there
+        )
         return self._latest
+
+    def _is_there(self, label: str) -> bool:
+        """Say whether there is a log by its stored name, which is no path where it held a number."""
+        return Path(label).exists() or label in {file.label for file in list_logs(None, self.lake, self.settings)}
 
 
 def _count_messages(read: int, change: Change, tally: CollectTally) -> None:

@@ -29,6 +29,7 @@ from pipeline.collect.records import LogRules, Reject, apply_rules
 from pipeline.collect.values import text_of
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
+from pipeline.model.hidden_keys import ids_without_forgotten
 from pipeline.model.phone_numbers import count_forgotten, treat_numbers, treat_texts
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 
@@ -134,6 +135,7 @@ def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:
     columns["country"] = countries_of(found["number"])
     columns["number"] = treat_numbers(found["number"], rules.numbers)
     columns |= {name: treat_texts(found[name], rules.numbers) for name in ("sender_id", "order_id")}
+    columns["msg_id"] = ids_without_forgotten(found["msg_id"], rules.numbers.forgotten)
     columns["file"] = [file.label] * found.num_rows
     columns.setdefault("labels", [None] * found.num_rows)
     return pa.table({name: columns[name] for name in MESSAGES_SCHEMA.names}, schema=MESSAGES_SCHEMA)

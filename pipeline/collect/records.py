@@ -22,6 +22,7 @@ from pipeline.collect.frames import Fault, RawFrame
 from pipeline.collect.rejects import raw_of, reason_of
 from pipeline.collect.times import EPOCH, dates_of, instants_of
 from pipeline.collect.values import EMPTY_TEXTS, TEXT_FIELDS, TextField, extended_value, is_empty, label_of
+from pipeline.model.hidden_keys import is_number_as_app
 from pipeline.model.phone_numbers import NumberPolicy, treat_text
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class LogRules:
         fields: field -> its name in the logs (`SMS_SENT_LOG_FIELDS`).
         time_format: `strptime` pattern of times (`SMS_SENT_LOG_TIME_FORMAT`).
         labels: fields that are kept as labels (`SMS_SENT_LOG_LABELS`).
+        named_apps: apps that the settings name: no phone numbers, whatever they look like.
     """
 
     log_zone: ZoneInfo
@@ -58,6 +60,7 @@ class LogRules:
     fields: Mapping[str, str] = field(default_factory=dict)
     time_format: str | None = None
     labels: tuple[str, ...] = ()
+    named_apps: frozenset[str] = frozenset()
 
     @cached_property
     def latest(self) -> datetime:
@@ -178,8 +181,15 @@ def _first_broken(columns: Mapping[str, Any], rules: LogRules, file_date: date |
         "far_from_file_date": _is_far(dates, file_date),
         "bad_app": _pc.equal(columns["app_id"], ""),
         "no_app": columns["app_id"].is_null(),
+        "number_as_app": _is_number_as_app(columns["app_id"], rules),
     }
     return _pc.case_when(_pc.make_struct(*broken.values()), *(pa.scalar(code) for code in broken))
+
+
+def _is_number_as_app(apps: Any, rules: LogRules) -> Any:
+    found = [app for app in _pc.unique(apps).to_pylist() if app and app not in rules.named_apps]
+    numbers = [app for app in found if is_number_as_app(app, rules.numbers)]
+    return _pc.is_in(apps, pa.array(numbers, pa.string()))
 
 
 def _again_at(columns: Mapping[str, Any], place: int, code: str) -> datetime | None:

@@ -41,6 +41,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "far_from_file_date": "sent more than a day away from the date in the file's name",
         "no_app": "app_id is empty, or there is no such field and SMS_APP_ID is not set",
         "bad_app": "app_id is neither text nor a whole number",
+        "number_as_app": "app_id looks like a phone number, and neither SMS_APP_ID nor SMS_ACCOUNTS names it",
         "unknown_format": "the file's ending is none of .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst), .parquet",
         "no_header": "none of the first 20 lines of the CSV file names msg_id or response",
         "cut_file": "the compressed file ends or breaks here; the rest can't be read, up to its next part if any",

@@ -15,7 +15,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, datetime
 
-from pipeline.collect.files import LogFile, find_log_files
+from pipeline.collect.files import LogFile
+from pipeline.collect.listing import list_logs
 from pipeline.collect.log_group import CollectTally, LogGroup, ReadBytes
 from pipeline.collect.log_notes import awaited, unread, unusable_logs
 from pipeline.collect.records import LogRules
@@ -25,6 +26,7 @@ from pipeline.lake.lake import Lake
 from pipeline.lake.moves import finish_moves, has_unfinished_moves
 from pipeline.lake.notes import forgotten_numbers
 from pipeline.lake.queries import database
+from pipeline.model.accounts import named_apps
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import SENT_MESSAGES
@@ -41,7 +43,7 @@ def collect(
     Raises:
         LakeError: the lake can't be read or written.
     """
-    found = find_log_files(settings.sent_logs, days)
+    found = list_logs(days, lake, settings)
     tally = CollectTally(files_matched=len(found))
     waiting = deque(unread(found, lake, settings, now))
     if waiting or has_unfinished_moves(lake):
@@ -79,7 +81,7 @@ def days_read(days: Collection[date], *, lake: Lake, settings: Settings, now: da
     Raises:
         LakeError: the lake can't be read.
     """
-    logs = {day: find_log_files(settings.sent_logs, [day]) for day in sorted(days)}
+    logs = {day: list_logs([day], lake, settings) for day in sorted(days)}
     missing = set(unread(itertools.chain.from_iterable(logs.values()), lake, settings, now))
     return [day for day, found in logs.items() if found and missing.isdisjoint(found)]
 
@@ -90,7 +92,7 @@ def unread_logs(*, lake: Lake, settings: Settings, now: datetime) -> list[LogFil
     Raises:
         LakeError: the lake can't be read.
     """
-    return unread(find_log_files(settings.sent_logs, None), lake, settings, now)
+    return unread(list_logs(None, lake, settings), lake, settings, now)
 
 
 def awaited_logs(*, lake: Lake, settings: Settings, now: datetime) -> list[LogFile]:
@@ -99,7 +101,7 @@ def awaited_logs(*, lake: Lake, settings: Settings, now: datetime) -> list[LogFi
     Raises:
         LakeError: the lake can't be read.
     """
-    return awaited(find_log_files(settings.sent_logs, None), lake.snapshot(SENT_MESSAGES), now)
+    return awaited(list_logs(None, lake, settings), lake.snapshot(SENT_MESSAGES), now)
 
 
 def log_rules(settings: Settings, now: datetime) -> LogRules:
@@ -111,6 +113,7 @@ def log_rules(settings: Settings, now: datetime) -> LogRules:
         start_date=settings.start_date,
         now=now,
         numbers=number_policy(settings),
+        named_apps=named_apps(settings),
         labels=settings.sent_log_labels,
         fields=dict(settings.sent_log_fields),
         time_format=settings.sent_log_time_format,

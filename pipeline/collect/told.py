@@ -40,6 +40,7 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "no_time": f"{_NAME_FIELD} (sent_at=NAME)",
         "bad_time": "give the pattern of its times in SMS_SENT_LOG_TIME_FORMAT",
         "no_app": "set SMS_APP_ID",
+        "number_as_app": f"{_NAME_FIELD} (app_id=NAME)",
         "unknown_format": "leave the file out of SMS_SENT_LOGS, or give it the ending of its format",
         "no_header": f"give the file a header line; {_NAME_FIELD} (msg_id=NAME)",
     }

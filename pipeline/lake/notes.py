@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import date
@@ -27,7 +27,7 @@ MessageKey = tuple[str, str]
 _FORGOTTEN: Final = "forgotten.json"
 _NUMBERS: Final = "forgotten_numbers.json"
 _NUMBERS_KEY: Final = "forgotten_numbers.key"
-"""Random, of this lake alone and readable by its owner alone: with it and the digests numbers can be guessed."""
+"""Random, of this lake alone and readable by its owner alone: with it and what it made numbers can be guessed."""
 _OWNER_ONLY: Final = 0o600
 _WATERMARKS: Final = "_marks"
 _RATES_DERIVED: Final = "rates_derived_on"
@@ -40,10 +40,29 @@ def forgotten_messages(lake: Lake) -> AbstractSet[MessageKey]:
     return {(app_id, msg_id) for app_id, msg_id in json.loads(path.read_text("utf-8"))} if path.is_file() else set()
 
 
-def note_forgotten(lake: Lake, messages: AbstractSet[MessageKey]) -> None:
-    """Add messages to those whose number was erased; only ids are kept, neither numbers nor their hashes."""
+def lake_key(lake: Lake) -> bytes:
+    """Return the random key of this lake's HMACs of numbers; it is made where it is first needed."""
+    path = lake.folder / _NUMBERS_KEY
+    if not path.is_file():
+        with lake.lock("forget"):
+            _make_key(path)
+    return bytes.fromhex(path.read_text("ascii"))
+
+
+def _make_key(path: Path) -> None:
+    if not path.is_file():
+        replace_text(path, secrets.token_hex(32), mode=_OWNER_ONLY)
+
+
+def note_forgotten(
+    lake: Lake, messages: AbstractSet[MessageKey], *, treated: Callable[[MessageKey], MessageKey]
+) -> None:
+    """Add messages to those whose number was erased; only ids are kept, neither numbers nor their hashes.
+
+    `treated` returns what is stored of a key that holds an erased number, any other as it is.
+    """
     with lake.lock("forget"):
-        everything = sorted(forgotten_messages(lake) | messages)
+        everything = sorted(set(map(treated, forgotten_messages(lake) | messages)))
         replace_text(lake.folder / _FORGOTTEN, json.dumps(everything), mode=lake.mode)
 
 
@@ -97,8 +116,8 @@ def note_forgotten_number(lake: Lake, digits: str) -> None:
     with lake.lock("forget"):
         known = forgotten_numbers(lake)
         if not known:
-            known = ForgottenNumbers(secrets.token_bytes(32))
-            replace_text(lake.folder / _NUMBERS_KEY, known.key.hex(), mode=_OWNER_ONLY)
+            _make_key(lake.folder / _NUMBERS_KEY)
+            known = ForgottenNumbers(bytes.fromhex((lake.folder / _NUMBERS_KEY).read_text("ascii")))
         noted = {
             "digests": sorted({*known.digests, known.digest_of(digits)}),
             "lengths": sorted({*known.lengths, len(digits)}),

@@ -10,8 +10,8 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -19,10 +19,14 @@ from typing import Final
 import duckdb
 
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
-from pipeline.lake.notes import note_forgotten, note_forgotten_number
+from pipeline.lake.log_names import rename_transactions
+from pipeline.lake.moves import finish_moves
+from pipeline.lake.notes import MessageKey, forgotten_numbers, lake_key, note_forgotten, note_forgotten_number
 from pipeline.lake.queries import database, literal, relation, rows_of, write_partition
+from pipeline.model.accounts import named_apps
 from pipeline.model.errors import SettingsError
-from pipeline.model.phone_numbers import digits_of, treat_number
+from pipeline.model.hidden_keys import app_without_forgotten, id_without_forgotten, stored_log_name
+from pipeline.model.phone_numbers import NumberPolicy, digits_of, treat_number
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, LAKE_TABLES, RATE_PUBLICATIONS, SENT_MESSAGES, Table
@@ -36,23 +40,20 @@ _LABELS: Final = "labels"
 _FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value")
 _BETWEEN: Final = r"(?:[^\pL\pN]|[(\[]\s*0\s*[)\]]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})*"
 """What may stand between two digits of a number, in JSON text too."""
-_KEYS: Final = ("app_id", "msg_id", "file")
-"""Columns in which a number stays: without an id no answer finds its message, and a log is known by its name."""
 
 
 @dataclass(frozen=True)
 class _Number:
-    """A number to erase: its stored form in the column `number`, and a pattern for free text, its digits."""
+    """A number to erase: its stored form in the column `number`, and a pattern for free text, its digits.
+
+    Attributes:
+        renamed: column -> keys that hold the number -> what is stored in their place.
+    """
 
     stored: str | None
     pattern: str
     digits: str
-
-    def kept_in(self, table: Table) -> str:
-        """Return the SQL condition for rows that have the number in a key, where it stays."""
-        pattern = literal(self.pattern)
-        keys = [name for name in _KEYS if name in table.column_names]
-        return " OR ".join(f"coalesce(regexp_matches({name}, {pattern}), false)" for name in keys) or "false"
+    renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def _columns(self, table: Table) -> dict[str, tuple[str, str]]:
         """Return for each column that may hold the number the SQL that says whether it does, and its text without."""
@@ -69,6 +70,7 @@ class _Number:
             f"regexp_matches(map_values({_LABELS})::VARCHAR, {pattern})",
             f"map_from_entries({entries})",
         )
+        columns |= {name: _renaming(name, keys) for name, keys in self.renamed.items() if keys}
         return {name: sql for name, sql in columns.items() if name in table.column_names}
 
     def condition(self, table: Table) -> str:
@@ -96,6 +98,9 @@ def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress
     wanted = _number(number, settings)
     note_forgotten_number(lake, wanted.digits)
     with database(lake, settings) as connection:
+        finish_moves(connection, lake)
+        files = {table: lake.snapshot(table).files for table in LAKE_TABLES}
+        wanted = replace(wanted, renamed=_renamed(connection, files, lake, settings, wanted.digits))
         _note_messages(connection, lake, wanted)
         tables = DETAIL_TABLES[::-1]  # `messages` last: a run that derives it meanwhile reads the others
         counts, rows = [len(lake.snapshot(table).files) for table in tables], dict[str, int]()
@@ -109,7 +114,8 @@ def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress
 def remove_old_files(number: str, *, lake: Lake, settings: Settings, on_progress: Progress = untold) -> int:
     """Delete old versions of the published file and every file that no table names; return the rows that are left.
 
-    These are the rows of the other files that hold the number. `on_progress` is told the tables.
+    These are the rows of the other files that hold the number. Names of logs that hold it go from the Delta logs.
+    `on_progress` is told the tables.
 
     Files that a running run has not committed yet stay. If one holds the number, `forget` must be repeated.
     """
@@ -119,32 +125,14 @@ def remove_old_files(number: str, *, lake: Lake, settings: Settings, on_progress
     at_work_since = lake.working_since() or datetime.now(UTC)
     for table in LAKE_TABLES:
         lake.delete_unnamed(table, written_before=at_work_since)
-    left = 0
+        rename_transactions(lake, table, partial(_stored_note, policy=_policy(lake, settings), key=lake_key(lake)))
+    left, files = 0, {table: lake.files_there(table) for table in LAKE_TABLES}
     with database(lake, settings) as connection:
+        wanted = replace(wanted, renamed=_renamed(connection, files, lake, settings, wanted.digits))
         for done, table in enumerate(LAKE_TABLES, 1):
-            left += _rows_with(connection, table, lake.files_there(table), wanted)
+            left += _rows_with(connection, table, files[table], wanted)
             on_progress(done, len(LAKE_TABLES))
     return left
-
-
-def rows_that_keep(number: str, *, lake: Lake, settings: Settings) -> int:
-    """Return how many rows have the number in a key (`app_id`, `msg_id`, the name of a log), where it stays.
-
-    Entries of the Delta logs and notes of the lake that name such a log or message count too.
-    """
-    wanted = _number(number, settings)
-    with database(lake, settings) as connection:
-        found = (
-            rows_of(
-                connection,
-                f"SELECT count(*) FROM ({relation(table, lake.snapshot(table).files)}) WHERE {wanted.kept_in(table)}",
-            )
-            for table in LAKE_TABLES
-        )
-        rows = sum(int(count) for ((count,),) in found)
-    notes = (path for form in ("*.json", "*/_delta_log/*.json") for path in lake.folder.glob(form))
-    pattern = re.compile(wanted.pattern.replace(r"[^\pL\pN]", r"[\W_]"))
-    return rows + sum(pattern.search(path.read_text("utf-8")) is not None for path in notes)
 
 
 def _number(text: str, settings: Settings) -> _Number:
@@ -159,11 +147,67 @@ def _number(text: str, settings: Settings) -> _Number:
     return _Number(stored, "|".join(spellings), digits)
 
 
-@functools.cache
 def _any_script(digit: str) -> str:
     """Return a pattern for a digit in any script."""
-    signs = (chr(code) for code in range(sys.maxunicode + 1))
-    return f"[{''.join(sign for sign in signs if unicodedata.digit(sign, None) == int(digit))}]"
+    return f"[{''.join(_signs_of_digits()[int(digit)])}]"
+
+
+@functools.cache
+def _signs_of_digits() -> list[list[str]]:
+    """Return for each digit the characters that stand for it."""
+    signs: list[list[str]] = [[] for _ in range(10)]
+    for character in map(chr, range(sys.maxunicode + 1)):
+        digit = unicodedata.digit(character, None)
+        if digit is not None:
+            signs[digit].append(character)
+    return signs
+
+
+def _policy(lake: Lake, settings: Settings) -> NumberPolicy:
+    return replace(number_policy(settings), forgotten=forgotten_numbers(lake))
+
+
+def _renamed(
+    connection: duckdb.DuckDBPyConnection,
+    files: Mapping[Table, Sequence[DataFile]],
+    lake: Lake,
+    settings: Settings,
+    digits: str,
+) -> dict[str, dict[str, str]]:
+    """Return what is stored in place of the keys of these files that hold a forgotten number, by column.
+
+    Apps that the settings name are no numbers.
+    """
+    policy, key = _policy(lake, settings), lake_key(lake)
+    apps = _distinct(connection, files, "app_id") - named_apps(settings)
+    ids = {prefix + digits for prefix in ("", "00")}
+    found = {
+        "app_id": {app: app_without_forgotten(app, policy.forgotten) for app in apps},
+        "msg_id": {msg_id: id_without_forgotten(msg_id, policy.forgotten) for msg_id in ids},
+        "file": {name: stored_log_name(name, policy, key) for name in _distinct(connection, files, "file")},
+    }
+    return {name: {old: new for old, new in keys.items() if new != old} for name, keys in found.items()}
+
+
+def _distinct(
+    connection: duckdb.DuckDBPyConnection, files: Mapping[Table, Sequence[DataFile]], column: str
+) -> set[str]:
+    tables = [table for table in files if column in table.column_names and files[table]]
+    selects = (f"SELECT {column} FROM ({relation(table, files[table])})" for table in tables)
+    select = " UNION ".join(selects) or f"SELECT NULL AS {column} WHERE false"
+    return {value for (value,) in rows_of(connection, select) if value is not None}
+
+
+def _renaming(column: str, keys: Mapping[str, str]) -> tuple[str, str]:
+    """Return the SQL that says whether a column holds one of some keys, and its value with the keys replaced."""
+    cases = " ".join(f"WHEN {literal(old)} THEN {literal(new)}" for old, new in keys.items())
+    return f"{column} IN ({', '.join(map(literal, keys))})", f"CASE {column} {cases} ELSE {column} END"
+
+
+def _stored_note(name: str, *, policy: NumberPolicy, key: bytes) -> str:
+    """Return what is stored of the name of a note on a log (`collect/log_notes.py`): its kind, a colon, the log."""
+    kind, colon, log = name.partition(":")
+    return f"{kind}:{stored_log_name(log, policy, key)}" if colon else name
 
 
 def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _Number) -> None:
@@ -173,8 +217,13 @@ def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _N
         source = relation(table, lake.snapshot(table).files)
         select = f"SELECT DISTINCT app_id, msg_id FROM ({source}) WHERE {wanted.condition(table)}"
         found |= set(rows_of(connection, select))
-    if found:
-        note_forgotten(lake, found)
+    keys = {column: wanted.renamed.get(column, {}) for column in ("app_id", "msg_id")}
+
+    def treated(key: MessageKey) -> MessageKey:
+        app_id, msg_id = key
+        return keys["app_id"].get(app_id, app_id), keys["msg_id"].get(msg_id, msg_id)
+
+    note_forgotten(lake, found, treated=treated)
 
 
 def _tell(on_progress: Progress, earlier: int, total: int, done: int) -> None:

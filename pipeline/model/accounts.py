@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,22 @@ def load_accounts(settings: Settings) -> Accounts:
     return Accounts(Account(settings.api_base_url, settings.api_key, settings.api_secret), named)
 
 
+def named_apps(settings: Settings) -> frozenset[str]:
+    """Return the apps that the settings name: `SMS_APP_ID` and those of the file of `SMS_ACCOUNTS`.
+
+    Raises:
+        SettingsError: the file is invalid.
+    """
+    path = settings.accounts
+    apps = _apps_named(path, path.stat().st_mtime_ns) if path and path.exists() else frozenset()
+    return apps | ({settings.app_id} if settings.app_id else frozenset())
+
+
+@lru_cache(maxsize=4)
+def _apps_named(path: Path, mtime_ns: int) -> frozenset[str]:  # noqa: ARG001 - the state of the file that was read
+    return frozenset(_apps_in(path))
+
+
 def _fits_header(key: str) -> bool:
     return key.isascii() and key.isprintable() and " " not in key
 
@@ -76,6 +93,10 @@ def check_inputs(settings: Settings) -> None:
 
 
 def _named(path: Path, base_url: str) -> dict[str, Account]:
+    return {app_id: _account(path, app_id, entry, base_url) for app_id, entry in _apps_in(path).items()}
+
+
+def _apps_in(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(read_trusted(path, "SMS_ACCOUNTS"))
     except tomllib.TOMLDecodeError:
@@ -84,7 +105,7 @@ def _named(path: Path, base_url: str) -> dict[str, Account]:
     apps = content.get("apps")
     if not isinstance(apps, dict) or content.keys() != {"apps"}:
         raise SettingsError(f"SMS_ACCOUNTS: {path} must contain tables [apps.APPID] and nothing else")
-    return {app_id: _account(path, app_id, entry, base_url) for app_id, entry in apps.items()}
+    return apps
 
 
 def _account(path: Path, app_id: str, entry: Any, base_url: str) -> Account:

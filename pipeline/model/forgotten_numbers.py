@@ -33,6 +33,14 @@ class ForgottenNumbers:
         """Return what is kept of a number's ASCII digits: 128 bits in hex."""
         return hmac.digest(self.key, digits.encode("ascii"), "sha256").hex()[:32]
 
+    def is_one(self, digits: str) -> bool:
+        """Say whether these ASCII digits are a number and nothing else."""
+        return len(digits) in self.lengths and self.digest_of(digits) in self.digests
+
+    def id_in_place_of(self, digits: str) -> str:
+        """Return the message id that is stored in place of a number: 32 digits, the same each time."""
+        return f"{int(self.digest_of(digits), 16) % 10**32:032}"
+
     def holds(self, digits: str) -> bool:
         """Say whether a number is among these ASCII digits, one behind the other."""
         return any(

@@ -200,7 +200,7 @@ def treat_text(text: str | None, policy: NumberPolicy) -> str | None:
     if text is None or (policy.mode == "keep" and not policy.forgotten):
         return text
     if policy.mode == "keep":
-        hidden = _without_forgotten(text, policy.forgotten)
+        hidden = without_forgotten(text, policy.forgotten)
         return None if hidden != text and is_number(text) else hidden
     return treat_number(text, policy) if is_number(text) else _masked(text, policy)
 
@@ -233,11 +233,11 @@ def mask_text(text: str, policy: NumberPolicy) -> str:
 
 
 def _masked(text: str, policy: NumberPolicy) -> str:
-    text = _without_forgotten(text, policy.forgotten)
+    text = without_forgotten(text, policy.forgotten)
     return text if policy.mode == "keep" else mask_digits(text)
 
 
-def _without_forgotten(text: str, forgotten: ForgottenNumbers) -> str:
+def without_forgotten(text: str, forgotten: ForgottenNumbers) -> str:
     """Hide the digits of forgotten numbers, and those beside them without a letter between; ids are not spared."""
     if not forgotten or not may_hold_number(text):
         return text

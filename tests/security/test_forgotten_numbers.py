@@ -15,12 +15,13 @@ from pipeline.api.envelope import decode_envelope
 from pipeline.collect.sent_messages import collect
 from pipeline.follow.recorder import Recorder
 from pipeline.lake.lake import Lake
+from pipeline.lake.log_entries import write_checkpoint
 from pipeline.lake.notes import forgotten_numbers
-from pipeline.maintain.forget import forget, remove_old_files, rows_that_keep
+from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.model.errors import CallError, LakeError
 from pipeline.model.phone_numbers import Mode, treat_number
 from pipeline.model.settings import Settings, number_policy
-from pipeline.model.tables import SENT_MESSAGES
+from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 from tests.scenarios.stage import read_table
 from tests.support.spellings import NUMBER, SPELLINGS, places_of, texts_below
 
@@ -79,7 +80,6 @@ def test_a_forgotten_number_is_nowhere_and_does_not_come_back(
 
     forget("0049 (170) 111-2222", lake=lake, settings=chosen)
     assert remove_old_files(NUMBER, lake=lake, settings=chosen) == 0
-    assert rows_that_keep(NUMBER, lake=lake, settings=chosen) == 0
     assert places_of(lake.folder) == []
 
     (logs / "a.jsonl").rename(logs / "b.jsonl")
@@ -108,13 +108,67 @@ def test_the_key_is_the_owners_alone_and_forgotten_numbers_are_not_in_the_clear(
         forgotten_numbers(lake)
 
 
-def test_a_number_that_is_an_id_or_names_a_log_stays_and_is_said(
+def write_numbered_logs(folder: Path, *, in_folders: str) -> None:
+    """Write logs that have the number in their names, as app and as id."""
+    good = {"sent_at": "2026-03-01T10:00:00Z", "app_id": "app", "number": NUMBER}
+    logs = {
+        f"to {NUMBER}.jsonl": [good | {"msg_id": "1"}, {"msg_id": "no time"}],
+        f"to {NUMBER}0.jsonl": [good | {"msg_id": "2"}],
+        f"{in_folders}/a.jsonl": [good | {"msg_id": "3"}],
+        f"app_id={NUMBER}/a.jsonl": [{"msg_id": "4", "sent_at": good["sent_at"]}],
+        "ids.jsonl": [good | {"msg_id": NUMBER}, good | {"msg_id": f"00{NUMBER}", "app_id": f"a{NUMBER}"}],
+    }
+    for name, lines in logs.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_number_in_a_name_as_app_or_as_id_goes_everywhere_and_stays_away(
+    lake: Lake, settings: Callable[..., Settings], tmp_path: Path, mode: Mode
+) -> None:
+    """Before, `forget` only said how many rows have it so; the Delta log and its checkpoints kept it, too."""
+    chosen = settings(sent_logs="logs/**/*.jsonl", numbers=mode, numbers_key="0123456789abcdef" * 2)
+    write_numbered_logs(tmp_path / "logs", in_folders="49-170/111 2222" if mode == "keep" else "49 (170) 111.2222")
+    collect([NOON.date()], lake=lake, settings=chosen, now=NOON)
+    for table in (SENT_MESSAGES, REJECTED_RECORDS):
+        with lake.scratch() as scratch:
+            write_checkpoint(lake.folder_of(table), scratch)
+    held = places_of(lake.folder)
+    assert any("sent_log:" in place for place in held) is (mode == "keep")
+    before = read_table(lake, SENT_MESSAGES)
+
+    forget(NUMBER, lake=lake, settings=chosen)
+    assert remove_old_files(NUMBER, lake=lake, settings=chosen) == 0
+    assert places_of(lake.folder) == []
+
+    fresh = Lake.open(lake.folder, mode=0o640, recorded={})
+    after = read_table(fresh, SENT_MESSAGES)
+    assert len(after) == len(before) == (6 if mode == "keep" else 5)
+    assert len({(row["app_id"], row["msg_id"]) for row in after}) == len(after)
+    assert len({row["file"] for row in after}) == len({row["file"] for row in before})
+    assert collect([NOON.date()], lake=fresh, settings=chosen, now=NOON).files_read == 0
+    for path in (tmp_path / "logs").rglob("*.jsonl"):
+        path.write_text(path.read_text() + "\n")
+    again = collect([NOON.date()], lake=fresh, settings=chosen, now=NOON)
+    assert (again.stored, again.files_read) == (0, 5)
+    assert places_of(lake.folder) == []
+    assert sorted(map(str, read_table(fresh, SENT_MESSAGES))) == sorted(map(str, after))
+
+
+def test_an_app_that_the_settings_name_is_no_number(
     lake: Lake, settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
-    chosen = settings(sent_logs="*.jsonl")
-    line = {"msg_id": NUMBER, "sent_at": "2026-03-01T10:00:00Z", "app_id": "app", "number": NUMBER}
-    (tmp_path / f"to {NUMBER}.jsonl").write_text(json.dumps(line) + "\n")
-    collect([NOON.date()], lake=lake, settings=chosen, now=NOON)
-    forget(NUMBER, lake=lake, settings=chosen)
-    assert rows_that_keep(NUMBER, lake=lake, settings=chosen) > 1
-    assert [row["number"] for row in read_table(lake, SENT_MESSAGES)] == [None]
+    """Without that, an app with an id of digits could not be followed any more."""
+    line = {"msg_id": "1", "sent_at": "2026-03-01T10:00:00Z", "app_id": NUMBER}
+    (tmp_path / "sent.jsonl").write_text(json.dumps(line) + "\n")
+    (tmp_path / "accounts.toml").write_text("")
+    refused = settings(sent_logs="*.jsonl", numbers="mask")
+    tally = collect([NOON.date()], lake=lake, settings=refused, now=NOON)
+    assert {code: told.records for code, told in tally.told.items()} == {"number_as_app": 1}
+    (tmp_path / "accounts.toml").write_text(f'[apps.{NUMBER}]\napi_key = "k"\napi_secret = "s"\n')
+    named = settings(sent_logs="*.jsonl", numbers="mask", accounts="accounts.toml")
+    assert collect([NOON.date()], lake=lake, settings=named, now=NOON).stored == 1
+    forget(NUMBER, lake=lake, settings=named)
+    assert [row["app_id"] for row in read_table(lake, SENT_MESSAGES)] == [NUMBER]

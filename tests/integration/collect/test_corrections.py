@@ -185,7 +185,10 @@ def test_a_log_that_breaks_off_corrects_no_app_since_its_rest_may_hold_the_messa
         for chunk in read_sent_log(listed(path, DAY), log_rules(chosen, NOW)):
             staging.add(chunk.messages)
         staged = staging.files()
-        change = Comparison(connection, logs.lake, present, staged=staged, read=[], days=[DAY]).change()
+        compared = Comparison(
+            connection, logs.lake, present, staged=staged, read=[], days=[DAY], is_there=lambda _: True
+        )
+        change = compared.change()
     assert (change.stored_by_day, change.corrected) == ({DAY: 1}, 0)
 
 
@@ -244,7 +247,7 @@ def test_a_log_that_was_rotated_corrects_what_it_gave_under_its_former_name(logs
 def test_a_number_that_was_erased_stays_erased(logs: Logs) -> None:
     logs.write("2026-11-20.jsonl", message(1, sender_id="A", number="919856321412"), message(2, number="44"))
     logs.read()
-    note_forgotten(logs.lake, {("app", "1")})
+    note_forgotten(logs.lake, {("app", "1")}, treated=lambda key: key)
     logs.read(sent_log_timezone="Asia/Tokyo", app_id="other")
     assert logs.sent("app_id", "msg_id", "number") == [("other", "1", None), ("other", "2", "44")]
 
