@@ -33,6 +33,7 @@ from pipeline.lake.log_entries import CHECKPOINT_VERSIONS, write_checkpoint
 from pipeline.lake.opening import RECORDED, prepare
 from pipeline.lake.parquet import write_parquet
 from pipeline.lake.snapshots import DataFile, Snapshot, compacted_name, new_name, rows_in
+from pipeline.lake.trust import check_data_files
 from pipeline.lake.versions import note_commit, noted
 from pipeline.model.errors import LakeError
 from pipeline.model.tables import PARTITION_KEY, Table
@@ -52,6 +53,7 @@ class Lake(SharedFolder):
         default_factory=dict, init=False, repr=False, compare=False
     )
     _sound: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _trusted: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path, *, mode: int, recorded: Mapping[str, str]) -> Lake:
@@ -88,6 +90,7 @@ class Lake(SharedFolder):
         with self._readable(table) as folder:
             self._check_log(table)
             snapshot = snapshot_of(table, DeltaTable(folder), folder)
+            self._check_trust(table, (file.path for file in snapshot.files))
             self._check_rows(snapshot)
             self._listed[table.name] = LogEntry.now(folder, snapshot.version), snapshot
         return snapshot
@@ -107,6 +110,9 @@ class Lake(SharedFolder):
                 return
             if is_last_try:
                 raise DamagedTableError(f"the lake's table {table.name} is damaged: {wrong}; {REMEDY}")
+
+    def _check_trust(self, table: Table, paths: Iterable[Path]) -> None:
+        check_data_files(paths, folder=self.folder_of(table), mode=self.mode, known=self._trusted)
 
     def _check_rows(self, snapshot: Snapshot) -> None:
         name, note = snapshot.table.name, noted(self, snapshot.table)
@@ -227,7 +233,9 @@ class Lake(SharedFolder):
     def files_there(self, table: Table) -> list[DataFile]:
         """Return every Parquet file in a table's folder, also those that no version names."""
         files = self.folder_of(table).glob(f"{PARTITION_KEY}=*/*.parquet" if table.is_partitioned else "*.parquet")
-        return [DataFile(path, None, rows=0, size=path.stat().st_size) for path in sorted(files)]
+        there = sorted(files)
+        self._check_trust(table, there)
+        return [DataFile(path, None, rows=0, size=path.stat().st_size) for path in there]
 
     def delete_unnamed(self, table: Table, *, written_before: datetime) -> None:
         """Delete every file that was removed from a table, however recently, and those that no version ever named.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from pipeline.lake.lake import Lake
+from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.errors import SettingsError
-from pipeline.model.tables import MESSAGES
+from pipeline.model.tables import MESSAGES, SENT_MESSAGES
+from tests.support.lakes import Sent, store_sent
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("entry", ["", "settings.json", "messages", "messages/_delta_log"])
@@ -44,3 +49,61 @@ def test_a_lake_of_another_user_is_named_with_both_users(lake: Lake) -> None:
     os.chown(lake.folder, 65534, 65534)
     with pytest.raises(SettingsError, match=r"^SMS_LAKE: .* belongs to user (nobody|65534), but this is user root"):
         Lake.open(lake.folder, mode=0o640, recorded={})
+
+
+def filled(lake: Lake) -> Path:
+    """Store a message; return its data file."""
+    store_sent(lake, [Sent("1", NOON)])
+    (file,) = lake.snapshot(SENT_MESSAGES).files
+    return file.path
+
+
+def opened(lake: Lake) -> Snapshot:
+    """Open the lake as another process does, and list its messages."""
+    return Lake.open(lake.folder, mode=0o640, recorded={}).snapshot(SENT_MESSAGES)
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_day_or_a_file_that_others_can_change_is_not_read(lake: Lake, *, is_folder: bool) -> None:
+    """Before, only the folders of tables and logs were looked at."""
+    path = filled(lake).parent if is_folder else filled(lake)
+    assert len(opened(lake).files) == 1
+    path.chmod(0o777)
+    with pytest.raises(SettingsError, match=rf"^SMS_LAKE: {path} can be changed by every user; chmod go-w it"):
+        opened(lake)
+
+
+@pytest.mark.parametrize("entry", ["file", "day", "table", "log entry", "settings.json"])
+def test_where_a_link_in_the_lake_leads_is_checked(lake: Lake, tmp_path: Path, entry: str) -> None:
+    """Before, a link was judged by its own owner, so whoever may write its target wrote what was published."""
+    file, log = filled(lake), lake.folder_of(SENT_MESSAGES) / "_delta_log"
+    places = {"file": file, "day": file.parent, "table": log.parent, "log entry": min(log.glob("*.json"))}
+    path = places.get(entry, lake.folder / entry)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o750)
+    target = path.rename(elsewhere / path.name)
+    path.symlink_to(target)
+    assert len(opened(lake).files) == 1
+    elsewhere.chmod(0o777)
+    with pytest.raises(SettingsError, match=rf"^SMS_LAKE: {path} leads to {target}, and {elsewhere} can be changed"):
+        opened(lake)
+    elsewhere.chmod(0o750)
+    target.chmod(0o777)
+    with pytest.raises(SettingsError, match=rf"^SMS_LAKE: {path} leads to {target}, and {target} can be changed"):
+        opened(lake)
+
+
+@pytest.mark.parametrize(
+    "named", ["/elsewhere.parquet", "../../elsewhere.parquet", "%2e%2e/messages/x.parquet", "s3://b/x"]
+)
+def test_a_path_in_a_delta_log_that_leads_out_of_the_table_is_not_read(lake: Lake, named: str) -> None:
+    """Before, any file that the pipeline may read was read as a part of the table."""
+    filled(lake)
+    (entry,) = (lake.folder_of(SENT_MESSAGES) / "_delta_log").glob("*1.json")
+    actions = [json.loads(line) for line in entry.read_text().splitlines()]
+    for action in actions:
+        if "add" in action:
+            action["add"]["path"] = named
+    entry.write_text("\n".join(json.dumps(action, separators=(",", ":")) for action in actions))
+    with pytest.raises(SettingsError, match=r"^SMS_LAKE: the Delta log in .* which is not in it; is it your lake\?"):
+        opened(lake)
