@@ -66,13 +66,19 @@ def _check_recorded(folder: Path, mode: int, recorded: Mapping[str, str]) -> Non
     if not path.is_file():
         replace_text(path, json.dumps(dict(recorded), indent=2) + "\n", mode=mode)
         return
-    former: dict[str, str] = json.loads(path.read_text("utf-8"))
+    former = recorded_settings(folder)
     for name, value in recorded.items():
         if former.get(name, value) != value:
             other = _other(name, value, former[name], folder)
             raise SettingsError(f"{name}: {other}; set it back, or start another lake")
     if not recorded.keys() <= former.keys():  # an earlier version made the lake
         replace_text(path, json.dumps(dict(recorded) | former, indent=2) + "\n", mode=mode)
+
+
+def recorded_settings(folder: Path) -> dict[str, str]:
+    """Return the settings that a lake was made with, by name."""
+    recorded: dict[str, str] = json.loads((folder / RECORDED).read_text("utf-8"))
+    return recorded
 
 
 def _other(name: str, value: str, former: str, folder: Path) -> str:

@@ -21,6 +21,7 @@ from pipeline.collect.reading import read_sent_log
 from pipeline.collect.sent_messages import log_rules
 from pipeline.lake.damage import REMEDY, footer_damage
 from pipeline.lake.lake import Lake
+from pipeline.lake.opening import recorded_settings
 from pipeline.maintain.audits.context import WORDS, opened_context
 from pipeline.maintain.audits.delivery_rates import latency_plausible
 from pipeline.maintain.log_sample import (
@@ -32,7 +33,7 @@ from pipeline.maintain.log_sample import (
     times_text,
 )
 from pipeline.maintain.status import answers_ahead
-from pipeline.maintain.surroundings import remarks
+from pipeline.maintain.surroundings import Remark, remarks
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
 from pipeline.model.errors import BatchRefused, CallError, LakeError, SettingsError, SmsDeliveryError
 from pipeline.model.phone_numbers import key_fault
@@ -75,7 +76,7 @@ def examine(settings: Settings, *, now: datetime) -> list[Finding]:
     lake = _finding("lake", lambda: _check_lake(settings))
     findings = [
         _finding("settings", lambda: _check_settings(settings)),
-        *(Finding(found.subject, ok=True, text=found.text, is_advice=found.is_advice) for found in remarks(settings)),
+        *map(_of_remark, remarks(settings)),
         _finding("numbers", lambda: _check_numbers(settings)),
         _finding("sent logs", lambda: _check_logs(settings, now)),
         *records_of_logs(settings, now),
@@ -88,6 +89,10 @@ def examine(settings: Settings, *, now: datetime) -> list[Finding]:
     except SettingsError as error:
         return [*findings, _to_fix("credentials", error)]
     return [*findings, *asyncio.run(_ask_all(settings, accounts, samples, now))]
+
+
+def _of_remark(found: Remark) -> Finding:
+    return Finding(found.subject, not found.is_wrong, found.text, is_setting=found.is_wrong, is_advice=found.is_advice)
 
 
 def _finding(subject: str, check: Callable[[], str]) -> Finding:
@@ -111,10 +116,23 @@ def _check_numbers(settings: Settings) -> str:
         return f"SMS_NUMBERS={settings.numbers}"
     if fault := key_fault(revealed(settings.numbers_key)):
         raise SettingsError(f"{NUMBERS_KEY}: {fault}")
+    length = len(revealed(settings.numbers_key))
     return (
-        f"SMS_NUMBERS=hash; {NUMBERS_KEY} has {len(revealed(settings.numbers_key))} characters; keep a copy of it away "
-        "from the lake and its backups: whoever has both can read each number"
+        f"SMS_NUMBERS=hash; {NUMBERS_KEY} has {length} characters{_is_that_of(settings)}; keep a copy of it away from "
+        "the lake and its backups: whoever has both can read each number"
     )
+
+
+def _is_that_of(settings: Settings) -> str:
+    """Say that the key is the lake's.
+
+    Raises:
+        SettingsError: it is another one.
+    """
+    known = recorded_settings(settings.lake).get(NUMBERS_KEY) if Lake.exists(settings.lake) else None
+    if known not in {None, settings.recorded[NUMBERS_KEY]}:
+        raise SettingsError(f"{NUMBERS_KEY}: its fingerprint is not the one in the lake {settings.lake}; set it back")
+    return " and the lake's fingerprint" if known else ""
 
 
 def _check_logs(settings: Settings, now: datetime) -> str:

@@ -34,7 +34,8 @@ def why_untrusted(state: os.stat_result, *, shared: int = 0) -> str | None:
     """
     is_shared = bool(shared & stat.S_IWGRP) and state.st_gid in {os.getegid(), *os.getgroups()}
     if state.st_uid not in {os.geteuid(), _ROOT} and not is_shared:
-        return f"belongs to user {_user(state.st_uid)}, but this is user {_user(os.geteuid())}; chown it, or remove it"
+        owner, we = user_name(state.st_uid), user_name(os.geteuid())
+        return f"belongs to user {owner}, but this is user {we}; chown it, or remove it"
     open_to = 0 if stat.S_ISLNK(state.st_mode) else state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) & ~shared
     if open_to & stat.S_IWOTH:
         return "can be changed by every user; chmod go-w it"
@@ -132,7 +133,8 @@ def _is_private(gid: int) -> bool:
     return gid != _ROOT and is_own and set(group.gr_mem) <= {user.pw_name}
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of a user, or the number where there is none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -50,7 +50,12 @@ Sources = Mapping[date | None, str]
 
 def cache_path(lake: Lake) -> Path:
     """Return where the cache is; other tables, views or versions have another file."""
-    return lake.folder / f"{_FOLDER}-{os.geteuid()}" / f"{_model_digest()}.duckdb"
+    return cache_folder(lake.folder) / f"{_model_digest()}.duckdb"
+
+
+def cache_folder(lake: Path) -> Path:
+    """Return the folder of this user's cache in the folder of a lake."""
+    return lake / f"{_FOLDER}-{os.geteuid()}"
 
 
 def delete_cache(lake: Lake) -> None:
