@@ -52,12 +52,13 @@ test-all: $(VENV)/installed-dev ## Run the slow tests too
 test-thorough: $(VENV)/installed-dev ## Repeat kills, signals and random worlds by the hundred
 	@$(PYTEST) -m thorough
 
-check: $(VENV)/installed-dev ## Run ruff, mypy, the import contract, and load Dagster's definitions
+check: $(VENV)/installed-dev ## Run ruff, mypy, the import contract, load Dagster's definitions, audit pinned versions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/dg check defs
+	@$(BIN)/python -m tests.support.advisories
 
 docs: $(VENV)/installed-dev ## Write the generated parts of README and docs
 	@$(BIN)/python -m tests.support.readme
