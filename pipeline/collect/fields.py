@@ -6,6 +6,7 @@ Does not belong here: what values become (`values`, `times`), the rules that mak
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -19,7 +20,8 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "msg_id": ("msg_id", "message_id", "sms_id"),
         "sent_at": (
             "sent_at", "sent_time", "send_time", "send_at", "submitted_at", "submit_time", "created_at",
-            "create_time", "timestamp", "@timestamp", "datetime", "time", "ts",
+            "create_time", "date_sent", "timestamp", "@timestamp", "datetime", "event_time", "time", "ts", "@t",
+            "__REALTIME_TIMESTAMP", "date",
         ),
         "app_id": ("app_id",),
         "number": (
@@ -31,13 +33,25 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "response": ("response",),
     }
 )  # fmt: skip
-"""Field -> names it is known by, the preferred first. Case, blanks, `_`, `-` and `.` make no difference."""
+"""Field -> names it is known by, the preferred first. Case, blanks and `_IGNORED` signs make no difference."""
+HOLDERS: Final = frozenset(
+    {
+        "log", "message", "msg", "@message", "_source", "jsonpayload", "textpayload", "event", "fields", "body",
+        "line", "_raw", "result", "attributes", "context", "contextmap", "meta", "properties", "payload", "after",
+        "detail", "item", "newimage", "short_message", "full_message", "data", "stringvalue",
+        "events", "logevents", "records", "hits", "results", "items", "messages", "rows", "values",
+        "resourcelogs", "scopelogs", "logrecords",
+    }
+)  # fmt: skip
+"""Fields, in lower case, in which shippers and exports hold a record or many, as objects or as JSON text."""
 ABSENT: Final = object()
 """The app of a record that has no field for it: only there the default stands in."""
 MOST_SEEN: Final = 1000
 _CACHED_PICKERS = 256
 _CACHED_NAMES = 64
-_IGNORED = str.maketrans("", "", " \t\r\n\u00a0\u200b\ufeff_-.")
+_IGNORED = str.maketrans("", "", " \t\r\n\u00a0\u200b\ufeff_-.@#'`[]")
+_HOLDERS_BEFORE = re.compile(rf"(?:(?:{'|'.join(map(re.escape, sorted(HOLDERS)))})\.)+", re.IGNORECASE)
+"""What exports write in front of the name of a field inside others: `jsonPayload.msg_id`."""
 
 
 class RawFields(NamedTuple):
@@ -177,8 +191,12 @@ def _first_said(values: Sequence[object], places: Sequence[int]) -> object:
 
 def plain_name(name: str) -> str:
     """Return what of a name makes a difference."""
-    return name.lower().translate(_IGNORED)
+    plain = name.lower().translate(_IGNORED)
+    if "." not in name or plain in _FIELD_OF:
+        return plain
+    held = _HOLDERS_BEFORE.match(name)
+    return name[held.end() :].lower().translate(_IGNORED) if held else plain
 
 
-_FIELD_OF = {plain_name(name): field for field, names in SPELLINGS.items() for name in names}
-_RANK = {plain_name(name): rank for names in SPELLINGS.values() for rank, name in enumerate(names)}
+_FIELD_OF = {name.lower().translate(_IGNORED): field for field, names in SPELLINGS.items() for name in names}
+_RANK = {name.lower().translate(_IGNORED): rank for names in SPELLINGS.values() for rank, name in enumerate(names)}

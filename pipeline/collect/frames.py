@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pipeline.collect.fields import ABSENT, FieldNames, RawFields
 from pipeline.collect.json_text import Receipt, receipt_of
 from pipeline.collect.values import extended_value, is_empty
-from pipeline.collect.wrappers import Wrapped, has_wrapper, records_in
+from pipeline.collect.wrappers import Wrapped, has_own_id, has_wrapper, records_in
 
 LARGE_RECORD_BYTES: Final = 4096
 """The bytes of larger records count towards MOST_BYTES."""
@@ -22,6 +22,7 @@ MOST_RECEIPT_ROWS: Final = 100_000
 """Messages of one call: the rows of a receipt are read as one."""
 _WIDTH = len(RawFields._fields)
 _SENT_AT = RawFields._fields.index("sent_at")
+_APP_ID = RawFields._fields.index("app_id")
 _RESPONSE = RawFields._fields.index("response")
 
 
@@ -33,11 +34,12 @@ class Fault(NamedTuple):
 
 
 class Unparsed(NamedTuple):
-    """A record that could not be parsed: its line, its place in the line if others stand before it, and the code."""
+    """What could not be parsed: its line, its place in the line if others stand before it, the code, its rows."""
 
     line: int
     item: int | None
     code: str
+    rows: int = 1
 
 
 class RawFrame:
@@ -61,7 +63,7 @@ class RawFrame:
         self._bytes = 0
         self._latest: tuple[str, ...] = ()
         self._pick = self.names.picker(()).pick
-        self._is_record = False
+        self._is_record = self._may_hold = False
 
     def __len__(self) -> int:
         """Return how many messages and rejects it holds."""
@@ -84,9 +86,9 @@ class RawFrame:
         values = self._values[place * _WIDTH : (place + 1) * _WIDTH]
         return RawFields(*(None if value is ABSENT else value for value in values))
 
-    def reject(self, line: int, code: str, item: int = 0) -> int:
-        """Add a reject for a record that could not be parsed; return 1."""
-        self.unparsed.append(Unparsed(line, item or None, code))
+    def reject(self, line: int, code: str, item: int = 0, *, rows: int = 1) -> int:
+        """Add a reject for a record that could not be parsed, or for so many rows from it on; return 1."""
+        self.unparsed.append(Unparsed(line, item or None, code, rows))
         return 1
 
     def add_record(self, line: int, record: object, item: int = 0, *, has_bad_bytes: bool = False) -> int:
@@ -105,7 +107,8 @@ class RawFrame:
             picker = self.names.picker(names)
             self._latest, self._pick = names, picker.pick
             self._is_record = picker.is_record or not has_wrapper(names)
-        if not self._is_record:
+            self._may_hold = picker.is_record and has_wrapper(names)
+        if not self._is_record or (self._may_hold and not has_own_id(record, self.names)):
             return self._add_wrapped(line, record, item, has_bad_bytes=has_bad_bytes)
         values = self._pick([*record.values(), ABSENT, None])
         return self.add(line, values, item, has_bad_bytes=has_bad_bytes)
@@ -131,13 +134,14 @@ class RawFrame:
             self._bytes += size
 
     def _add_wrapped(self, line: int, record: Mapping[str, object], item: int, *, has_bad_bytes: bool) -> int:
-        """Add the records in a wrapper; the wrapper's time counts where a record has none."""
+        """Add the records in a wrapper; the wrapper's time and app count where a record has none."""
         added = 0
-        for inner, wrapper in records_in(record, self.names) or [Wrapped(record, {})]:
+        for inner, around in records_in(record, self.names) or [Wrapped(record, {})]:
             values = list(self.names.picker(tuple(inner)).pick([*inner.values(), ABSENT, None]))
-            if wrapper and is_empty(values[_SENT_AT]):
-                outer = self.names.picker(tuple(wrapper)).pick([*wrapper.values(), ABSENT, None])
-                values[_SENT_AT] = outer[_SENT_AT]
+            if is_empty(values[_SENT_AT]):
+                values[_SENT_AT] = around.get("sent_at", values[_SENT_AT])
+            if values[_APP_ID] is ABSENT:
+                values[_APP_ID] = around.get("app_id", ABSENT)
             added += self.add(line, values, item + added, has_bad_bytes=has_bad_bytes)
         return added
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 JSON_ENDINGS: Final = (".jsonl", ".ndjson", ".json")
+LOG_ENDING: Final = ".log"
+"""JSON, if there is an object among the first lines: docker and Kubernetes name their logs so."""
 CSV_ENDINGS: Final = (".csv", ".tsv")
 PARQUET_ENDING: Final = ".parquet"
-_ENDINGS: Final = "|".join(map(re.escape, (*JSON_ENDINGS, *CSV_ENDINGS, PARQUET_ENDING)))
+_ENDINGS: Final = "|".join(map(re.escape, (*JSON_ENDINGS, LOG_ENDING, *CSV_ENDINGS, PARQUET_ENDING)))
 _COMPRESSED: Final = r"\.(?:gz|zst)"
 _DAY: Final = r"[.-]\d{4}-\d\d-\d\d(?:[-_.T]\d{2,6})?|[.-]\d{8}(?:[-_.T]?\d{2,10})?"
 _BEHIND: Final = rf"(?:{_DAY}|[.-]\d{{1,10}})"

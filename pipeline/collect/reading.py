@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import unquote
@@ -24,7 +25,7 @@ from pipeline.collect.formats.lines import lines_of
 from pipeline.collect.formats.parquet import parquet_frames
 from pipeline.collect.formats.text import text_pieces
 from pipeline.collect.frames import RawFrame
-from pipeline.collect.log_names import CSV_ENDINGS, JSON_ENDINGS, PARQUET_ENDING, format_of
+from pipeline.collect.log_names import CSV_ENDINGS, JSON_ENDINGS, LOG_ENDING, PARQUET_ENDING, format_of
 from pipeline.collect.records import LogRules, Reject, apply_rules
 from pipeline.collect.values import text_of
 from pipeline.lake.parquet import arrow_schema
@@ -103,6 +104,8 @@ def _frames_of(
     ending = format_of(file.path)
     if ending in JSON_ENDINGS:
         return json_frames(text_pieces(pieces_of(stream)), most_rows, names)
+    if ending == LOG_ENDING and (pieces := _with_object(text_pieces(pieces_of(stream)))):
+        return json_frames(pieces, most_rows, names)
     if ending in CSV_ENDINGS:
         lines = lines_of(text_pieces(pieces_of(stream)))
         return csv_frames(lines, most_rows, names, lambda: file.is_being_written(rules.now))
@@ -111,6 +114,12 @@ def _frames_of(
     unknown = RawFrame(names)
     unknown.reject(1, "unknown_format")
     return iter([unknown])
+
+
+def _with_object(pieces: Iterator[bytes]) -> Iterator[bytes] | None:
+    """Return pieces that are empty, or whose first one has an object; None for another log."""
+    first = list(islice(pieces, 1))
+    return chain(first, pieces) if not first or b"{" in first[0] else None
 
 
 def _folder_app_id(path: Path) -> str | None:

@@ -101,7 +101,7 @@ def apply_rules(
         is_fault = pa.array([place in frame.faults for place in range(len(frame.lines))])
         codes = _pc.if_else(is_fault, pa.scalar("fault"), codes)
     messages = pa.table(columns)
-    rejects = [Reject(line, item, reason_of(code), None) for line, item, code in frame.unparsed]
+    rejects = [Reject(line, item, reason_of(code, rows), None) for line, item, code, rows in frame.unparsed]
     if codes.null_count < len(codes):
         messages = messages.filter(codes.is_null())
         places = _pc.indices_nonzero(codes.is_valid()).to_pylist()

@@ -42,7 +42,8 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no_app": "app_id is empty, or there is no such field and SMS_APP_ID is not set",
         "bad_app": "app_id is neither text nor a whole number",
         "number_as_app": "app_id looks like a phone number, and neither SMS_APP_ID nor SMS_ACCOUNTS names it",
-        "unknown_format": "the file's ending is none of .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst), .parquet",
+        "unknown_format": "the file's ending is none of .jsonl, .ndjson, .json, .log, .csv, .tsv (also .gz, .zst), "
+        ".parquet",
         "no_header": "none of the first 20 lines of the CSV file names msg_id or response",
         "cut_file": "the compressed file ends or breaks here; the rest can't be read, up to its next part if any",
         "broken_file": "the Parquet file, or its row group that starts here, can't be read",
@@ -51,9 +52,9 @@ REASONS: Mapping[str, str] = MappingProxyType(
 """Code -> meaning. The reason of a reject is `code: meaning`, sometimes with a detail behind it."""
 
 
-def reason_of(code: str) -> str:
-    """Return the reason for people: the code and its meaning."""
-    return f"{code}: {REASONS[code]}"
+def reason_of(code: str, rows: int = 1) -> str:
+    """Return the reason for people: the code and its meaning, and how many rows it stands for if they are many."""
+    return f"{code}: {REASONS[code]}" + (f" ({rows} rows)" if rows > 1 else "")
 
 
 def raw_of(

@@ -53,6 +53,8 @@ _ZONE_NAME = re.compile(r"(?P<offset>[+-]\d\d:?\d\d|Z)?\s*(?P<name>UTC|GMT|Z|\[[
 _LOOSE = re.compile(r"(\d{4})[/-](\d\d?)[/-](\d\d?)[ T]+(\d\d?)(:\d\d.*?)\s*([+-]\d\d:?\d\d)?")
 """Year first, with slashes, without leading zeros, or with a blank in front of the offset."""
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,20})(?:\.([0-9]*))?")
+_EXPONENT = re.compile(r"[1-9]\.[0-9]{1,18}E(9|1[0-8])")
+"""Unix time as Java and BigQuery write it, whole: `1.795773601E9`. `1.8E+09` of a spreadsheet has lost digits."""
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
@@ -182,6 +184,8 @@ def _from_text(text: str, zone: ZoneInfo) -> int | None:
     number = _DECIMAL.fullmatch(text)
     if number is not None:
         return _scaled(number)
+    if _EXPONENT.fullmatch(text):
+        return _from_fraction(Decimal(text))
     return _from_iso(text, zone) if "T" in text and text[4:5] != "/" else _from_loose(text, zone)
 
 

@@ -52,7 +52,9 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
 class Told:
     """The rejects of one reason: records, logs that have one, the first place.
 
-    `again_at`: from when they are looked at again, for records in the future.
+    Attributes:
+        unweighed: rejects that do not say for how many records they stand.
+        again_at: from when they are looked at again, for records in the future.
     """
 
     code: str
@@ -60,6 +62,7 @@ class Told:
     files: int
     first_file: str
     first_line: int
+    unweighed: int = 1
     again_at: datetime | None = None
 
     @property
@@ -79,7 +82,7 @@ class Told:
     def _weight(self) -> str:
         if self.code in WHOLE_FILE:
             return "a whole file" if self.files == 1 else f"{self.files:,} whole files"
-        if self.code in PART_OF_FILE:
+        if self.code in PART_OF_FILE and self.unweighed:
             return "a whole file or a part of it" if self.files == 1 else f"{self.files:,} whole files or parts of them"
         files = "1 file" if self.files == 1 else f"{self.files:,} files"
         return f"{self.records:,} {'record' if self.records == 1 else 'records'} in {files}"
@@ -91,6 +94,7 @@ class Told:
             self,
             records=self.records + other.records,
             files=self.files + other.files,
+            unweighed=self.unweighed + other.unweighed,
             again_at=min(moments, default=None),
         )
 

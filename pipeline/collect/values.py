@@ -25,7 +25,7 @@ LONGEST_NUMBER: Final = 20
 EMPTY_TEXTS: Final = ("", "NULL", "null", "\\N", "None", "nan", "NaN")
 """How databases and programs write a value that is missing."""
 _EMPTY = frozenset(EMPTY_TEXTS)
-_EXTENDED = frozenset({"$oid", "$date", "$numberLong", "$numberInt", "$numberDecimal"})
+_EXTENDED = frozenset({"$oid", "$date", "$numberLong", "$numberInt", "$numberDecimal", "S", "N"})
 _WHOLE_FLOATS_BELOW = 2.0**53
 _BIGGEST_INTEGER_BITS = 256
 _BIGGEST_ID_BITS = 107
@@ -34,20 +34,20 @@ _EXPONENT = re.compile(r"[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+")
 
 
 def extended_value(value: object) -> object:
-    """Return the value of `{"$date": …}`, `{"$numberLong": "…"}` and the like of MongoDB; anything else as it is."""
+    """Return the value of `{"$date": …}` of MongoDB, `{"S": "…"}` of DynamoDB and the like; others as they are."""
     if not isinstance(value, dict) or len(value) != 1:
         return value
     ((kind, inner),) = value.items()
     if kind == "$numberDouble":
         return _float_of(inner)
-    return extended_value(inner) if kind in _EXTENDED else value
+    return extended_value(inner) if kind in _EXTENDED else None if kind == "NULL" else value
 
 
 def plain_text(text: str) -> str:
-    """Return a text trimmed, without Excel's guards `="…"` and `'`; empty where it stands for a missing value."""
+    """Return a text trimmed, without single quotes and Excel's guards `="…"` and `'`; empty where it says missing."""
     text = text.strip()
     if text[:1] == "'":
-        text = text[1:].strip()
+        text = text[1:].removesuffix("'").strip()
     elif text[:2] == '="' and text[-1:] == '"':
         text = text[2:-1].strip()
     return "" if text in _EMPTY else text

@@ -1,7 +1,7 @@
 """Records inside the objects that shippers of logs put around them.
 
-Belongs here: docker, CloudWatch, Elasticsearch, fluentd, CRI: which fields hold a record, and finding it.
-Does not belong here: the values of a record (`frames`), JSON text (`json_text`).
+Belongs here: finding a record inside the fields, lists and texts that hold it.
+Does not belong here: which fields those are (`fields`), the values of a record (`frames`), JSON text (`json_text`).
 """
 
 from __future__ import annotations
@@ -10,72 +10,117 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from pipeline.collect.fields import FieldNames
-from pipeline.collect.json_text import decode_json
+from pipeline.collect.fields import HOLDERS, FieldNames, RawFields
+from pipeline.collect.json_text import decode_whole
+from pipeline.collect.values import extended_value, id_of, is_empty
 
-WRAPPERS: Final = (
-    "log", "message", "msg", "@message", "_source", "jsonPayload", "textPayload", "event", "fields", "body",
-)  # fmt: skip
-"""Fields that may hold a record, as an object or as JSON text."""
-LISTS: Final = ("events", "logEvents", "records", "hits")
-"""Fields that may hold many, as CloudWatch's and Elasticsearch's answers do."""
-_FIELDS: Final = frozenset(name.lower() for name in (*WRAPPERS, *LISTS))
 _DEEPEST: Final = 6
-CRI_LINE: Final = re.compile(rb"(\d{4}-\d\d-\d\d[T ]\S+) (?:stdout|stderr) ([FP])(?::\S*)? ")
+_BYTES: Final = 256
+_PAIR: Final = ("time", "line")
+"""What Loki writes of a line: nanoseconds and text."""
+CRI_LINE: Final = re.compile(rb"(\d{4}-\d\d-\d\d[T ]\S+) (stdout|stderr) ([FP])(?::\S*)? ")
 """What Kubernetes' container runtime writes in front of a line: time, stream, full or part."""
+TEXT_BEFORE: Final = re.compile(
+    rb"[\s\[]*+(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)?"
+    rb'[^"{}\\]*+(?<!,)(?<!, )(?=\{)'
+)
+"""What loggers, syslog and `kubectl logs` write in front of an object: a time, and text that is no part of JSON."""
+_BEHIND: Final = b" \t\r\n[]"
+"""What may stand behind an object in its line: Monolog's line ends with an empty list."""
+
+
+class TextObject(NamedTuple):
+    """An object in a text, the time in front of it, and whether it has bytes that are no UTF-8."""
+
+    value: dict[str, object]
+    time: str | None
+    has_bad_bytes: bool
 
 
 class Wrapped(NamedTuple):
-    """A record, and the values of the wrapper nearest to it that has a time."""
+    """A record, and the time and the app of the objects around it, those of the nearest that has them."""
 
     record: Mapping[str, object]
-    wrapper: Mapping[str, object]
+    around: Mapping[str, object]
 
 
 def has_wrapper(names: tuple[str, ...]) -> bool:
     """Tell whether one of these names may hold a record."""
-    return any(name.lower() in _FIELDS for name in names)
+    return any(name.lower() in HOLDERS for name in names)
 
 
 def records_in(value: Mapping[str, object], names: FieldNames) -> list[Wrapped]:
-    """Return the records that an object without id and response holds; none where it holds something else."""
+    """Return the records that an object holds, or is itself; none where it is something else."""
     return list(_records_in(value, names, {}, 0))
 
 
 def _records_in(
-    value: Mapping[str, object], names: FieldNames, outer: Mapping[str, object], depth: int
+    value: Mapping[str, object], names: FieldNames, around: Mapping[str, object], depth: int
 ) -> Iterator[Wrapped]:
+    if depth < _DEEPEST and not has_own_id(value, names):
+        own = {**around, **_said_around(value, names)}
+        for name, inner in value.items():
+            if name.lower() in HOLDERS:
+                found = [each for one in _objects_of(inner) for each in _records_in(one, names, own, depth + 1)]
+                if found:
+                    yield from found
+                    return
+    if names.picker(tuple(value)).is_record:
+        yield Wrapped(value, around)
+
+
+def _said_around(value: Mapping[str, object], names: FieldNames) -> dict[str, object]:
+    """Return what an object says for the records that it holds."""
     picker = names.picker(tuple(value))
-    if picker.is_record:
-        yield Wrapped(value, outer)
-        return
-    if depth == _DEEPEST:
-        return
-    nearest = value if "sent_at" in picker.fields else outer
-    for name, inner in value.items():
-        if name.lower() in _FIELDS:
-            found = [each for one in _objects_of(inner) for each in _records_in(one, names, nearest, depth + 1)]
-            if found:
-                yield from found
-                return
+    fields = RawFields(*picker.pick([*value.values(), None, None]))
+    said = {"sent_at": fields.sent_at, "app_id": fields.app_id}
+    return {name: each for name, each in said.items() if name in picker.fields and not is_empty(each)}
+
+
+def has_own_id(value: Mapping[str, object], names: FieldNames) -> bool:
+    """Tell whether an object has an id of a message, or a receipt: a queue's own `MessageId` is none."""
+    own = RawFields(*names.picker(tuple(value)).pick([*value.values(), None, None]))
+    return id_of(extended_value(own.msg_id)) is not None or not is_empty(own.response)
 
 
 def _objects_of(value: object) -> list[dict[str, object]]:
     if isinstance(value, str):
         return _objects_of(_decoded(value))
     if isinstance(value, list):
-        return [each for each in value if isinstance(each, dict)]
-    return [value] if isinstance(value, dict) else []
+        return _objects_in_list(value)
+    return [_without_lists(value)] if isinstance(value, dict) else []
+
+
+def _without_lists(value: dict[str, object]) -> dict[str, object]:
+    """Return an object of lists of one, as Elasticsearch writes `fields`, as an object of their values."""
+    if value and all(isinstance(each, list) and len(each) == 1 for each in value.values()):
+        return {name: each[0] for name, each in value.items() if isinstance(each, list)}
+    return value
+
+
+def _objects_in_list(value: list[object]) -> list[dict[str, object]]:
+    """Return the objects of a list, of text written as its bytes (journald), or of times and texts (Loki)."""
+    kinds = set(map(type, value))
+    if kinds == {int} and all(0 <= each < _BYTES for each in value if isinstance(each, int)):
+        return _objects_of(bytes(value).decode("utf-8", "replace"))  # type: ignore[arg-type]  # integers, as was seen
+    if kinds == {str} and len(value) == len(_PAIR):
+        return [dict(zip(_PAIR, value, strict=True))]
+    return [each for one in value if isinstance(one, dict | list) for each in _objects_of(one)]
 
 
 def _decoded(text: str) -> object:
-    """Decode a text that is an object, perhaps behind what a container runtime puts in front."""
-    encoded = text.strip().encode("utf-8", "surrogatepass")
-    prefix = CRI_LINE.match(encoded)
-    encoded = encoded[prefix.end() :] if prefix else encoded
-    if not encoded.startswith(b"{"):
+    found = object_in(text.encode("utf-8", "surrogatepass"))
+    return None if found is None else found.value
+
+
+def object_in(text: bytes) -> TextObject | None:
+    """Return the object that a text is, perhaps behind what a logger or a container runtime puts in front."""
+    before = TEXT_BEFORE.match(text)
+    if before is None:
         return None
     try:
-        return decode_json(encoded)
+        found = decode_whole(text[before.end() :].rstrip(_BEHIND))
     except ValueError:
         return None
+    time = before[1].decode() if before[1] else None
+    return TextObject(found.value, time, found.has_bad_bytes) if isinstance(found.value, dict) else None

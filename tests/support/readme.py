@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from textwrap import fill
 from typing import Final
 
 import duckdb
@@ -21,7 +22,7 @@ from pipeline.api.client import Clock
 from pipeline.api.codes import ROW_REASONS as API_REASONS
 from pipeline.api.simulator.server import SimulatorOptions, running
 from pipeline.api.simulator.story import LABEL, incidents, write_story
-from pipeline.collect.fields import SPELLINGS
+from pipeline.collect.fields import HOLDERS, SPELLINGS
 from pipeline.collect.rejects import REASONS
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages
@@ -78,11 +79,24 @@ SHOWN_SHAPES: Final = (
     ("An array, on one line or a line for each object", "json", "json_array_of_one_line.json"),
     ("Pretty-printed objects, in an array or one behind the other", "json", "json_pretty_array.json"),
     ("Objects without a line break between them", "json", "json_one_behind_the_other.jsonl"),
-    ("docker", "json", "json_docker.jsonl"),
-    ("CRI, as Kubernetes writes it", "text", "json_cri.jsonl"),
+    ("docker; a text that it has cut is put together again", "json", "json_docker.jsonl"),
+    ("CRI, as Kubernetes writes it, with texts that are cut", "text", "json_cri.jsonl"),
+    ("Lines of loggers, of syslog and of `kubectl logs --timestamps`", "text", "json_behind_text.log"),
+    ("journald", "json", "json_journald.jsonl"),
     ("Elasticsearch", "json", "json_elasticsearch.jsonl"),
     ("fluentd and Google Cloud Logging", "json", "json_fluentd.jsonl"),
+    ("Google Cloud Logging and others, as CSV", "csv", "csv_cloud_logging.csv"),
+    ("Serilog", "json", "json_serilog.jsonl"),
+    ("Monolog and winston", "json", "json_context.jsonl"),
+    ("Loki", "json", "json_loki.jsonl"),
+    ("Splunk", "json", "json_splunk.json"),
+    ("Graylog (GELF)", "json", "json_gelf.jsonl"),
+    ("EventBridge and SNS", "json", "json_queues.jsonl"),
+    ("Debezium", "json", "json_debezium.jsonl"),
+    ("DynamoDB", "json", "json_dynamodb.json"),
     ("MongoDB", "json", "json_mongo.jsonl"),
+    ("BigQuery", "json", "json_bigquery.json"),
+    ('MySQL and Spark, with `\\"` for a quote', "csv", "csv_backslash_quotes.csv"),
 )
 """Title, language and file of the tests."""
 QUERIES: Final = {
@@ -122,6 +136,7 @@ def parts() -> Mapping[str, Part]:
         Part(DOCS / "sent-logs.md", "reasons", reasons),
         Part(DOCS / "sent-logs.md", "doctor", doctor),
         Part(DOCS / "sent-logs.md", "shapes", shapes),
+        Part(DOCS / "sent-logs.md", "holders", holders),
         Part(DOCS / "dagster.md", "checks", checks),
     )
     return {part.name: part for part in listed}
@@ -146,6 +161,11 @@ def reasons() -> str:
 def shapes() -> str:
     """Return two lines of each shape of logs that the tests read."""
     return "".join(f"{title}:\n\n```{kind}\n{_beginning(name)}```\n\n" for title, kind, name in SHOWN_SHAPES)
+
+
+def holders() -> str:
+    """Return the fields that may hold a record."""
+    return fill(", ".join(f"`{name}`" for name in sorted(HOLDERS)), 120) + "\n"
 
 
 def _beginning(name: str) -> str:

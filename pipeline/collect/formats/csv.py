@@ -16,7 +16,7 @@ from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from pipeline.collect.fields import ABSENT, FieldNames
-from pipeline.collect.formats.csv_head import HEAD_LINES, Head, cells_of, head_of
+from pipeline.collect.formats.csv_head import HEAD_LINES, Head, cells_of, escaped_cells_of, head_of
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES, Line
 from pipeline.collect.frames import RawFrame
 from pipeline.collect.times import SECOND_US, time_us
@@ -127,7 +127,7 @@ class _Rows:
             if len(cells) > 1 or "".join(cells).strip(" \t\0"):
                 self._add(frame, number, cells if len(cells) == len(self._head.names) else self._fitted(cells))
         except _Broken as broken:
-            frame.reject(number, str(broken))
+            self._reject(frame, number, content, str(broken))
         frame.count_bytes(self._size)
 
     def _add(self, frame: RawFrame, number: int, cells: list[str]) -> None:
@@ -138,6 +138,14 @@ class _Rows:
             frame.add_record(number, record, has_bad_bytes=self._has_bad_bytes)
         else:
             frame.add(number, self._head.picker.pick([*cells, ABSENT, None]), has_bad_bytes=self._has_bad_bytes)
+
+    def _reject(self, frame: RawFrame, number: int, content: bytes, code: str) -> None:
+        r"""Reject a record, unless its first line is a row as MySQL and Spark write it, with `\"` for a quote."""
+        cells = escaped_cells_of(self._text_of(content), self._head.delimiter) if code == "broken_line" else None
+        if cells is None or len(cells) != len(self._head.names) or self._head.is_wrapped:
+            frame.reject(number, code)
+        else:
+            self._add(frame, number, cells)
 
     def _cells(self, text: str) -> list[str]:
         """Return the cells of the record that begins with `text`; lines behind it are read as it needs them."""

@@ -68,8 +68,17 @@ def cells_of(text: str, delimiter: str) -> list[str] | None:
     """Parse one physical line; None where it is no whole row."""
     if '"' not in text:
         return text.split(delimiter)
+    return _parsed(text, delimiter, None)
+
+
+def escaped_cells_of(text: str, delimiter: str) -> list[str] | None:
+    r"""Parse one physical line in which `\"` stands for a quote; None where it has none or is no whole row."""
+    return _parsed(text, delimiter, "\\") if '\\"' in text else None
+
+
+def _parsed(text: str, delimiter: str, escape: str | None) -> list[str] | None:
     try:
-        rows = list(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True))
+        rows = list(csv.reader([text], delimiter=delimiter, escapechar=escape, strict=True, skipinitialspace=True))
     except csv.Error:
         return None
     return rows[0] if rows else []

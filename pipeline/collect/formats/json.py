@@ -17,6 +17,7 @@ from typing import Final
 from pipeline.collect.fields import FieldNames
 from pipeline.collect.formats.json_broken import broken_size, has_swallowed, next_record
 from pipeline.collect.formats.json_buffer import MOST_BYTES, TextBuffer
+from pipeline.collect.formats.json_pieces import Piece
 from pipeline.collect.frames import RawFrame
 from pipeline.collect.json_text import (
     Decoded,
@@ -26,7 +27,7 @@ from pipeline.collect.json_text import (
     decode_strictly,
     decode_whole,
 )
-from pipeline.collect.wrappers import CRI_LINE
+from pipeline.collect.wrappers import CRI_LINE, object_in, records_in
 
 _BETWEEN: Final = re.compile(rb"[\s,\[\]\0]*")
 _AROUND: Final = b" \t,[]\0"
@@ -61,11 +62,11 @@ def _add_lines(buffer: TextBuffer, frame: RawFrame, most_rows: int) -> None:
             break
         value = _line_value(text[at:end])
         if type(value) is dict:
-            frame.add_record(line, value)
+            _add_value(buffer, frame, line, value)
         elif type(value) is list and all(type(each) is dict for each in value):
             added = 0
             for each in value:
-                added += frame.add_record(line, each, added)
+                added += _add_value(buffer, frame, line, each, added)
         else:
             break
         frame.count_bytes(end - at)
@@ -113,7 +114,7 @@ def _add_object(buffer: TextBuffer, frame: RawFrame) -> None:
     if found.size > MOST_BYTES:
         _reject(buffer, frame, found.size)
         return
-    added = frame.add_record(buffer.line, found.value, buffer.item, has_bad_bytes=found.has_bad_bytes)
+    added = _add_value(buffer, frame, buffer.line, found.value, buffer.item, has_bad_bytes=found.has_bad_bytes)
     frame.count_bytes(found.size)
     buffer.use(found.size, added)
 
@@ -149,36 +150,48 @@ def _object_at(buffer: TextBuffer) -> Decoded:
                 raise
 
 
+def _add_value(
+    buffer: TextBuffer, frame: RawFrame, line: int, value: object, item: int = 0, *, has_bad_bytes: bool = False
+) -> int:
+    """Add a decoded value; a text that a container runtime has cut is gathered first."""
+    text = value.get("log") if type(value) is dict else None
+    if type(text) is not str or (text.endswith("\n") and not buffer.pieces and text != "\n"):
+        return frame.add_record(line, value, item, has_bad_bytes=has_bad_bytes)
+    record: dict[str, object] = value  # type: ignore[assignment]  # it has a text
+    if frame.names.picker(tuple(record)).is_record:
+        return frame.add_record(line, value, item, has_bad_bytes=has_bad_bytes)
+    is_last = text.endswith("\n") or record.get("logtag") == "F" or record.get("partial_last") == "true"
+    return buffer.pieces.add(frame, Piece(line, item, text.encode("utf-8", "surrogatepass"), record), is_last=is_last)
+
+
 def _add_other(buffer: TextBuffer, frame: RawFrame) -> None:
-    """Add what is no object: a line of a container runtime, another value, or what is no JSON."""
+    """Add what is no object: an object behind text, another value, or what is no JSON."""
     size = buffer.line_size()
     line = buffer.text[buffer.at : buffer.at + size]
     scalar = _SCALAR.match(line)
     if prefix := CRI_LINE.match(line):
-        _add_runtime_line(buffer, frame, prefix, line)
+        around = {"time": prefix[1].decode(), "stream": prefix[2].decode()}
+        piece = Piece(buffer.line, buffer.item, line[prefix.end() :], around, "broken_line")
+        buffer.use(size, buffer.pieces.add(frame, piece, is_last=prefix[3] == b"F"))
+        frame.count_bytes(size)
     elif scalar and _is_json(scalar[0]):
         buffer.use(scalar.end(), frame.reject(buffer.line, "not_a_record", buffer.item))
-    else:
-        _reject(buffer, frame, next_record(line, frame.names, behind=b"}") or size)
+    elif not _add_behind_text(buffer, frame, line):
+        _reject(buffer, frame, next_record(line, frame.names, is_behind_end=True) or size)
 
 
-def _add_runtime_line(buffer: TextBuffer, frame: RawFrame, prefix: re.Match[bytes], line: bytes) -> None:
-    """Add the record in a line of a container runtime; parts of one are gathered first."""
-    first, content = buffer.part or (buffer.line, b"")
-    content += line[prefix.end() :]
-    buffer.part = None
-    if prefix[2] == b"P" and len(content) <= MOST_BYTES:
-        buffer.part = (first, content)
-        buffer.use(len(line))
-        return
-    try:
-        found = decode_whole(content)
-    except ValueError:
-        _reject(buffer, frame, len(line), first)
-        return
-    wrapped = {"time": prefix[1].decode(), "log": found.value}
-    frame.count_bytes(len(content))
-    buffer.use(len(line), frame.add_record(first, wrapped, has_bad_bytes=found.has_bad_bytes))
+def _add_behind_text(buffer: TextBuffer, frame: RawFrame, line: bytes) -> bool:
+    """Add the record that stands behind a logger's text in a line; return whether there is one."""
+    found = object_in(line) if len(line) <= MOST_BYTES else None
+    if found is None:
+        return False
+    wrapped = {"time": found.time, "log": found.value}
+    if not records_in(wrapped, frame.names):
+        return False
+    added = frame.add_record(buffer.line, wrapped, buffer.item, has_bad_bytes=found.has_bad_bytes)
+    buffer.use(len(line), added)
+    frame.count_bytes(len(line))
+    return True
 
 
 def _is_json(text: bytes) -> bool:
@@ -189,23 +202,21 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _reject(buffer: TextBuffer, frame: RawFrame, size: int, line: int | None = None) -> None:
+def _reject(buffer: TextBuffer, frame: RawFrame, size: int) -> None:
     """Add a reject for what stands next; at a cut the reject of the cut stands for it."""
     code = "broken_line"
     if size > MOST_BYTES:
         code = "line_too_long"
     elif buffer.is_whole and buffer.at + size == len(buffer.text):
         code = "cut_file" if buffer.is_cut else "unfinished_line"
-    added = 0 if code == "cut_file" else frame.reject(line or buffer.line, code, buffer.item)
+    added = 0 if code == "cut_file" else frame.reject(buffer.line, code, buffer.item)
     buffer.use(size, added)
     if code == "line_too_long":
         buffer.drop_line()
 
 
 def _reject_rest(buffer: TextBuffer, frame: RawFrame) -> None:
-    """Add rejects for a part without its end, and for what is lost."""
-    if buffer.part is not None:
-        frame.reject(buffer.part[0], "unfinished_line")
-        buffer.part = None
+    """Add texts without their end, and rejects for what is lost."""
+    buffer.pieces.add_rest(frame)
     if buffer.is_cut:
         frame.reject(buffer.line, "cut_file", buffer.item)

@@ -38,10 +38,13 @@ def broken_size(buffer: TextBuffer, names: FieldNames) -> int:
     return _laid_out_size(buffer, size, is_open=not line[1:].strip())
 
 
-def next_record(line: bytes, names: FieldNames, *, behind: bytes = b"") -> int:
-    """Return where an object begins that has id and time, and stands behind something; 0 if there is none."""
+def next_record(line: bytes, names: FieldNames, *, is_behind_end: bool = False) -> int:
+    """Return where an object begins that has id and time, and stands behind something; 0 if there is none.
+
+    With `is_behind_end` it stands behind a bracket or a comma.
+    """
     for found in islice(_NEXT_OBJECT.finditer(line, 0, _SCANNED_BYTES), _MOST_TRIES):
-        if behind and found[1] != behind:
+        if is_behind_end and found[1] != b"}" and b"," not in found[0]:
             continue
         with suppress(ValueError):
             value = decode_first(memoryview(line)[found.start(2) :]).value

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pipeline.collect.formats.compression import LOST
+from pipeline.collect.formats.json_pieces import Pieces
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES
 
 MOST_BYTES: Final = LONGEST_LINE_BYTES
@@ -24,7 +25,7 @@ class TextBuffer:
         line: line of the file at `at`, from 1.
         item: how many messages and rejects the line at `at` has had so far.
         indent: blanks in front of the line's first object.
-        part: line and content of a text that a container runtime cut, as far as it has been read.
+        pieces: parts of texts that container runtimes cut, as far as they have been read.
         is_whole: whether there is nothing more to read, up to the end or to a part that is lost.
         is_cut: whether a part is lost behind `text`.
     """
@@ -33,7 +34,7 @@ class TextBuffer:
         """Start at the beginning."""
         self.text = b""
         self.at = self.item = self.indent = 0
-        self.part: tuple[int, bytes] | None = None
+        self.pieces = Pieces()
         self.line = 1
         self.is_whole = self.is_cut = False
         self._pieces = pieces

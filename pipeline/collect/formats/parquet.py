@@ -52,7 +52,7 @@ def parquet_frames(stream: IO[bytes], most_rows: int, names: FieldNames) -> Iter
         line = first
         first += rows
         if columns.is_too_large(group):
-            frame.reject(line, "line_too_long")
+            frame.reject(line, "line_too_long", rows=rows)
             continue
         try:
             for batch in columns.batches(group):
@@ -63,7 +63,7 @@ def parquet_frames(stream: IO[bytes], most_rows: int, names: FieldNames) -> Iter
                         yield frame
                         frame = RawFrame(names)
         except _UNREADABLE_FILE:
-            frame.reject(line, "broken_file")
+            frame.reject(line, "broken_file", rows=first - line)
     yield frame
 
 
@@ -178,7 +178,7 @@ def _plain_type(kind: Any) -> Any:
 def _add_part(frame: RawFrame, line: int, batch: pa.RecordBatch, columns: _Columns) -> None:
     size = sum(map(_decoded_bytes, batch.columns)) // max(batch.num_rows, 1)
     if size > _MOST_ROW_BYTES:
-        frame.reject(line, "line_too_long")
+        frame.reject(line, "line_too_long", rows=batch.num_rows)
         return
     values = columns.values(batch)
     pick = columns.picker.pick

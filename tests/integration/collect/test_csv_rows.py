@@ -126,6 +126,15 @@ def parsed(texts: Sequence[str]) -> list[str] | None:
         return None
 
 
+def is_escaped_row(text: str) -> bool:
+    r"""Tell whether a line is a row in which `\"` stands for a quote."""
+    try:
+        rows = list(csv.reader([text], strict=True, skipinitialspace=True, escapechar="\\"))
+    except csv.Error:
+        return False
+    return '\\"' in text and bool(rows) and len(rows[0]) == len(NAMES)
+
+
 def is_row(text: str) -> bool:
     cells = parsed([text]) or []
     return len(cells) == len(NAMES) and cells[0].strip().isdigit() and not cells[0].strip().startswith("0")
@@ -146,7 +155,7 @@ def one_by_one(content: bytes) -> Iterator[tuple[int, bool]]:
                 yield at + 1, "\ufffd" not in "".join(row[:5])
             at += span
         else:
-            yield at + 1, False
+            yield at + 1, is_escaped_row(texts[at].removesuffix("\n"))
             at += 1
 
 

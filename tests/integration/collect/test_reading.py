@@ -229,7 +229,7 @@ PROVOKED: dict[str, tuple[str, bytes]] = {
     "no_app": ("a.jsonl", b'{"msg_id": 1, "time": 1748764800}\n'),
     "bad_app": ("a.jsonl", b'{"msg_id": 1, "time": 1748764800, "app_id": true}\n'),
     "number_as_app": ("a.jsonl", b'{"msg_id": 1, "time": 1748764800, "app_id": "+49 170 1112222"}\n'),
-    "unknown_format": ("a.log", b""),
+    "unknown_format": ("a.log", b"server started\n"),
     "no_header": ("a.csv", b"a,b\n"),
     "cut_file": ("a.jsonl.gz", b"\x1f\x8b"),
     "broken_file": ("a.parquet", b""),

@@ -1,0 +1,105 @@
+"""Texts that container runtimes cut, put together again.
+
+Belongs here: docker (a `log` of 16 KiB without line end), CRI and fluent-bit (`P` and `F`).
+Does not belong here: where a line ends (`json`), what a text holds (`wrappers`).
+
+The pieces of one text stand in their order, with lines of other streams between them. Pieces that make no object are
+taken as if each stood alone, so that a text without its beginning or its end costs only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from pipeline.collect.formats.lines import LONGEST_LINE_BYTES
+from pipeline.collect.frames import RawFrame
+from pipeline.collect.wrappers import TEXT_BEFORE, TextObject, object_in
+
+_MOST_PIECES: Final = 1024
+_MOST_TRIED: Final = 8
+"""Pieces up to which a text is tried that does not say whether it is whole."""
+_MOST_STARTS: Final = 3
+_SOURCE: Final = ("stream", "container_id", "container_name", "kubernetes")
+
+
+class Piece(NamedTuple):
+    """A text, or a part of one.
+
+    Attributes:
+        line: where it stands.
+        item: how many messages and rejects stand before it in its line.
+        text: without what the runtime puts in front.
+        around: the fields around it.
+        code: code of its reject if it is no object; None where the object around it has one.
+    """
+
+    line: int
+    item: int
+    text: bytes
+    around: Mapping[str, object]
+    code: str | None = None
+
+    @property
+    def source(self) -> str:
+        """What tells the streams of a log apart."""
+        return repr([self.around.get(name) for name in _SOURCE])
+
+
+class Pieces:
+    """The pieces of texts that are not whole yet, by stream."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._held: dict[str, list[Piece]] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._held)
+
+    def add(self, frame: RawFrame, piece: Piece, *, is_last: bool) -> int:
+        """Add what a piece completes; return how many rows and rejects came of it."""
+        held = [*self._held.pop(piece.source, ()), piece]
+        if not piece.text.strip() and len(held) == 1:
+            return 0  # a blank line, or the end of one that was cut in front of it
+        if len(held) == 1 and (is_last or not TEXT_BEFORE.match(piece.text) or object_in(piece.text)):
+            return _add_each(frame, held)
+        may_be_whole = is_last or (len(held) <= _MOST_TRIED and piece.text.rstrip().endswith(b"}"))
+        if may_be_whole and (added := _add_joined(frame, held)):
+            return added
+        if is_last or len(held) > _MOST_PIECES or sum(len(each.text) for each in held) > LONGEST_LINE_BYTES:
+            return _add_each(frame, held)
+        self._held[piece.source] = held
+        return 0
+
+    def add_rest(self, frame: RawFrame) -> None:
+        """Add what is left at the end of a file: what makes no object is not finished."""
+        for held in self._held.values():
+            if not _add_joined(frame, held):
+                for each in held:
+                    frame.reject(each.line, "unfinished_line", each.item)
+        self._held.clear()
+
+
+def _add_joined(frame: RawFrame, held: Sequence[Piece]) -> int:
+    """Add the object that the last pieces make, and those before as they are; nothing if they make none."""
+    starts = [place for place, each in enumerate(held) if TEXT_BEFORE.match(each.text)]
+    for start in sorted({*starts[:1], *starts[-_MOST_STARTS:]}):
+        found = object_in(b"".join(each.text for each in held[start:]))
+        if found is not None:
+            return _add_each(frame, held[:start]) + _add(frame, held[start], found)
+    return 0
+
+
+def _add_each(frame: RawFrame, pieces: Sequence[Piece]) -> int:
+    return sum(_add(frame, piece, object_in(piece.text)) for piece in pieces)
+
+
+def _add(frame: RawFrame, piece: Piece, found: TextObject | None) -> int:
+    if found is None:
+        if piece.code is not None:
+            return frame.reject(piece.line, piece.code, piece.item)
+        return frame.add_record(piece.line, piece.around, piece.item)
+    time = {} if found.time is None else {"time": found.time}
+    record = {**time, **piece.around, "log": found.value}
+    return frame.add_record(piece.line, record, piece.item, has_bad_bytes=found.has_bad_bytes)
