@@ -30,6 +30,7 @@ _ARROW_TYPES: Final[Mapping[SqlType, pa.DataType]] = {
     "INTEGER": pa.int32(),
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
+    "DECIMAL(24,12)": pa.decimal128(24, 12),
     "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
 }
 

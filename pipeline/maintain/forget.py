@@ -37,7 +37,7 @@ from pipeline.publish.swap import remove_old_versions
 SHORTEST: Final = 7
 """Fewest digits of a phone number: erasing a shorter text would change other numbers."""
 _LABELS: Final = "labels"
-_FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value")
+_FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value", "currency")
 _BETWEEN: Final = r"(?:[^\pL\pN]|[(\[]\s*0\s*[)\]]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})*"
 """What may stand between two digits of a number, in JSON text too."""
 

@@ -10,7 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-SqlType = Literal["VARCHAR", "TIMESTAMPTZ", "DATE", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "MAP(VARCHAR, VARCHAR)"]
+SqlType = Literal[
+    "VARCHAR",
+    "TIMESTAMPTZ",
+    "DATE",
+    "BOOLEAN",
+    "INTEGER",
+    "BIGINT",
+    "DOUBLE",
+    "DECIMAL(24,12)",
+    "MAP(VARCHAR, VARCHAR)",
+]
 
 PARTITION_KEY: Final = "sent_date"
 
@@ -182,6 +192,23 @@ MESSAGES: Final = Table(
         Column("first_polled_at", "TIMESTAMPTZ", "When the first answer arrived, stored in UTC; null if never asked."),
         Column("last_polled_at", "TIMESTAMPTZ", "When the latest answer arrived, stored in UTC; null if never asked."),
         _LABELS,
+        Column(
+            "price",
+            "DECIMAL(24,12)",
+            "pricedetail.price of the latest answer that has a pricedetail, exact to 12 decimals; null if there is "
+            "none, or it is no decimal.",
+            since=3,
+        ),
+        Column(
+            "pay", "DECIMAL(24,12)", "pricedetail.pay of that answer, exact to 12 decimals: what was paid.", since=3
+        ),
+        Column("currency", "VARCHAR", "pricedetail.currency of that answer; null if it is not text.", since=3),
+        Column(
+            "charge_count",
+            "BIGINT",
+            "pricedetail.chargeCnt of that answer: how many parts of the message were charged.",
+            since=3,
+        ),
     ),
     ("app_id", "msg_id"),
 )

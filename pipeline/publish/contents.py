@@ -20,7 +20,15 @@ from pipeline.model.views import VIEWS
 WRITE_BITS: Final = 0o222
 _NEW_FILE: Final = "new_file"
 """Name under which a file is attached while it is made."""
-_PARTS: Final = ("counted_by_span", "local_hours", "summed_counts", "shown_measures", "rate_interval")
+_PARTS: Final = (
+    "counted_by_span",
+    "local_hours",
+    "span_days",
+    "spent",
+    "summed_counts",
+    "shown_measures",
+    "rate_interval",
+)
 """Parts of views, each before those that it is made of."""
 
 

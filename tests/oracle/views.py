@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -56,6 +56,7 @@ class Book:
     sent: list[Sent] = field(default_factory=list)
     answers: list[tuple[Said, date]] = field(default_factory=list)
     calls: list[Called] = field(default_factory=list)
+    rejects: list[Row] = field(default_factory=list)
     published: list[tuple[datetime, dict[Key, Row]]] = field(default_factory=list)
 
     def messages(self, now: datetime) -> list[Message]:
@@ -150,7 +151,12 @@ class Book:
             "worst_movers": worst_movers(rollups),
             "backlog": backlog(messages, now),
             "message_history": self._history(),
-            "message_prices": self._prices(messages),
+            "message_prices": (priced := self._prices(messages)),
+            "spend_by_day": spend(priced, lambda row: [{"sent_date": row["sent_date"]}]),
+            "spend_by_country": spend(priced, spans(messages, "country")),
+            "speed_by_country": speed_by_country(messages),
+            "failing_numbers": failing_numbers(messages),
+            "rejected_by_reason": rejected_by_reason(self.rejects),
             "revisions": revisions(self.published),
             "api_health": api_health(self.calls),
         }
@@ -219,14 +225,13 @@ class Book:
         return rows
 
     def _prices(self, messages: list[Message]) -> list[Row]:
-        message_of = {(m.sent.app_id, m.sent.msg_id, m.day): m for m in messages}
-        rows: dict[Key, Row] = {}
-        for said, day in sorted(self.answers, key=lambda pair: pair[0].observed_at):
+        details: dict[Key, object] = {}
+        for said, _ in sorted(self.answers, key=lambda pair: pair[0].observed_at):
             detail = _price_detail(said.extra)
             if detail is not None:
-                key = (said.app_id, said.msg_id, day)
-                rows[key] = _price_row(said, day, detail, message_of.get(key))
-        return list(rows.values())
+                details[said.app_id, said.msg_id] = detail
+        rows = [_price_row(m, details.get((m.sent.app_id, m.sent.msg_id))) for m in messages]
+        return [row for row in rows if row["price"] is not None or row["pay"] is not None]
 
 
 def _label(message: Message, *, name: str) -> str | None:
@@ -435,22 +440,132 @@ def _price_detail(extra: str | None) -> object:
         return None
 
 
-def _price_row(said: Said, day: date, detail: object, message: Message | None) -> Row:
+def _price_row(m: Message, detail: object) -> Row:
     told = detail if isinstance(detail, dict) else {}
     currency, charged = told.get("currency"), told.get("chargeCnt")
     return {
-        "app_id": said.app_id,
-        "msg_id": said.msg_id,
-        "sent_date": day,
-        "country": message.country if message else None,
-        "sender_id": message.sent.sender_id if message else None,
-        "delivery_status": message.state.status if message else None,
+        "app_id": m.sent.app_id,
+        "msg_id": m.sent.msg_id,
+        "sent_date": m.day,
+        "country": m.country,
+        "sender_id": m.sent.sender_id,
+        "delivery_status": m.state.status,
         "price": _decimal(told.get("price")),
         "pay": _decimal(told.get("pay")),
         "currency": (currency.strip() or None) if isinstance(currency, str) else None,
         "charge_count": int(str(charged)) if re.fullmatch(r"\d+", str(charged)) else None,
-        "observed_at": said.observed_at,
     }
+
+
+def spans(messages: Sequence[Message], *names: str) -> Callable[[Row], list[Row]]:
+    """Return a function that gives the keys of a row in each span of days that it is in."""
+    latest = max((m.day for m in messages), default=date.min)
+
+    def keys(row: Row) -> list[Row]:
+        ago = (latest - _day(row)).days
+        named = {name: row[name] for name in names}
+        return [{"days": days} | named for days in (1, 7, 28, None) if days is None or ago < days]
+
+    return keys
+
+
+def spend(priced: Sequence[Row], keys_of: Callable[[Row], list[Row]]) -> list[Row]:
+    """Sum what was paid, by keys and currency."""
+    members: dict[Key, list[Row]] = defaultdict(list)
+    heads: dict[Key, Row] = {}
+    for row in priced:
+        for key in keys_of(row) if row["pay"] is not None else ():
+            head = key | {"currency": row["currency"]}
+            heads[tuple(head.values())] = head
+            members[tuple(head.values())].append(row)
+    return [heads[key] | _spent(rows) for key, rows in members.items()]
+
+
+def _spent(rows: Sequence[Row]) -> Row:
+    paid = [(row, row["pay"]) for row in rows]
+    total = sum((pay for _, pay in paid if isinstance(pay, Decimal)), Decimal(0))
+    on_failed = [pay for row, pay in paid if row["delivery_status"] == "failed" and isinstance(pay, Decimal)]
+    delivered = sum(row["delivery_status"] == "delivered" for row in rows)
+    counted = [row["charge_count"] for row in rows if isinstance(row["charge_count"], int)]
+    return {
+        "messages": len(rows),
+        "parts": sum(counted) if counted else None,
+        "delivered": delivered,
+        "failed": len(on_failed),
+        "pay": total,
+        "pay_on_failed": sum(on_failed, Decimal(0)),
+        "pay_per_delivered": float(total) / delivered if delivered else None,
+    }
+
+
+def speed_by_country(messages: Sequence[Message]) -> list[Row]:
+    """Say which share of the delivered messages arrived within a time, by country and span."""
+    members: dict[Key, list[float]] = defaultdict(list)
+    keys_of = spans(messages, "country")
+    for m in messages:
+        if m.state.status == "delivered" and m.state.latency is not None:
+            for key in keys_of({"sent_date": m.day, "country": m.country}):
+                members[tuple(key.values())].append(m.state.latency)
+    return [
+        {
+            "days": days,
+            "country": country,
+            "messages": len(found),
+            "within_5s_share": sum(seconds <= 5 for seconds in found) / len(found),
+            "within_30s_share": sum(seconds <= 30 for seconds in found) / len(found),
+            "within_5min_share": sum(seconds <= 300 for seconds in found) / len(found),
+            "within_1h_share": sum(seconds <= 3600 for seconds in found) / len(found),
+            "latency_p50_seconds": percentile(found, 0.50),
+            "latency_p95_seconds": percentile(found, 0.95),
+            "latency_p99_seconds": percentile(found, 0.99),
+        }
+        for (days, country), found in members.items()
+    ]
+
+
+def failing_numbers(messages: Sequence[Message]) -> list[Row]:
+    """List numbers to which nothing arrives."""
+    latest = max((m.day for m in messages), default=date.min)
+    members: dict[str, list[Message]] = defaultdict(list)
+    for m in messages:
+        if m.number is not None and (latest - m.day).days < 28:
+            members[m.number].append(m)
+    rows: list[Row] = []
+    for number, found in members.items():
+        counts = Counter(m.state.status for m in found)
+        if counts["failed"] >= 3 and not counts["delivered"]:
+            rows.append(
+                {
+                    "number": number,
+                    "country": max((m.country for m in found if m.country), default=None),
+                    "sent": len(found),
+                    "failed": counts["failed"],
+                    "invalid_id": counts["invalid_id"],
+                    "not_final": len(found) - counts["failed"] - counts["invalid_id"],
+                    "first_sent_at": min(m.sent.sent_at for m in found),
+                    "last_sent_at": max(m.sent.sent_at for m in found),
+                }
+            )
+    return rows
+
+
+def rejected_by_reason(rejects: Sequence[Row]) -> list[Row]:
+    """Count rejects by source and code."""
+    members: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rejects:
+        members[str(row["source"]), str(row["reason"]).partition(":")[0]].append(row)
+    return [
+        {
+            "source": source,
+            "code": code,
+            "records": len(found),
+            "files": len({row["file"] for row in found}),
+            "first_date": min((_day(row) for row in found if row["sent_date"]), default=None),
+            "last_date": max((_day(row) for row in found if row["sent_date"]), default=None),
+            "last_rejected_at": max(at for row in found if isinstance(at := row["rejected_at"], datetime)),
+        }
+        for (source, code), found in members.items()
+    ]
 
 
 def _decimal(value: object) -> Decimal | None:

@@ -14,7 +14,7 @@ from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.settings import Settings
-from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, SENT_MESSAGES, Table
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, REJECTED_RECORDS, SENT_MESSAGES, Table
 
 UTC_ZONE = ZoneInfo("UTC")
 Row = dict[str, object]
@@ -124,6 +124,11 @@ def call_rows(calls: Iterable[tuple[Called, date]]) -> list[Row]:
     return [
         {"call_id": f"call-{number}", "sent_date": day, **asdict(called)} for number, (called, day) in enumerate(calls)
     ]
+
+
+def store_rejects(lake: Lake, rejects: Iterable[Row]) -> None:
+    """Append rejected records, each with its partition."""
+    _append(lake, REJECTED_RECORDS, list(rejects))
 
 
 def _append(lake: Lake, table: Table, rows: list[Row]) -> None:

@@ -6,6 +6,8 @@
 -- `answers` is read twice: keeping it costs 140 MB for a million answers.
 -- An answer later than $latest was stored by a clock that was ahead: nobody knows when it came. Of answers that are not
 -- final, and for last_polled_at, it counts only where there is no other.
+-- Prices are those of the latest answer with a pricedetail; null where a value is not as documented: decimals as text or
+-- number, currency as text, count as whole number. Only priced answers of messages with several answers are ranked.
 -- Parameters: now, unknown_after_seconds, latest.
 WITH answers AS NOT MATERIALIZED (
   SELECT
@@ -53,6 +55,51 @@ states AS (
   SEMI JOIN several USING (key)
   GROUP BY app_id, msg_id
 ),
+priced AS NOT MATERIALIZED (
+  SELECT
+    app_id,
+    msg_id,
+    observed_at,
+    call_id,
+    extra,
+    hash(app_id, msg_id) AS key
+  FROM delivery_reports
+  WHERE contains(extra, 'pricedetail') AND json_valid(extra) AND json_type(extra, '$.pricedetail') <> 'NULL'
+),
+details AS (
+  SELECT app_id, msg_id, extra
+  FROM priced
+  ANTI JOIN several USING (key)
+  UNION ALL BY NAME
+  SELECT app_id, msg_id, extra
+  FROM priced
+  SEMI JOIN several USING (key)
+  QUALIFY row_number() OVER (PARTITION BY app_id, msg_id ORDER BY observed_at DESC, call_id DESC) = 1
+),
+price_texts AS (
+  SELECT
+    app_id,
+    msg_id,
+    json_extract_string(extra, ['$.pricedetail.price', '$.pricedetail.pay', '$.pricedetail.chargeCnt']) AS texts,
+    CASE
+      WHEN json_type(extra, '$.pricedetail.currency') = 'VARCHAR' THEN json_extract_string(extra, '$.pricedetail.currency')
+    END AS currency
+  FROM details
+),
+prices AS (
+  SELECT
+    app_id,
+    msg_id,
+    TRY_CAST(
+      regexp_extract(trim(texts[1]), '^[+-]?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]{1,2})?$') AS DECIMAL(24, 12)
+    ) AS price,
+    TRY_CAST(
+      regexp_extract(trim(texts[2]), '^[+-]?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]{1,2})?$') AS DECIMAL(24, 12)
+    ) AS pay,
+    nullif(trim(currency), '') AS currency,
+    TRY_CAST(regexp_extract(trim(texts[3]), '^[0-9]+$') AS BIGINT) AS charge_count
+  FROM price_texts
+),
 judged AS (
   SELECT
     sent.app_id,
@@ -74,9 +121,14 @@ judged AS (
     coalesce(states.poll_count, 0) AS poll_count,
     states.first_polled_at,
     states.last_polled_at,
-    sent.labels
+    sent.labels,
+    prices.price,
+    prices.pay,
+    prices.currency,
+    prices.charge_count
   FROM sent_messages AS sent
   LEFT JOIN states USING (app_id, msg_id)
+  LEFT JOIN prices USING (app_id, msg_id)
 )
 SELECT
   *,

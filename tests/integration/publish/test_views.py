@@ -33,6 +33,7 @@ from pipeline.model.tables import (
     MESSAGES,
     RATE_PUBLICATIONS,
     RATE_TABLES,
+    REJECTED_RECORDS,
     SENT_MESSAGES,
     SNAPSHOT_INFO,
     Table,
@@ -51,6 +52,7 @@ from tests.support.lakes import (
     sent_rows,
     store_answers,
     store_calls,
+    store_rejects,
     store_sent,
 )
 
@@ -91,6 +93,12 @@ EXTRAS: Final = (
     '{"pricedetail":{"price":"0.01',
     "pricedetail",
 )
+REASONS: Final = (
+    ("sent_log", "no_id: no field for it"),
+    ("sent_log", "bad_time: yesterday: at noon"),
+    ("api", "no_id"),
+    ("sent_log", "no_id: empty"),
+)
 OUTCOMES: Final = ("ok", "ok", "mismatch", "split", "gave_up", "refused")
 
 
@@ -102,6 +110,7 @@ class Stage:
     sent: list[Sent]
     answers: list[tuple[Said, date]]
     calls: list[tuple[Called, date]]
+    rejects: list[Row]
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def world_of(seed: int) -> World:
             new += _crowds(chance, now, first=len(new))
         sent += new
         calls = [(_call(chance, now), now.date()) for _ in range(chance.randint(0, 6))]
-        stages.append(Stage(now, new, _answers(chance, sent, zone), calls))
+        stages.append(Stage(now, new, _answers(chance, sent, zone), calls, _rejects(seed, step, now)))
     return World(zone, stages)
 
 
@@ -146,9 +155,27 @@ def _messages(chance: random.Random, now: datetime, changed_at: datetime, *, fir
             app_id=chance.choice(["app", "app", "other"]),
             country=chance.choice([None, "IN", "DE"]),
             sender_id=chance.choice([None, "ACME", "'; DROP"]),
+            number=(None, "919811111111", "919822222222")[(first + number) % 3],
             labels=(None, {LABEL: "autumn"}, {LABEL: "sp'ring"}, {"other": "x"})[(first + number) % 4],
         )
         for number in range(chance.randint(1, 15))
+    ]
+
+
+def _rejects(seed: int, step: int, now: datetime) -> list[Row]:
+    """Some rejected records, none of them there before."""
+    return [
+        {
+            "source": source,
+            "file": f"log {seed % 3} {step}",
+            "line": line,
+            "item": 0,
+            "reason": reason,
+            "raw": None,
+            "sent_date": now.date() - timedelta(days=line),
+            "rejected_at": now - timedelta(seconds=line),
+        }
+        for line, (source, reason) in enumerate(REASONS[: (seed + step) % 5])
     ]
 
 
@@ -158,7 +185,9 @@ def _crowds(chance: random.Random, now: datetime, *, first: int) -> list[Sent]:
     for week in range(5):
         for country in chance.sample(["IN", "DE", None], chance.choice([0, 1, 1, 1])):
             at, size = now - timedelta(days=4 + 7 * week), chance.choice([249, 250, 250, 260])
-            sent += [Sent(str(first + len(sent) + n), at, country=country) for n in range(size)]
+            sent += [
+                Sent(str(first + len(sent) + n), at, country=country, number=f"4915{week}{n // 3}") for n in range(size)
+            ]
     return sent
 
 
@@ -248,6 +277,7 @@ def play_in_memory(connection: duckdb.DuckDBPyConnection, world: World) -> None:
         insert(connection, SENT_MESSAGES, sent_rows(stage.sent, world.zone))
         insert(connection, DELIVERY_REPORTS, answer_rows(stage.answers, first=number * 1000))
         insert(connection, API_CALLS, call_rows(stage.calls))
+        insert(connection, REJECTED_RECORDS, stage.rejects)
         parameters = {
             "now": f"TIMESTAMPTZ '{stage.now.isoformat()}'",
             "unknown_after_seconds": str(UNKNOWN_AFTER.total_seconds()),
@@ -302,6 +332,7 @@ def told(world: World) -> Book:
         book.sent += stage.sent
         book.answers += stage.answers
         book.calls += [call for call, _ in stage.calls]
+        book.rejects += stage.rejects
         book.publish(stage.now)
     return book
 
@@ -372,6 +403,7 @@ def assert_published_agrees(seed: int, folder: Path) -> None:
         store_sent(lake, stage.sent, zone=world.zone)
         store_answers(lake, stage.answers)
         store_calls(lake, stage.calls)
+        store_rejects(lake, stage.rejects)
         derive_messages([], lake=lake, settings=chosen, now=stage.now)
         derive_rates([], lake=lake, settings=chosen, now=stage.now)
         days = lake.snapshot(MESSAGES).days()  # verdicts and maturity change by time alone
