@@ -1,7 +1,7 @@
 """Commits answers to the lake in slices: reports, rejected rows and the calls that brought them.
 
 What belongs here: buffers, commits, the tally of what was recorded. What does not: the rows themselves (`rows.py`),
-requests (`workers.py`).
+requests (`workers.py`), how three tables are stored together (`slices.py`).
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
-
 from pipeline.api.batches import Batch
 from pipeline.api.client import GoodResponse, Ledger
 from pipeline.api.codes import ReportStatus
 from pipeline.api.envelope import AnsweredCall
 from pipeline.follow.apps import Refusal
 from pipeline.follow.rows import StoredRows
-from pipeline.lake.lake import DataFile, Lake
+from pipeline.follow.slices import store_slice
+from pipeline.lake.lake import Lake
 from pipeline.lake.notes import forgotten_messages, forgotten_numbers
 from pipeline.model.errors import CallError
 from pipeline.model.phone_numbers import NumberPolicy
-from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, PARTITION_KEY, REJECTED_RECORDS, Table
+from pipeline.model.tables import API_CALLS, PARTITION_KEY, REJECTED_RECORDS
 
 if TYPE_CHECKING:
     from pipeline.api.reports import Flattened
@@ -154,23 +153,15 @@ class Recorder:
             from pipeline.api.reports import flatten_reports  # noqa: PLC0415 - pandas: 0.3 s that an idle run saves
 
             flattened = flatten_reports(taken.answers)
-            self._append(DELIVERY_REPORTS, self._rows.reports(flattened.reports, taken.invalid))
-            self._append(REJECTED_RECORDS, self._rows.rejects(flattened.rejects))
-            self._append(API_CALLS, self._rows.calls(taken.calls, flattened.mismatches))
+            belonging = {
+                REJECTED_RECORDS: self._rows.rejects(flattened.rejects),
+                API_CALLS: self._rows.calls(taken.calls, flattened.mismatches),
+            }
+            store_slice(self._lake, self._rows.reports(flattened.reports, taken.invalid), belonging)
             self._count(flattened, taken)
             self.tally.forgotten += self._rows.count_forgotten(flattened.reports)
             self._committed_at = self._tick()
         self._on_commit(self.tally)
-
-    def _append(self, table: Table, rows: pa.Table) -> None:
-        if not rows.num_rows:
-            return
-        days = rows[PARTITION_KEY].unique().to_pylist()
-        files: list[DataFile] = []
-        for day in days:
-            mask = pa.compute.equal(rows[PARTITION_KEY], pa.scalar(day, pa.date32()))
-            files.append(self._lake.write(table, rows.filter(mask) if len(days) > 1 else rows, day))
-        self._lake.append(table, files)
 
     def _count(self, flattened: Flattened, taken: _Slice) -> None:
         tally = self.tally

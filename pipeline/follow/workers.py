@@ -25,6 +25,7 @@ from pipeline.follow.apps import App, Refusal, apps_answered
 from pipeline.follow.due import due_batches
 from pipeline.follow.recorder import Recorder, RecordTally
 from pipeline.follow.signals import signals_caught
+from pipeline.follow.slices import finish_slices
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Accounts
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
@@ -104,6 +105,7 @@ def follow(
         LakeError: the lake can't be read or written.
     """
     clock = clock or Clock()
+    finish_slices(lake, settings)
     recorder = Recorder(
         lake,
         number_policy(settings),

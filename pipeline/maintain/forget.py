@@ -18,6 +18,7 @@ from typing import Final
 
 import duckdb
 
+from pipeline.follow.slices import finish_slices
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.log_names import rename_transactions
 from pipeline.lake.moves import finish_moves
@@ -97,6 +98,7 @@ def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress
     """
     wanted = _number(number, settings)
     note_forgotten_number(lake, wanted.digits)
+    finish_slices(lake, settings)  # no row of a dead run comes later
     with database(lake, settings) as connection:
         finish_moves(connection, lake)
         files = {table: lake.snapshot(table).files for table in LAKE_TABLES}

@@ -52,10 +52,10 @@ def test_a_full_disk_fails_the_run_with_one_line_and_a_rerun_with_room_completes
 
 
 @contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
+def small_disk(folder: Path, limit: str) -> Iterator[None]:
     folder.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True, capture_output=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", limit, "tmpfs", folder], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no disk can be mounted here")
     try:
@@ -67,13 +67,37 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @pytest.mark.thorough
 @pytest.mark.parametrize("size", ["64k", "400k", "900k", "1500k", "2500k"])
 def test_a_rerun_after_a_really_full_disk_completes_the_run(size: str, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "data", size), still_place(tmp_path, messages=8000, batch=20) as (place, answers):
+    with (
+        small_disk(tmp_path / "data", f"size={size}"),
+        still_place(tmp_path, messages=8000, batch=20) as (place, answers),
+    ):
         done = place.run("run", status=1, **PACE)
         assert_one_clear_line(done.stderr)
         assert_tables_open(place)
         subprocess.run(["mount", "-o", "remount,size=200m", tmp_path / "data"], check=True)
         place.run("run")
         assert_whole(place, answers)
+
+
+@pytest.mark.parametrize(
+    "inodes",
+    [pytest.param(n, marks=pytest.mark.slow if n in {70, 76} else pytest.mark.thorough) for n in range(62, 92, 2)],
+)
+def test_a_rerun_after_a_disk_without_inodes_finds_the_call_of_each_answer(inodes: int, tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path / "data", f"nr_inodes={inodes}"),
+        still_place(tmp_path, messages=4000, batch=10) as (place, answers),
+    ):
+        done = place.run("run", status=1, **PACE)
+        assert_one_clear_line(done.stderr)
+        before = stored_ids(place) if (place.lake / "delivery_reports" / "_delta_log").is_dir() else set()
+        calls = len(place.simulator.calls)
+        subprocess.run(["mount", "-o", "remount,nr_inodes=0", tmp_path / "data"], check=True)
+        place.run("run")
+        assert_whole(place, answers)
+        assert not before & set(asked_ids(place, calls))
+        assert place.query("FROM delivery_reports ANTI JOIN api_calls USING (call_id)") == []
+        assert place.query("SELECT count(*) - count(DISTINCT call_id) FROM api_calls") == [(0,)]
 
 
 @pytest.mark.thorough

@@ -205,6 +205,7 @@ def assert_completed(whole: Recording, chance: random.Random) -> None:
         assert_whole(place, whole.answers)
         assert place.query(UNDISTURBED_SQL) == whole.rows
         assert_nothing_taken_back(whole, at)
+        assert place.query("FROM delivery_reports ANTI JOIN api_calls USING (call_id)") == []
         final = {msg_id for msg_id, state in whole.answers.states.items() if state in {"delivered", "failed"}}
         assert not answered & final & set(asked_ids(place, calls))
 

@@ -104,7 +104,6 @@ class Chronicle:
         self._answered: dict[str, list[datetime]] = defaultdict(list)
         self.settings = settings
         self._moments: list[datetime] = []
-        self._odd_rows = 0
         self._calls = _Growing(lake)
 
     @property
@@ -129,8 +128,11 @@ class Chronicle:
         may_be_asked = {key for key in self.known if any(self._is_due(key, played))}
         must_be_asked = {key for key in may_be_asked if all(self._is_due(key, played))}
         self._check_asked(played, may_be_asked, {key for key in self.known if self._may_fill(key, played)})
+        earlier = {call_id for call_id, _ in self._answers_seen}
+        calls = self._calls.new_rows(self.lake.snapshot(API_CALLS).files)
+        self._note_answered(row for row in calls if row["call_id"] in earlier)  # stored when this run began
         stored = self._check_reports(played)
-        self._check_calls(played)
+        self._check_calls(played, [row for row in calls if row["call_id"] not in earlier], earlier)
         if played.end == "done":
             _check_completeness(played, must_be_asked, stored)
         self._note(stored)
@@ -255,19 +257,23 @@ class Chronicle:
         since = played.now - timedelta(days=30)
         return {app_id for app_id, moments in self._answered.items() if max(moments) >= since}
 
-    def _check_calls(self, played: Played) -> None:
-        """`api_calls` has one row per batch with its number of requests; odd rows are rejected records."""
-        rows = self._calls.new_rows(self.lake.snapshot(API_CALLS).files)
-        odd_rows = sum(row["source"] == "api" for row in read_table(self.lake, REJECTED_RECORDS))
-        odd, self._odd_rows = odd_rows - self._odd_rows, odd_rows
-        ledger = played.ledger
-        for row in rows:
+    def _note_answered(self, calls: Iterable[Row]) -> None:
+        for row in calls:
             if row["status"] == "0":
                 self._answered[row["app_id"]].append(row["requested_at"])
+
+    def _check_calls(self, played: Played, rows: list[Row], earlier: set[str]) -> None:
+        """`api_calls` has one row per batch with its number of requests; odd rows are rejected records.
+
+        `earlier` are calls of answers before this run: where a killed run left no row of them, this one stored it.
+        """
+        rejects = [row for row in read_table(self.lake, REJECTED_RECORDS) if row["source"] == "api"]
+        odd, ledger = sum(row["file"] not in earlier for row in rejects), played.ledger
+        self._check_call_ids(played)
+        self._note_answered(rows)
         outcomes = Counter(row["outcome"] for row in rows)
         consistent = sum(told.is_consistent for told in ledger.told)
         requests, batches = sum(row["attempts"] for row in rows), len({(c.app_id, c.asked) for c in ledger.calls})
-        assert len({row["call_id"] for row in rows}) == len(rows)
         assert 0 <= odd <= sum(told.odd_rows for told in ledger.told)
         if played.end == "killed":
             assert requests <= len(ledger.calls)
@@ -277,6 +283,12 @@ class Chronicle:
         assert odd == sum(told.odd_rows for told in ledger.told)
         if played.end == "done":
             assert (requests, len(rows)) == (len(ledger.calls), batches)
+
+    def _check_call_ids(self, played: Played) -> None:
+        """Each call is there once; the call of each answer is there, or will be after a run that is not killed."""
+        call_ids = [row["call_id"] for row in read_table(self.lake, API_CALLS)]
+        assert len(call_ids) == len(set(call_ids))
+        assert played.end == "killed" or {call_id for call_id, _ in self._answers_seen} <= set(call_ids)
 
     def _note(self, stored: Iterable[Said]) -> None:
         for said in stored:

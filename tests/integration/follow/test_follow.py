@@ -772,5 +772,5 @@ def test_a_run_leaves_nothing_behind_but_the_tables(lake: Lake, simulator: Simul
 
     tables = {table.name for table in LAKE_TABLES}
     others = {path.name for path in lake.folder.iterdir()} - tables
-    assert others <= {"settings.json", "_locks", "_scratch", "_versions"}
-    assert list((lake.folder / "_scratch").iterdir()) == []
+    assert others <= {"settings.json", "_locks", "_scratch", "_slices", "_versions"}
+    assert [path for name in ("_scratch", "_slices") for path in (lake.folder / name).iterdir()] == []
