@@ -11,7 +11,6 @@ when every due moment is met; a schedule of 15 minutes makes it fewer.
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,6 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.api.batches import Batch, batches_of
+from pipeline.follow.cutting import Cutter
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, database, query, rows_of, show_files
 from pipeline.lake.snapshots import is_derived, rows_in
@@ -35,8 +35,6 @@ AGE_SHARE: Final = 0.5
 """Share of its age that an id waits: at two hours it waits one."""
 _CHUNK_IDS: Final = 20_000
 """Due ids read at a time: 100 batches."""
-_NOT_DUE: Final = 2
-"""Urgency of an id that only fills room, in `sql/due_ids`."""
 
 
 @dataclass(frozen=True)
@@ -143,24 +141,14 @@ def _count_due(connection: duckdb.DuckDBPyConnection, rule: Mapping[str, Scalar]
 def _batches(
     connection: duckdb.DuckDBPyConnection, settings: Settings, rule: Mapping[str, Scalar], apps: Collection[str]
 ) -> Iterator[list[Batch]]:
-    """Cut due ids into batches as they are read; only the last batch of an app may have room left."""
+    """Cut due ids into batches as they are read."""
     path_bytes = len(urlsplit(settings.api_base_url).path) + len("/getReport?")
     cut = partial(batches_of, batch_size=settings.batch_size, path_bytes=path_bytes)
-    waiting: dict[str, list[tuple[str, date]]] = defaultdict(list)
-    not_due: dict[str, list[tuple[str, date]]] = defaultdict(list)
+    cutter = Cutter(cut, settings.batch_size)
     for chunk in connection.sql(query("follow/sql/due_ids"), params=dict(rule)).to_arrow_reader(_CHUNK_IDS):
-        for app_id, msg_id, day, urgency in zip(*map(_values_of, chunk.columns), strict=True):
-            if apps and app_id not in apps:
-                continue
-            if urgency != _NOT_DUE:
-                waiting[app_id].append((msg_id, day))
-            elif len(not_due[app_id]) < settings.batch_size:
-                not_due[app_id].append((msg_id, day))
-        for app_id, ids in waiting.items():
-            batches = list(cut(app_id, ids))
-            waiting[app_id] = list(batches.pop().ids) if batches else []
-            yield batches
-    yield [next(cut(app_id, [*ids, *not_due[app_id]])) for app_id, ids in waiting.items() if ids]
+        rows = zip(*map(_values_of, chunk.columns), strict=True)
+        yield [batch for row in rows if not apps or row[0] in apps for batch in cutter.add(*row)]
+    yield list(cutter.rest())
 
 
 def _values_of(column: pa.Array[Any]) -> list[Any]:
