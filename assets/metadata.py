@@ -17,6 +17,7 @@ from assets.partitions import days_of
 from pipeline.collect.log_group import CollectTally
 from pipeline.derive.days import DayFigures
 from pipeline.follow.workers import FollowTally
+from pipeline.model.printable import for_markdown
 from pipeline.publish.database import Publication
 
 Result = dg.MaterializeResult[None]
@@ -136,7 +137,7 @@ def run_summary(context: dg.AssetExecutionContext) -> dg.MarkdownMetadataValue:
     found = materializations_of(context.instance, context.run.run_id)
     for name, metadata in ((name, metadata) for name, metadata in found.items() if SUMMARY in metadata):
         lines.append(f"| `{name}` | {metadata[SUMMARY]} |")
-        cells = [one_line(failure).replace("|", "\\|") for failure in metadata.get(FAILURES, [])]
+        cells = [for_markdown(one_line(failure)) for failure in metadata.get(FAILURES, [])]
         lines += [f"| | **not got:** {cell} |" for cell in cells]
     return dg.MetadataValue.md("\n".join(lines))
 

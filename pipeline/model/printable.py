@@ -1,4 +1,4 @@
-"""Text from elsewhere made fit to be shown: on a terminal, in logs, in Slack.
+"""Text from elsewhere made fit to be shown: on a terminal, in logs, in Slack, in Markdown.
 
 Belongs here: characters that a reader acts on instead of showing them. Does not belong here: phone numbers
 (`phone_numbers`), HTML (the page's template engine), JSON, which escapes by itself.
@@ -16,6 +16,8 @@ _ODD: Final = re.compile(r"[^ -~]")
 _SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 """The characters that Slack gives a meaning, and how it wants them written (api.slack.com, "Escaping text")."""
 _CALLS_ALL: Final = re.compile(r"@(?=(channel|here|everyone|all)\b)", re.IGNORECASE)
+_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
+"""What a backslash takes the meaning from (CommonMark, "Backslash escapes")."""
 _UNJOINED: Final = "@\N{WORD JOINER}"
 
 
@@ -32,6 +34,11 @@ def printable_lines(text: object) -> str:
 def for_slack(text: object) -> str:
     """Return a text as Slack, or a chat like it, shows it: no link, no mention, nobody called."""
     return _CALLS_ALL.sub(_UNJOINED, printable(text).translate(_SLACK))
+
+
+def for_markdown(text: object) -> str:
+    """Return a text as Markdown that shows it: no link, no image, no tag, no cell of a table."""
+    return _PUNCTUATION.sub(r"\\\g<0>", printable(text))
 
 
 def _escape(character: str) -> str:

@@ -25,5 +25,12 @@ LONG: Final = ("x" * 5_000, "é" * 5_000)
 VALUES: Final = (*SQL, *HTML, *TERMINAL, *UNICODE, *CHAT, *SHEETS, *PATHS, *FORMATS, *MARKDOWN, *JSON, *LONG)
 BROKEN: Final = ("a\0b", "\ud800", "\udcff")
 """What is not stored as it is: NUL and half surrogates are dropped."""
+LABEL_NAMES: Final = (
+    "<script>alert(1)</script>",
+    "'; DROP TABLE messages; --",
+    'x"]) [y',
+    "![x](https://evil.example/x.png)",
+)
+"""Names of fields; the setting that lists them is split at commas."""
 FILE_NAMES: Final = tuple(v for v in VALUES if "/" not in v and not v.startswith(".") and len(v.encode()) < 100)
 """Values that can be names; `*` matches none that begins with a dot."""

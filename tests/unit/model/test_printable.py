@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from pipeline.model.printable import for_slack, printable, printable_lines
+from pipeline.model.printable import for_markdown, for_slack, printable, printable_lines
 
 
 @given(st.text())
@@ -48,3 +51,11 @@ def test_nobody_is_called_in_a_chat(text: str) -> None:
     assert "<" not in shown
     assert "@all" not in shown
     assert "@everyone" not in shown.lower()
+
+
+@given(st.text(st.characters(codec="ascii") | st.sampled_from("[]()!<>|`*_~#&:/")))
+def test_markdown_shows_a_text_as_it_is(text: str) -> None:
+    page = MarkdownIt("gfm-like", {"html": True, "linkify": False}).renderInline(for_markdown(text))
+
+    assert html.unescape(page).strip() == printable(text).strip()
+    assert "<" not in page
