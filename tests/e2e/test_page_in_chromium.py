@@ -1,4 +1,6 @@
-"""The page in a real Chromium: its text and its marks say what DuckDB says, and nothing is asked of elsewhere."""
+"""The page in a real Chromium: its words and figures say what DuckDB says, one click filters everything, and nothing
+is asked of elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,15 @@ from typing import Any, Final
 
 import duckdb
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Page
 
 from pipeline.model.settings import given_settings
+from pipeline.publish.page.names import country_names
 from pipeline.publish.page.writing import write_page
-from tests.support.browser import DESKTOP, PHONE, opened
+from tests.support.browser import PHONE, opened
 from tests.support.publications import HOSTILE, publication_by_hand
+from tests.support.readme import published_world
+from tests.support.screenshots import DAYS, MESSAGES, NOW
 
 pytestmark = pytest.mark.slow
 
@@ -23,35 +28,27 @@ COUNTRIES: Final = [a + b for a in "ABCDEFGHIJ" for b in "ABCDEFGHIJKLMNOPQRST"]
 WORLDS: Final[dict[str, dict[str, Any]]] = {
     "usual": {"days": 70, "countries": ["IN", "BR", "NG", None], "senders": ["ACME", "Kiosk24"]},
     "nothing": {"days": 0},
-    "one": {"days": 1},
+    "three": {"days": 3},
     "long": {"days": 400, "countries": COUNTRIES, "senders": ["ACME", "Kiosk24"]},
+    "senders": {"days": 30, "countries": ["IN", "BR"], "senders": [f"S{n:04}" for n in range(2000)]},
     "hostile": {"days": 40, "countries": ["IN", *HOSTILE[:3]], "senders": HOSTILE},
 }
-CHARTS: Final = {"delivery_rate", "outcomes", "countries", "senders", "latency", "backlog", "failures", "changes"}
-MARKS: Final = """
-place => {
-  const scale = {...Object.fromEntries(['x', 'y'].map(name => {
-    try { return [name, place.view.scale(name)]; } catch { return [name, null]; }
-  }))};
-  return [...place.querySelectorAll('svg .points_marks path, svg .bars_marks path')].map(path => {
-    const [, x, y] = /translate\\(([-\\d.]+),([-\\d.]+)\\)/.exec(path.getAttribute('transform') ?? '') ?? [];
-    const invert = (name, at) => at && scale[name]?.invert ? Number(scale[name].invert(Number(at))) : null;
-    return {
-      says: path.getAttribute('aria-label'), x: invert('x', x), y: invert('y', y),
-      fill: path.getAttribute('fill'), shape: path.getAttribute('d').includes('A') ? 'circle' : 'straight',
-    };
-  });
+TABLE: Final = """
+caption => {
+  const found = [...document.querySelectorAll('table')].filter(t => t.caption && t.caption.textContent === caption);
+  return found.map(t => [...t.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.innerText.trim())))[0];
 }
 """
-"""Reads the marks of a chart off the SVG: what they say to a screen reader, and the values at which they stand."""
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+WIDE: Final = {"width": 1440, "height": 1000}
 
 
 class World:
     """A published file and its page."""
 
-    def __init__(self, folder: Path, **world: Any) -> None:
-        self.duckdb = publication_by_hand(folder / "by-hand.duckdb", **world)
-        self.page = write_page(settings=given_settings(folder, duckdb=self.duckdb, report=folder / "report.html"))
+    def __init__(self, folder: Path, published: Path) -> None:
+        self.duckdb = published
+        self.page = write_page(settings=given_settings(folder, duckdb=published, report=folder / "report.html"))
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(self.duckdb, read_only=True) as connection:
@@ -60,251 +57,374 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
-    return {name: World(tmp_path_factory.mktemp(name), **world) for name, world in WORLDS.items()}
+def demo(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("demo")
+    # Before the browser starts: the API client calls asyncio.run.
+    return World(folder, published_world(folder, messages=MESSAGES, days=DAYS, now=NOW))
 
 
 @pytest.fixture(scope="module")
-def usual(browser: Browser, worlds: dict[str, World]) -> Iterator[Page]:
+def worlds(demo: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
+    found = {"demo": demo}
+    for name, world in WORLDS.items():
+        folder = tmp_path_factory.mktemp(name)
+        found[name] = World(folder, publication_by_hand(folder / "by-hand.duckdb", **world))
+    return found
+
+
+@pytest.fixture(scope="module")
+def usual(worlds: dict[str, World], browser: Browser) -> Iterator[Page]:
     # A zone far from UTC would put days elsewhere, if the page took them for instants.
     with opened(browser, worlds["usual"].page, timezone_id="America/Los_Angeles") as shown:
         yield shown.page
         assert (shown.complaints, shown.requests) == ([], [])
 
 
-def chart(page: Page, name: str) -> Locator:
-    return page.locator(f"[data-chart={name}]")
-
-
-def marks(page: Page, name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = chart(page, name).evaluate(MARKS)
-    return found
+@pytest.fixture
+def demo_page(demo: World, browser: Browser) -> Iterator[Page]:
+    with opened(browser, demo.page, size=WIDE) as shown:
+        yield shown.page
+        assert (shown.complaints, shown.requests) == ([], [])
 
 
 def table(page: Page, caption: str) -> list[list[str]]:
     """Read the rows of a table as a person would, headings of rows too."""
-    rows = page.locator("table", has=page.locator("caption", has_text=re.compile(caption))).locator("tbody tr")
-    read: list[list[str]] = rows.evaluate_all("rows => rows.map(row => [...row.cells].map(c => c.textContent.trim()))")
-    return read
+    rows: list[list[str]] = page.evaluate(TABLE, caption)
+    return rows
 
 
-def test_days_stand_at_their_rates_and_open_ones_look_otherwise(usual: Page, worlds: dict[str, World]) -> None:
-    days = worlds["usual"].ask("SELECT sent_date, delivery_rate, sent, is_mature FROM delivery_by_day ORDER BY ALL")
-    found = marks(usual, "delivery_rate")
-    assert [mark["says"] for mark in found] == [
-        f"{day}: {rate:.2%} of {sent:,} delivered, {'mature' if mature else 'still open'}"
-        for day, rate, sent, mature in days
-    ]
-    assert [mark["y"] for mark in found] == pytest.approx([rate for _, rate, _, _ in days])
-    looks = {(mature, mark["shape"], mark["fill"]) for (*_, mature), mark in zip(days, found, strict=True)}
-    assert looks == {(True, "circle", "var(--delivered)"), (False, "straight", "var(--card)")}
+def go(page: Page, address: str) -> None:
+    page.evaluate("address => { location.hash = address; }", address)
+    page.wait_for_function("address => location.hash.slice(1) === address", arg=address)
+    page.wait_for_timeout(50)
 
 
-def test_a_day_is_the_same_day_in_every_zone(usual: Page, worlds: dict[str, World]) -> None:
-    days = worlds["usual"].ask("SELECT epoch_ms(sent_date::TIMESTAMP) FROM delivery_by_day ORDER BY sent_date")
-    noon = 12 * 3600 * 1000
-    assert [mark["x"] for mark in marks(usual, "delivery_rate")] == pytest.approx([day + noon for (day,) in days])
+def mature_days(world: World, first: int, last: int) -> str:
+    """Return the mature days of these ranks, 0 the newest, as a condition."""
+    days = world.ask("SELECT sent_date::VARCHAR FROM delivery_by_day WHERE is_mature ORDER BY sent_date DESC")
+    chosen = [f"'{day}'" for (day,) in days[first:last]]
+    return f"sent_date::VARCHAR IN ({', '.join(chosen)})"
 
 
-def test_outcomes_are_the_counts_of_each_day(usual: Page, worlds: dict[str, World]) -> None:
-    outcomes = worlds["usual"].ask("""
-        FROM (UNPIVOT (SELECT sent_date, sent AS of, delivered, failed, outstanding FROM delivery_by_day)
-              ON delivered, failed, outstanding INTO NAME outcome VALUE messages)
-        SELECT sent_date, messages, of, outcome WHERE messages > 0
-    """)
-    assert {mark["says"] for mark in marks(usual, "outcomes")} == {
-        f"{day}: {messages:,} of {sent:,} {outcome}" for day, messages, sent, outcome in outcomes
-    }
+def percent(rate: float | None, digits: int = 1) -> str:
+    return DASH if rate is None else f"{rate:.{digits}%}"
 
 
-@pytest.mark.parametrize(("name", "column"), [("countries", "country"), ("senders", "sender_id")])
-def test_names_stand_at_their_rates_most_messages_first(
-    name: str, column: str, usual: Page, worlds: dict[str, World]
-) -> None:
-    rows = worlds["usual"].ask(f"""
-        SELECT coalesce({column}, 'not known'), delivery_rate, sent, is_mature
-        FROM delivery_by_{column.removesuffix("_id")} WHERE days = 28 ORDER BY sent DESC
-    """)
-    found = marks(usual, name)
-    assert [mark["says"] for mark in found] == [
-        f"{label}: {rate:.2%} of {sent:,} delivered, {'mature' if mature else 'still open'}"
-        for label, rate, sent, mature in rows
-    ]
-    assert [mark["x"] for mark in found] == pytest.approx([rate for _, rate, _, _ in rows])
+def points(now: float, before: float) -> str:
+    return f"{100 * (now - before):+.1f}".replace("-", MINUS)
 
 
-def test_latency_stands_at_its_percentiles(usual: Page, worlds: dict[str, World]) -> None:
-    percentiles = {"median": 50, "95 of 100 within": 95, "99 of 100 within": 99}
-    found = marks(usual, "latency")
-    for words, number in percentiles.items():
-        days = worlds["usual"].ask(f"SELECT sent_date, latency_p{number}_seconds FROM delivery_by_day ORDER BY ALL")
-        of_these = [mark for mark in found if f": {words} " in mark["says"]]
-        assert [mark["says"].rpartition(",")[0] for mark in of_these] == [
-            f"{day}: {words} {seconds:,.1f} s" for day, seconds in days
-        ]
-        assert [mark["y"] for mark in of_these] == pytest.approx([seconds for _, seconds in days])
-
-
-def test_the_backlog_is_that_of_the_file(usual: Page, worlds: dict[str, World]) -> None:
-    backlog = worlds["usual"].ask("SELECT age, messages, replace(delivery_status, '_', ' ') FROM backlog")
-    assert len(backlog) > 4
-    assert {mark["says"] for mark in marks(usual, "backlog")} == {f"{age}: {n:,} {state}" for age, n, state in backlog}
-    assert sorted((age, state, f"{n:,}") for age, n, state in backlog) == sorted(
-        (age, state, n) for age, state, n, _ in table(usual, "without a final answer")
+def test_the_first_sentences_name_the_incidents_of_the_demo(demo: World, demo_page: Page) -> None:
+    """A route to Brazil failed 8 and 7 days before the last one, and the evening 5 days before it was slow."""
+    fails = [(NOW - timedelta(days=days)).date() for days in (8, 7)]
+    slow = (NOW - timedelta(days=5)).date()
+    ((sent, rate),) = demo.ask(
+        f"SELECT sum(sent), sum(delivered) / sum(sent) FROM delivery_rollups_daily WHERE dimension = 'country' "
+        f"AND value = 'BR' AND sent_date BETWEEN '{fails[0]}' AND '{fails[1]}'"
     )
+    ((timed, late),) = demo.ask(
+        f"SELECT count(*), count(*) FILTER (latency_seconds > 300) / count(*) FROM messages "
+        f"WHERE delivery_status = 'delivered' AND sent_date = '{slow}' AND hour(sent_at) BETWEEN 18 AND 21"
+    )
+    first, second = (text.replace("\u2068", "").replace("\u2069", "") for text in sentences(demo_page))
+    assert re.match(
+        rf"Brazil was \d\d points lower on {fails[0]:%A} {fails[0].day} and {fails[1]:%A %-d %B}: "
+        rf"{rate:.0%} of {sent} messages arrived, usually 9\d%; about \d\d fewer than usual, with all senders alike\.",
+        first,
+    ), first
+    assert second.startswith(
+        f"Messages were slow on the evening of {slow:%A %-d %B}, 18:00 to 22:00: {late:.0%} of {timed} took longer "
+        "than 5 minutes, usually "
+    ), second
 
 
-def test_failures_are_those_of_the_last_28_days(usual: Page, worlds: dict[str, World]) -> None:
-    failures = worlds["usual"].ask("""
-        SELECT coalesce(country, 'not known'), sender_id, sum(failed)::BIGINT, sum(sent)::BIGINT
-        FROM delivery_rates_daily WHERE sent_date > DATE '2026-10-27' - 28
-        GROUP BY ALL ORDER BY 3 DESC, 4
-    """)
-    assert [mark["says"] for mark in marks(usual, "failures")] == [
-        f"{country} · \u2068{sender}\u2069: {failed:,} of {sent:,} failed" for country, sender, failed, sent in failures
-    ]
-    assert [row[2:4] for row in table(usual, "Failed messages by country")] == [
-        [f"{failed:,}", f"{sent:,}"] for _, _, failed, sent in failures
-    ]
+def sentences(page: Page) -> list[str]:
+    found: list[str] = page.locator("#sentences li").all_inner_texts()
+    return found
 
 
-def test_changes_are_against_the_same_weekday_of_four_weeks(usual: Page, worlds: dict[str, World]) -> None:
-    rates = {
-        (dimension, value, day): rate
-        for dimension, value, day, rate in worlds["usual"].ask(
-            "SELECT dimension, coalesce(value, 'not known'), sent_date, delivery_rate FROM delivery_rollups_daily "
-            "WHERE is_mature AND sent >= 250"
+def test_without_an_incident_the_page_says_that_nothing_changed(usual: Page) -> None:
+    assert sentences(usual) == ["Nothing changed beyond chance in these 28 complete days: no country and no sender."]
+
+
+def test_tiles_are_of_mature_days_and_compare_with_as_many_before(worlds: dict[str, World], usual: Page) -> None:
+    world = worlds["usual"]
+    (now, before) = (
+        world.ask(
+            f"SELECT sum(sent), sum(delivered), sum(failed) FROM delivery_by_day WHERE {mature_days(world, *of)}"
+        )[0]
+        for of in ((0, 28), (28, 56))
+    )
+    tiles = [re.sub(r"\s+", " ", text) for text in usual.locator(".tile").all_inner_texts()]
+    change, usually = points(now[1] / now[0], before[1] / before[0]), percent(before[1] / before[0])
+    assert re.fullmatch(
+        rf"Delivery rate {percent(now[1] / now[0])} ([▼▲] )?{re.escape(change)} points; {usually} in the 28 days "
+        "before",
+        tiles[0],
+    ), tiles[0]
+    assert tiles[1].startswith(f"Sent {now[0]:,} {100 * (now[0] / before[0] - 1):+.0f}%".replace("-", MINUS))
+    assert tiles[2] == f"Failed {now[2]:,} {percent(now[2] / now[0])} of sent, {percent(before[2] / before[0])} before"
+
+
+@pytest.mark.parametrize(("key", "span"), [("country", 7), ("country", 28), ("sender_id", 28), ("country", "all")])
+def test_rows_say_what_the_views_say(key: str, span: int | str, worlds: dict[str, World], usual: Page) -> None:
+    world, word = worlds["usual"], key.removesuffix("_id")
+    go(usual, f"span={span}")
+    days = 10**4 if span == "all" else int(span)
+    expected = world.ask(f"""
+        WITH counted AS (
+          SELECT value, sum(sent) FILTER ({mature_days(world, 0, days)}) AS sent,
+            sum(delivered) FILTER ({mature_days(world, 0, days)}) AS delivered,
+            sum(sent) FILTER ({mature_days(world, days, 2 * days) if days < 60 else "false"}) AS sent_before,
+            sum(delivered) FILTER ({mature_days(world, days, 2 * days) if days < 60 else "false"}) AS before
+          FROM delivery_rollups_daily WHERE dimension = '{key}' GROUP BY value
+        ), wilson AS (
+          SELECT *, delivered / sent AS p, 1.959964 AS z FROM counted
         )
-    }
-    newest = max(day for _, _, day in rates)
-    title_of = {"all": "all messages", "country": "country \u2068{}\u2069", "sender_id": "sender \u2068{}\u2069"}
-    expected = {}
-    for (dimension, value, day), rate in rates.items():
-        if day == newest:
-            weeks = [rates[dimension, value, day - timedelta(weeks=week)] for week in (1, 2, 3, 4)]
-            expected[title_of[dimension].format(value)] = rate, sum(weeks) / 4
-    found = marks(usual, "changes")
-    assert {mark["says"] for mark in found} == {
-        f"{label}: {rate:.2%} on {newest}, usually {usual_rate:.2%}" for label, (rate, usual_rate) in expected.items()
-    }
-    for row in table(usual, "Largest changes"):
-        rate, usual_rate = expected[row[0]]
-        assert row[-2:] == [f"{rate / usual_rate - 1:+.1%}", "4"]
-
-
-def test_the_headline_is_of_mature_days_alone_and_says_as_of_when(usual: Page, worlds: dict[str, World]) -> None:
-    ((sent, failed, days, rate, before),) = worlds["usual"].ask("""
-        FROM (SELECT *, max(sent_date) OVER () - sent_date AS ago FROM delivery_by_day)
-        SELECT sum(sent) FILTER (ago < 28), sum(failed) FILTER (ago < 28), count(*) FILTER (ago < 28 AND is_mature),
-          sum(delivered) FILTER (ago < 28 AND is_mature) / sum(sent) FILTER (ago < 28 AND is_mature),
-          sum(delivered) FILTER (ago BETWEEN 28 AND 55) / sum(sent) FILTER (ago BETWEEN 28 AND 55)
+        SELECT value, sent::BIGINT, p,
+          (p + z*z/(2*sent) - z*sqrt(p*(1-p)/sent + z*z/(4*sent*sent))) / (1 + z*z/sent),
+          (p + z*z/(2*sent) + z*sqrt(p*(1-p)/sent + z*z/(4*sent*sent))) / (1 + z*z/sent),
+          before / sent_before
+        FROM wilson ORDER BY sent DESC
     """)
-    figures = usual.locator(".figure").all_inner_texts()
-    assert figures == [f"{rate:.1%}", f"{sent:,}", f"{failed:,}", "4"]
-    assert (
-        usual.locator(".card")
-        .first.inner_text()
-        .endswith(f"{days} mature of the last 28 days; {before:.1%} in the 28 before")
+    rows = table(usual, f"by {word}")
+    names = [country_names().get(value, value or "not known") if key == "country" else value for value, *_ in expected]
+    assert [row[0] for row in rows] == names
+    for row, (_, sent, rate, low, high, before) in zip(rows, expected, strict=True):
+        assert row[1] == f"{sent:,}"
+        assert re.sub(r"\s", "", row[2]) == f"{percent(rate)}{100 * low:.0f}{DASH}{high:.0%}"
+        assert row[3].lstrip("▼▲ ") == (DASH if before is None else points(rate, before))
+
+
+def test_a_change_is_coloured_only_where_it_is_beyond_chance(usual: Page) -> None:
+    go(usual, "span=28")
+    for look, signs in ((".worse", f"▼ {MINUS}"), (".better", "▲ +"), (".chance", "")):
+        for text in usual.locator(f"[data-rows] {look}").all_inner_texts():
+            assert text.startswith(signs) if signs else text[0] in f"+{MINUS}{DASH}"
+
+
+def test_the_table_of_days_says_what_the_file_says(worlds: dict[str, World], usual: Page) -> None:
+    go(usual, "span=all")
+    usual.locator("#days summary").click()
+    days = worlds["usual"].ask(
+        "SELECT sent_date, sent, delivered, delivery_rate, is_mature FROM delivery_by_day ORDER BY sent_date"
     )
-    assert "2026-10-27 12:00 UTC" in usual.locator("header").inner_text()
+    assert table(usual, "by day") == [
+        [f"{day}{'' if is_mature else ' not complete'}", f"{sent:,}", f"{delivered:,}", percent(rate, 2)]
+        for day, sent, delivered, rate, is_mature in days
+    ]
+    hits = usual.locator("#chart .hit title").all_text_contents()
+    assert [text.rpartition(": ")[2].partition(" of ")[0] for text in hits] == [percent(day[3], 2) for day in days]
 
 
-def test_each_table_of_rates_says_what_the_file_says(usual: Page, worlds: dict[str, World]) -> None:
-    columns = "sent, delivered, failed, outstanding, unknown, invalid_id, delivery_rate, delivery_rate_final"
-    for caption, sql in (
-        ("by day", f"SELECT sent_date::VARCHAR, {columns} FROM delivery_by_day ORDER BY ALL"),
-        ("by country", f"SELECT country, {columns} FROM delivery_by_country WHERE days = 28 ORDER BY sent DESC"),
-        ("by sender", f"SELECT sender_id, {columns} FROM delivery_by_sender WHERE days = 28 ORDER BY sent DESC"),
-    ):
-        assert [[row[0].partition(" still")[0], *row[1:]] for row in table(usual, f"^{caption}")] == [
-            [label or "not known", *(f"{n:,}" for n in counts), f"{rate:.2%}", f"{final:.2%}"]
-            for label, *counts, rate, final in worlds["usual"].ask(sql)
-        ]
+def test_one_click_on_a_row_filters_everything_and_the_way_back_is_one_too(demo: World, demo_page: Page) -> None:
+    whole = table(demo_page, "by sender")
+    demo_page.get_by_role("button", name="Brazil", exact=True).click()
+    demo_page.locator("#back").wait_for()
+    assert "by=country&is=BR" in demo_page.url
+    assert [row[0] for row in table(demo_page, "by country")] == ["Brazil"]
+    expected = demo.ask(f"""
+        SELECT sender_id, sum(sent)::BIGINT AS sent, sum(delivered) / sum(sent), sum(failed)::BIGINT
+        FROM delivery_rates_daily WHERE country = 'BR' AND {mature_days(demo, 0, 7)} GROUP BY ALL
+    """)
+    senders = {row[0]: row for row in table(demo_page, "by sender")}
+    assert {(name, f"{sent:,}", percent(rate)) for name, sent, rate, _ in expected} == {
+        (name, row[1], re.split(r"\s", row[2])[0]) for name, row in senders.items()
+    }
+    campaigns = demo.ask(f"""
+        SELECT labels['campaign'], count(*) FROM messages
+        WHERE country = 'BR' AND {mature_days(demo, 0, 7)} GROUP BY ALL
+    """)
+    assert {(row[0], row[1]) for row in table(demo_page, "by campaign")} == {(n, f"{c:,}") for n, c in campaigns}
+    ((sent, failed),) = demo.ask(
+        f"SELECT sum(sent), sum(failed) FROM delivery_rates_daily WHERE country = 'BR' AND {mature_days(demo, 0, 7)}"
+    )
+    figures = demo_page.locator(".figure").all_inner_texts()
+    assert figures[1:3] == [f"{sent:,}", f"{failed:,}"]
+    assert {(row[0], row[1]) for row in table(demo_page, "failed messages")} == {
+        (name, f"{count:,}") for name, *_, count in expected if count
+    }
+    assert all("Brazil" in sentence for sentence in sentences(demo_page))
+    demo_page.locator("#back").click()
+    demo_page.locator("#chosen").wait_for(state="hidden")
+    assert table(demo_page, "by sender") == whole
+    demo_page.go_back()
+    demo_page.locator("#back").wait_for()
+    demo_page.keyboard.press("Escape")
+    demo_page.locator("#chosen").wait_for(state="hidden")
 
 
-def test_the_reader_chooses_how_many_days_the_charts_show(browser: Browser, worlds: dict[str, World]) -> None:
-    with opened(browser, worlds["usual"].page) as shown:
-        for name, count in (("28 days", 28), ("all", 70)):
-            shown.page.get_by_role("radio", name=name).check()
-            shown.page.wait_for_function(
-                "count => document.querySelectorAll('[data-chart=delivery_rate] .points_marks path').length === count",
-                arg=count,
-            )
+def test_every_row_of_every_dimension_filters_without_a_fault(demo_page: Page) -> None:
+    for key in ("country", "sender_id", "app_id", "label:campaign"):
+        count = demo_page.locator(f"[data-rows='{key}'] tbody tr").count()
+        for row in range(min(count, 3)):
+            demo_page.locator(f"[data-rows='{key}'] tbody button").nth(row).click()
+            demo_page.locator("#back").wait_for()
+            assert demo_page.locator(f"[data-rows='{key}'] tbody tr").count() == 1
+            demo_page.keyboard.press("Escape")
+            demo_page.locator("#chosen").wait_for(state="hidden")
+
+
+def test_the_address_keeps_span_and_row(demo: World, browser: Browser) -> None:
+    with opened(browser, demo.page) as shown:
+        shown.page.goto(f"{demo.page.resolve().as_uri()}#span=28&by=sender_id&is=ACME")
+        shown.page.locator("#back").wait_for()
+        assert shown.page.locator("#spans input:checked + span").inner_text() == "28 days"
+        assert shown.page.locator("#back").inner_text().startswith("sender: ACME")
+        go(shown.page, "span=nonsense&by=elsewhere&is=%00")
+        assert shown.page.locator("#chosen").is_hidden()
         assert shown.complaints == []
 
 
-def test_a_day_under_the_pointer_tells_its_numbers(browser: Browser, worlds: dict[str, World]) -> None:
-    ((day, rate, sent),) = worlds["usual"].ask(
-        "SELECT sent_date, delivery_rate, sent FROM delivery_by_day WHERE sent_date = DATE '2026-10-10'"
+def test_the_keyboard_reaches_spans_and_rows(demo_page: Page) -> None:
+    demo_page.locator("#spans input:checked").focus()
+    demo_page.keyboard.press("ArrowRight")
+    demo_page.wait_for_function("() => location.hash === '#span=28'")
+    assert demo_page.evaluate("document.activeElement.id") == "span-1"
+    demo_page.locator("#row-country-1").focus()
+    demo_page.keyboard.press("Enter")
+    demo_page.locator("#back").wait_for()
+    assert demo_page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
+
+
+def test_hours_speed_and_spend_are_those_of_the_file(demo: World, demo_page: Page) -> None:
+    days = mature_days(demo, 0, 7)
+    cells = {
+        (weekday, hour): (sent, delivered / sent)
+        for weekday, hour, sent, delivered in demo.ask(
+            "SELECT isodow(sent_date), hour(sent_at), count(*), count(*) FILTER (delivery_status = 'delivered') "
+            f"FROM messages WHERE {days} GROUP BY ALL"
+        )
+    }
+    rows = table(demo_page, "delivery rate by weekday and hour of sending")
+    for weekday, row in enumerate(rows, 1):
+        for hour, text in enumerate(row[1:]):
+            assert text == (percent(cells[weekday, hour][1], 0) if (weekday, hour) in cells else DASH)
+    ((timed, *within),) = demo.ask(
+        "SELECT count(*), count(*) FILTER (latency_seconds <= 5), count(*) FILTER (latency_seconds <= 30), "
+        f"count(*) FILTER (latency_seconds <= 300) FROM messages WHERE delivery_status = 'delivered' AND {days}"
     )
-    with opened(browser, worlds["usual"].page) as shown:
-        point = shown.page.locator(f"[data-chart=delivery_rate] [aria-label^='{day}']")
-        point.scroll_into_view_if_needed()
-        box = point.bounding_box()
-        assert box
-        shown.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
-        tooltip = shown.page.locator("#vg-tooltip-element.visible")
-        tooltip.wait_for()
-        assert f"day {day} delivery rate {rate:.2%}" in re.sub(r"\s+", " ", tooltip.inner_text())
-        assert f"{sent:,}" in tooltip.inner_text()
+    assert [row[1] for row in table(demo_page, "how fast")] == [percent(count / timed) for count in within]
+    ((currency, pay, lost),) = demo.ask(
+        "SELECT currency, sum(pay)::DOUBLE, sum(pay) FILTER (delivery_status = 'failed')::DOUBLE FROM message_prices "
+        f"WHERE {days} GROUP BY ALL"
+    )
+    ((word, paid, _, failed, share, _),) = table(demo_page, "spend")
+    assert (word, paid, failed, share) == (currency, f"{pay:,.2f}", f"{lost:,.2f}", percent(lost / pay))
+
+
+def test_failures_and_states_are_those_of_the_file(demo: World, demo_page: Page) -> None:
+    days = mature_days(demo, 0, 7)
+    failures = demo.ask(f"""
+        SELECT country, sender_id, sum(failed)::BIGINT, sum(failed) / sum(sent) FROM delivery_rates_daily
+        WHERE {days} GROUP BY ALL ORDER BY 3 DESC LIMIT 10
+    """)
+    shown = table(demo_page, "failed messages")
+    assert [row[1] for row in shown] == [str(count) for *_, count, _ in failures]
+    known = {
+        (f"{country_names()[country]} · {sender}", str(count), percent(share))
+        for country, sender, count, share in demo.ask(f"""
+            SELECT country, sender_id, sum(failed)::BIGINT, sum(failed) / sum(sent) FROM delivery_rates_daily
+            WHERE {days} GROUP BY ALL
+        """)
+    }
+    assert {tuple(row[:3]) for row in shown} <= known
+    words = {"unknown": "no answer", "sending": "under way"}
+    states = dict(demo.ask(f"SELECT delivery_status, count(*) FROM messages WHERE {days} GROUP BY ALL"))
+    found = {row[0]: row[1] for row in table(demo_page, "states")}
+    assert {words.get(state, state): f"{count:,}" for state, count in states.items()}.items() <= found.items()
+    assert "2 records of sent logs that can't be used" in demo_page.locator("main").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-@pytest.mark.parametrize("name", list(WORLDS))
+@pytest.mark.parametrize("size", [PHONE, WIDE], ids=["phone", "wide"])
+@pytest.mark.parametrize("name", ["demo", *WORLDS])
 def test_every_world_fits_its_window_and_breaks_nothing(
-    name: str, size: dict[str, int], scheme: str, browser: Browser, worlds: dict[str, World]
+    name: str, size: dict[str, int], scheme: str, worlds: dict[str, World], browser: Browser
 ) -> None:
     with opened(browser, worlds[name].page, size=size, color_scheme=scheme) as shown:
-        assert shown.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-        for section in shown.page.locator("section").all():
-            assert section.evaluate("section => section.scrollWidth <= section.clientWidth + 1"), section.inner_text()
-        drawn = shown.page.locator("[data-chart]:has(svg)").evaluate_all("all => all.map(p => p.dataset.chart)")
-        without = {"nothing": CHARTS, "one": {"changes"}}.get(name, set())
-        assert set(drawn) == CHARTS - without
+        for address in ("", *(f"span={span}" for span in (7, "all"))):
+            go(shown.page, address)
+            assert shown.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+            for section in shown.page.locator("section, .tile").all():
+                assert section.evaluate("one => one.scrollWidth <= one.clientWidth + 1"), section.inner_text()
+        row = shown.page.locator("[data-rows] tbody button").first
+        if row.count():
+            row.click()
+            shown.page.locator("#back").wait_for()
+            assert shown.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
         assert (shown.complaints, shown.requests) == ([], [])
 
 
-def test_two_hundred_countries_are_fifteen_dots_and_all_in_the_table(
-    browser: Browser, worlds: dict[str, World]
+def test_two_hundred_countries_can_all_be_seen_and_two_thousand_senders_are_summed(
+    worlds: dict[str, World], browser: Browser
 ) -> None:
     with opened(browser, worlds["long"].page) as shown:
-        ((sent,),) = worlds["long"].ask("SELECT sum(sent)::BIGINT FROM delivery_by_country WHERE days = 28")
-        found, rows = marks(shown.page, "countries"), table(shown.page, "^by country")
-        assert len(found) == 15
-        assert found[-1]["says"].startswith("186 others: ")
-        assert sorted(row[0].partition(" still")[0] for row in rows) == COUNTRIES
+        shown.page.locator("#more-country").click()
+        rows = table(shown.page, "by country")
+        assert sorted(row[0] for row in rows) == sorted(country_names().get(code, code) for code in COUNTRIES)
+        ((sent,),) = worlds["long"].ask(
+            f"SELECT sum(sent) FROM delivery_by_day WHERE {mature_days(worlds['long'], 0, 28)}"
+        )
         assert sum(int(row[1].replace(",", "")) for row in rows) == sent
-        assert sum(int(re.findall(r"of ([\d,]+)", mark["says"])[0].replace(",", "")) for mark in found) == sent
-        assert len(table(shown.page, "^by day")) == 400
+    with opened(browser, worlds["senders"].page) as shown:
+        rows = table(shown.page, "by sender")
+        assert rows[-1][0] == "1,880 others"
+        ((sent,),) = worlds["senders"].ask(
+            f"SELECT sum(sent) FROM delivery_by_day WHERE {mature_days(worlds['senders'], 0, 7)}"
+        )
+        assert sum(int(row[1].replace(",", "")) for row in rows) == sent
 
 
-def test_hostile_names_are_shown_as_text(browser: Browser, worlds: dict[str, World]) -> None:
+def test_hostile_names_are_shown_as_text_and_can_be_chosen(worlds: dict[str, World], browser: Browser) -> None:
     with opened(browser, worlds["hostile"].page) as shown:
-        rows = shown.page.locator("table", has=shown.page.locator("caption", has_text=re.compile("^by sender")))
-        names = rows.locator("tbody bdi").evaluate_all("all => all.map(name => name.textContent)")
-        assert sorted(names) == sorted([*(name for name in HOSTILE if name), "not known (2)"])
-        assert shown.page.locator("table script, table img, table svg, .chart img, .chart script").count() == 0
-        labels = " ".join(mark["says"] for mark in marks(shown.page, "senders"))
-        assert "<img src=x onerror=alert(1)>" in labels
+        shown.page.locator("#more-sender_id").click()
+        names = shown.page.locator("[data-rows=sender_id] tbody bdi").evaluate_all(
+            "all => all.map(name => name.title || name.textContent)"
+        )
+        assert sorted(names) == sorted([*(name for name in HOSTILE if name), "no sender"])
+        assert shown.page.locator("table script, table img, #sentences img, #chart script").count() == 0
+        for number in range(len(HOSTILE)):
+            shown.page.locator("[data-rows=sender_id] tbody button").nth(number).click()
+            shown.page.locator("#back").wait_for()
+            shown.page.evaluate("dispatchEvent(new HashChangeEvent('hashchange'))")
+            assert shown.page.locator("[data-rows=sender_id] tbody tr").count() == 1
+            shown.page.keyboard.press("Escape")
+            shown.page.locator("#chosen").wait_for(state="hidden")
+        assert (shown.complaints, shown.requests) == ([], [])
 
 
-def test_the_page_of_no_messages_says_so(browser: Browser, worlds: dict[str, World]) -> None:
+def test_the_page_of_no_messages_says_so(worlds: dict[str, World], browser: Browser) -> None:
     with opened(browser, worlds["nothing"].page) as shown:
-        assert shown.page.get_by_text("No message yet.").count() == 5
-        assert shown.page.locator(".figure").all_inner_texts() == ["-", "0", "0", "0"]
+        assert shown.page.get_by_text("No message yet.").count() == 1
+        assert shown.page.locator(".tile").count() == 0
 
 
-def test_without_scripts_every_number_is_still_there(browser: Browser, worlds: dict[str, World]) -> None:
-    with opened(browser, worlds["usual"].page, java_script_enabled=False) as shown:
-        shown.page.locator("details").first.locator("summary").click()
-        assert shown.page.locator("details").first.locator("tbody tr").count() == 70
+def test_three_days_that_are_open_are_shown_as_such(worlds: dict[str, World], browser: Browser) -> None:
+    with opened(browser, worlds["three"].page) as shown:
+        assert sentences(shown.page) == ["No day is complete yet: every figure below may still rise."]
+        assert shown.page.locator("#chart .dot.is-open").count() == 3
+
+
+def test_without_scripts_words_and_rows_are_still_there(demo: World, browser: Browser) -> None:
+    with opened(browser, demo.page, java_script_enabled=False) as shown:
+        assert sentences(shown.page)[0].startswith("\u2068Brazil\u2069 was ")
+        assert shown.page.locator("noscript tbody tr, main tbody tr").count() > 20
         assert shown.complaints == []
 
 
-def test_charts_have_a_name_for_those_who_hear_the_page(usual: Page) -> None:
-    for name in CHARTS:
-        heard = usual.locator(f"[data-chart={name}][role=graphics-document][aria-label]")
-        assert heard.count() == 1, name
-    assert usual.locator("html").get_attribute("lang") == "en"
-    assert usual.locator("h1").count() == 1
+def test_all_rows_are_printed(worlds: dict[str, World], browser: Browser) -> None:
+    with opened(browser, worlds["long"].page) as shown:
+        shown.page.emulate_media(media="print")
+        rows = shown.page.locator("[data-rows=country] tbody tr")
+        assert all(row.is_visible() for row in (rows.nth(0), rows.nth(199)))
+        assert shown.page.locator("#more-country").is_hidden()
+
+
+def test_those_who_hear_the_page_get_names_and_captions(demo_page: Page) -> None:
+    assert demo_page.locator("html").get_attribute("lang") == "en"
+    assert demo_page.locator("h1").count() == 1
+    assert demo_page.locator("#chart svg[role=img][aria-label]").count() == 1
+    assert demo_page.locator("table").count() == demo_page.locator("table > caption").count()
+    assert demo_page.locator("#story").get_attribute("aria-live") == "polite"
+    assert demo_page.locator("svg.spark:not([aria-hidden])").count() == 0

@@ -63,9 +63,16 @@ _ROLLUPS: Final = """
 INSERT INTO delivery_rollups_daily BY NAME
 SELECT
   sent_date,
-  CASE WHEN grouping(country) = 0 THEN 'country' WHEN grouping(sender_id) = 0 THEN 'sender_id' ELSE 'all' END
-    AS dimension,
-  CASE WHEN grouping(country) = 0 THEN country WHEN grouping(sender_id) = 0 THEN sender_id END AS value,
+  CASE
+    WHEN grouping(country) = 0 THEN 'country'
+    WHEN grouping(sender_id) = 0 THEN 'sender_id'
+    WHEN grouping(app_id) = 0 THEN 'app_id'
+    ELSE 'all'
+  END AS dimension,
+  CASE
+    WHEN grouping(country) = 0 THEN country WHEN grouping(sender_id) = 0 THEN sender_id
+    WHEN grouping(app_id) = 0 THEN app_id
+  END AS value,
   sum(sent) AS sent, sum(delivered) AS delivered, sum(failed) AS failed, sum(sending) AS sending,
   0 AS not_found, 0 AS pending, 0 AS unknown, 0 AS invalid_id,
   sum(delivered) / sum(sent) AS delivery_rate,
@@ -76,7 +83,7 @@ SELECT
   any_value(latency_p99_seconds) AS latency_p99_seconds,
   bool_and(is_mature) AS is_mature
 FROM delivery_rates_daily
-GROUP BY GROUPING SETS ((sent_date), (sent_date, country), (sent_date, sender_id))
+GROUP BY GROUPING SETS ((sent_date), (sent_date, country), (sent_date, sender_id), (sent_date, app_id))
 """
 
 

@@ -1,6 +1,6 @@
-"""The page that a manager opens: delivery by day, country and sender, latency, backlog, failures, changes.
+"""The page that a manager opens: what happened in words, then figures that one choice of span and row filters.
 
 One file that needs no network. In: the published DuckDB file. Out: `report.html`. May not touch: the lake.
-`content` reads the rows, `document` makes HTML, `writing` puts the file in its place; `charts/` holds one Vega-Lite
-chart per file, `vega/` the library that draws them, as npm has it.
+`content` reads counts by name and bin of days (`timeline`), `changes` and `events` find what is beyond chance,
+`sentences` says it, `payload` and `document` write it down for `page.js`, and `writing` puts the file in its place.
 """

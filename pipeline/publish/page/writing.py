@@ -9,8 +9,9 @@ import duckdb
 from pipeline.lake.atomic import written_whole
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
-from pipeline.publish.page.content import PageContent, read_content
+from pipeline.publish.page.content import read_content
 from pipeline.publish.page.document import document
+from pipeline.publish.page.story import read_story
 from pipeline.publish.reading import copy_published, opened_copy, show_published
 
 
@@ -27,13 +28,14 @@ def write_page(*, settings: Settings) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path, mode=settings.file_mode) as temporary:
             copy_published(settings, temporary)
-            temporary.write_text(document(_read(temporary, settings)), "utf-8")
+            temporary.write_text(_page(temporary, settings), "utf-8")
     except (OSError, duckdb.Error) as error:
         raise LakeError(f"SMS_REPORT: {path} can't be written: {error}") from error
     return path
 
 
-def _read(path: Path, settings: Settings) -> PageContent:
+def _page(path: Path, settings: Settings) -> str:
     with opened_copy(path, settings) as connection:
         show_published(connection, settings.lake)
-        return read_content(connection)
+        content = read_content(connection)
+        return document(content, read_story(connection, content))
