@@ -24,6 +24,7 @@ from assets.phases import ASKING, COUNTING, DERIVING, PUBLISHING_FILE, READING, 
 from assets.project import Project
 from assets.resources import Workspace, utc_now
 from assets.specs import FRESH, about_file, about_table, asset_spec, table_spec, tables_and_views
+from pipeline.collect.pushed_reports import take_pushed
 from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive.days import figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.derive.messages import derive_messages
@@ -37,6 +38,7 @@ from pipeline.model.tables import (
     DELIVERY_RATES_DAILY,
     DELIVERY_REPORTS,
     MESSAGES,
+    PUSHED_REPORTS,
     RATE_PUBLICATIONS,
     RATE_TABLES,
     REJECTED_RECORDS,
@@ -88,6 +90,7 @@ def sent_messages(settings: Settings) -> dg.AssetsDefinition:
         specs=[
             table_spec(SENT_MESSAGES, settings, description=getdoc(sent_messages), **from_logs),
             table_spec(REJECTED_RECORDS, settings, **from_logs),
+            table_spec(PUSHED_REPORTS, settings, **from_logs | {"source": "pushed_reports"}),
         ],
         **_by_day("sent_messages", settings),
     )
@@ -100,17 +103,19 @@ def sent_messages(settings: Settings) -> dg.AssetsDefinition:
             check_inputs(sms_workspace.settings)
             lake, settings = sms_workspace.lake, sms_workspace.settings
             tally = collect(days, lake=lake, settings=settings, now=now, on_progress=phase.update)
-            phase.done(metadata.collect_summary(tally), *metadata.reject_lines(tally))
+            pushed = take_pushed(lake=lake, settings=settings, now=now)
+            phase.done(metadata.collect_summary(tally), *metadata.reject_lines(tally), *metadata.pushed_lines(pushed))
             rows = rows_by_day(SENT_MESSAGES, lake=lake)
             rejected = rejected_of(days, lake=lake, settings=settings)
         figures = {"sent": rows, "stored_now": tally.stored_by_day, "rejected": rejected, ROWS: rows}
         add_by_day(context, SENT_MESSAGES.name, figures)
         add_by_day(context, REJECTED_RECORDS.name, {ROWS: rejected})
+        add_by_day(context, PUSHED_REPORTS.name, {ROWS: rows_by_day(PUSHED_REPORTS, lake=lake)})
         failures = list(tally.failures)
         if not tally.files_matched:
             patterns = ", ".join(settings.sent_logs)
             failures.insert(0, f"SMS_SENT_LOGS: no file matches for {days[0]} to {days[-1]}: {patterns}")
-        found = {REJECTS: metadata.reject_lines(tally), FAILURES: failures}
+        found = {REJECTS: metadata.reject_lines(tally), FAILURES: failures, **metadata.pushed_metadata(pushed)}
         yield from results(context, SENT_MESSAGES.name, metadata.collect_summary(tally), **found)
 
     return read_logs
@@ -123,7 +128,7 @@ def delivery_reports(settings: Settings) -> dg.AssetsDefinition:
     check `every_question_answered` fails the run for what the platform does not answer; what was answered is published.
     """
     from_api: dict[str, Any] = {
-        "kinds": {"python", "deltalake"}, "source": "getreport", "deps": ["sent_messages"],
+        "kinds": {"python", "deltalake"}, "source": "getreport", "deps": ["sent_messages", "pushed_reports"],
     }  # fmt: skip
 
     @dg.multi_asset(
@@ -168,7 +173,7 @@ def messages(settings: Settings) -> dg.AssetsDefinition:
     `delivered` and `failed` are never undone; `unknown` is our verdict on silence and gives way to an answer.
     A day's rows are replaced as a whole, and only if one of them changed.
     """
-    deps, queries = ["sent_messages", "delivery_reports"], ["derive/sql/messages"]
+    deps, queries = ["sent_messages", "delivery_reports", "pushed_reports"], ["derive/sql/messages"]
 
     @dg.multi_asset(
         specs=[table_spec(MESSAGES, settings, description=getdoc(messages), deps=deps, queries=queries, numbers=True)],
@@ -236,7 +241,7 @@ def analytics_db(settings: Settings) -> dg.AssetsDefinition:
 
     Its views read the lake's files. If it is deleted, the next run or `sms-delivery publish` makes it again.
     """
-    deps = ["rejected_records", "api_calls", "messages", "delivery_rates"]
+    deps = ["rejected_records", "api_calls", "pushed_reports", "messages", "delivery_rates"]
     about = about_table(SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": tables_and_views()}
 
     @dg.multi_asset(

@@ -15,6 +15,7 @@ import dagster as dg
 from assets.events import materializations_of, one_line
 from assets.partitions import days_of
 from pipeline.collect.log_group import CollectTally
+from pipeline.collect.pushed_reports import PushTally
 from pipeline.derive.days import DayFigures
 from pipeline.follow.workers import FollowTally
 from pipeline.model.printable import for_markdown
@@ -96,6 +97,22 @@ def _forgotten(count: int) -> str:
 def reject_lines(tally: CollectTally) -> list[str]:
     """Return a line for each reason of rejects, most records first."""
     return [told.line for told in sorted(tally.told.values(), key=lambda told: -told.records)]
+
+
+def pushed_lines(tally: PushTally) -> list[str]:
+    """Return a line for pushed reports, if some were taken or moved."""
+    if not (tally.reports or tally.rejected or tally.moved):
+        return []
+    later = f", {tally.moved:,} of earlier runs found their message" if tally.moved else ""
+    return [
+        f"pushed reports: {tally.reports:,} stored, {tally.unlogged:,} unlogged, {tally.rejected:,} rejected{later}"
+    ]
+
+
+def pushed_metadata(tally: PushTally) -> dict[str, Any]:
+    """Return the figures of pushed reports; none where nothing is pushed."""
+    figures = {"pushed": tally.reports, "pushed_unlogged": tally.waiting, "pushed_rejected": tally.rejected}
+    return figures if any(figures.values()) else {}
 
 
 def follow_summary(tally: FollowTally) -> str:

@@ -8,7 +8,6 @@ valid JSON: strings in single quotes, a key with a blank behind it.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pipeline.model.hidden_keys import id_without_forgotten, is_number_as_app
 from pipeline.model.json_fields import fit_json
 from pipeline.model.phone_numbers import NumberPolicy, mask_text, treat_number
 
@@ -42,6 +42,7 @@ _SECONDS_BELOW: Final = 10**11
 _LATEST_SECONDS: Final = 4_102_444_800
 """The year 2100: a later time is none."""
 _MOST_CHARGES: Final = 10**6
+_MOST_MONEY: Final = 10.0**11
 _TOKEN: Final = re.compile(
     r"""(?P<plain>"(?:[^"\\\x00-\x1f]|\\.)*+")|'(?P<single>(?:[^'\\\x00-\x1f]|\\.)*+)'|(?P<between>[^"']++)"""
 )
@@ -170,7 +171,7 @@ def _row(element: Any, rules: PushRules) -> dict[str, Any]:
     fields, extra = _fields(element)
     row: dict[str, Any] = {
         "app_id": _app(fields, rules),
-        "msg_id": _msg_id(fields),
+        "msg_id": _msg_id(fields, rules.numbers),
         "number": treat_number(_text(fields.get("number")), rules.numbers),
         "status": _status(fields, extra),
         "reason": _reason(fields.get("reason"), extra, rules.numbers),
@@ -210,16 +211,18 @@ def _app(fields: Mapping[str, Any], rules: PushRules) -> str:
         raise _RejectedError("no_app: appId is missing or empty")
     if len(app_id) > _LONGEST_APP or not app_id.isprintable():
         raise _RejectedError("bad_app: appId is no id of an app")
+    if is_number_as_app(app_id, rules.numbers):
+        raise _RejectedError("bad_app: appId is a phone number")
     return app_id
 
 
-def _msg_id(fields: Mapping[str, Any]) -> str:
+def _msg_id(fields: Mapping[str, Any], numbers: NumberPolicy) -> str:
     msg_id = _text(fields.get("msg_id")) or ""
     if not msg_id and not isinstance(fields.get("msg_id"), float):
         raise _RejectedError("no_id: msgid is missing or empty")
     if not _ID.fullmatch(msg_id):
         raise _RejectedError("bad_id: msgid is not 1 to 32 digits")
-    return msg_id
+    return id_without_forgotten(msg_id, numbers.forgotten)
 
 
 def _status(fields: Mapping[str, Any], extra: dict[str, Any]) -> str:
@@ -269,14 +272,14 @@ def _price(detail: Any, extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def _price_value(name: str, value: Any) -> object:
-    text = _text(value) if not isinstance(value, float) else repr(value)
+    text = repr(value) if isinstance(value, float) else _text(value)
     if text is None:
         return None
     if name == "currency":
         return text if text.isalpha() and len(text) <= _LONGEST_WORD else None
     if name == "charge_count":
         return int(text) if text.isascii() and text.isdigit() and int(text[:9]) < _MOST_CHARGES else None
-    return float(text) if _DECIMAL.fullmatch(text) and math.isfinite(float(text)) else None
+    return text if _DECIMAL.fullmatch(text) and abs(float(text)) < _MOST_MONEY else None
 
 
 def _keep_unread(fields: Mapping[str, Any], row: Mapping[str, Any], extra: dict[str, Any]) -> None:

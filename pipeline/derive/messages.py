@@ -11,15 +11,17 @@ from datetime import date, datetime
 from typing import Final
 
 from pipeline.derive.days import days_that_differ, rows_by_day
+from pipeline.derive.networks import show_networks
 from pipeline.derive.partitions import Derivation, DeriveTally
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed
 from pipeline.lake.queries import Scalar, database, query
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import CLOCK_TOLERANCE, Settings
-from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, PUSHED_REPORTS, SENT_MESSAGES
 
 _INPUTS: Final = (SENT_MESSAGES, DELIVERY_REPORTS)
+_ADDITIONS: Final = (PUSHED_REPORTS,)
 
 
 def derive_messages(
@@ -48,9 +50,11 @@ def derive_messages(
         "latest": max(now, latest or now) + CLOCK_TOLERANCE,
     }
     selects, outdated = (query("derive/sql/messages"),), query("derive/sql/new_verdicts")
-    with days_changed(lake, _INPUTS, reader=MESSAGES.name) as changed, database(lake, settings) as connection:
+    read = (*_INPUTS, *_ADDITIONS)
+    with days_changed(lake, read, reader=MESSAGES.name) as changed, database(lake, settings) as connection:
+        show_networks(connection)
         missing = days_that_differ(rows_by_day(SENT_MESSAGES, lake=lake), rows_by_day(MESSAGES, lake=lake))
-        derivation = Derivation(connection, lake, MESSAGES, _INPUTS, selects, outdated, parameters, anew)
+        derivation = Derivation(connection, lake, MESSAGES, _INPUTS, _ADDITIONS, selects, outdated, parameters, anew)
         wanted, replaced = sorted({*days, *changed, *missing}), set[date]()
         for done, day in enumerate(wanted, 1):
             replaced |= derivation.replace([day])

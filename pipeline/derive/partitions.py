@@ -14,7 +14,7 @@ import duckdb
 
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.queries import Scalar, rows_of, same_rows, show_files, used_in, write_partition
-from pipeline.lake.snapshots import fingerprint_of, inputs_key, is_derived
+from pipeline.lake.snapshots import fingerprint_of, inputs_key
 from pipeline.model.progress import Progress, untold
 from pipeline.model.tables import Table
 
@@ -34,8 +34,7 @@ class DeriveTally:
 class _Replacement:
     """The new file of a partition (none if no row changed), the files it replaces, the inputs it was made from."""
 
-    key: str
-    inputs: int
+    made_of: Mapping[str, int]
     add: tuple[DataFile, ...] = ()
     remove: tuple[DataFile, ...] = ()
 
@@ -49,6 +48,8 @@ class Derivation:
         lake: where inputs and results are.
         table: the derived table.
         inputs: tables whose files of the same day it is derived from.
+        additions: tables whose files of the same day add columns, and never a row: what is said of the derived table's
+            inputs (`is_derived`) is not said of them.
         selects: queries whose rows together are the partition.
         outdated: query of the derived table with a row if time alone may have changed the partition.
         parameters: parameters of the queries.
@@ -60,6 +61,7 @@ class Derivation:
     lake: Lake
     table: Table
     inputs: tuple[Table, ...]
+    additions: tuple[Table, ...]
     selects: tuple[str, ...]
     outdated: str
     parameters: Mapping[str, Scalar]
@@ -77,32 +79,39 @@ class Derivation:
     def _replace(self, days: Collection[date]) -> set[date]:
         target = self.lake.snapshot(self.table)
         inputs = [self.lake.snapshot(table) for table in self.inputs]
+        additions = [self.lake.snapshot(table) for table in self.additions]
         found = []
         for done, day in enumerate(days, 1):
-            found.append(self._replacement(day, target, inputs))
+            found.append(self._replacement(day, target, inputs, additions))
             self.on_progress(done, len(days))
-        changes = [one for one in found if one and (one.add or one.remove or target.transaction(one.key) != one.inputs)]
+        changes = [one for one in found if one and (one.add or one.remove or _is_news(one.made_of, target))]
         add, remove = [file for one in changes for file in one.add], [file for one in changes for file in one.remove]
         if changes:
-            self.lake.commit(target, add=add, remove=remove, transactions={one.key: one.inputs for one in changes})
+            made_of = {name: version for one in changes for name, version in one.made_of.items()}
+            self.lake.commit(target, add=add, remove=remove, transactions=made_of)
         return {file.sent_date for file in (*add, *remove) if file.sent_date}
 
-    def _replacement(self, day: date, target: Snapshot, inputs: Sequence[Snapshot]) -> _Replacement | None:
+    def _replacement(
+        self, day: date, target: Snapshot, inputs: Sequence[Snapshot], additions: Sequence[Snapshot]
+    ) -> _Replacement | None:
         """Derive a partition, if it may have changed; its file is written but not committed."""
         files, present = [file for snapshot in inputs for file in snapshot.of([day])], tuple(target.of([day]))
         if not files and not present:
             return None
-        if not self.anew and is_derived(target, files, day) and not self._is_outdated(present):
+        made_of = {inputs_key(self.table, day): fingerprint_of(files)}
+        for snapshot in additions:
+            made_of |= _key_of_addition(snapshot, target, day)
+        if not self.anew and not _is_news(made_of, target) and not self._is_outdated(present):
             return None
-        for snapshot in inputs:
+        for snapshot in (*inputs, *additions):
             show_files(self.connection, snapshot.table, snapshot.of([day]))
         new = self._written(day)
-        add, key = (new,) if new else (), inputs_key(self.table, day)
+        add = (new,) if new else ()
         if same_rows(self.connection, self.table, add, present):
             if new:
                 new.path.unlink()
-            return _Replacement(key, fingerprint_of(files))
-        return _Replacement(key, fingerprint_of(files), add, present)
+            return _Replacement(made_of)
+        return _Replacement(made_of, add, present)
 
     def _is_outdated(self, present: Sequence[DataFile]) -> bool:
         show_files(self.connection, self.table, present)
@@ -122,3 +131,13 @@ class Derivation:
             self.connection.execute(f"{statement} {select}", used_in(select, self.parameters))
             statement = "INSERT INTO gathered"
         return "SELECT * FROM gathered"
+
+
+def _key_of_addition(addition: Snapshot, target: Snapshot, day: date) -> dict[str, int]:
+    """Return the transaction for the files of an addition; none for a day that never had any."""
+    name, now = f"{inputs_key(target.table, day)}/{addition.table.name}", fingerprint_of(addition.of([day]))
+    return {name: now} if now or target.transaction(name) is not None else {}
+
+
+def _is_news(made_of: Mapping[str, int], target: Snapshot) -> bool:
+    return any(target.transaction(name) != version for name, version in made_of.items())

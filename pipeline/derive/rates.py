@@ -29,6 +29,8 @@ MOST_VALUES: Final = 200
 """Values of a label that are buckets of their own, by day."""
 _DIMENSIONS: Final = {"all": "CAST(NULL AS VARCHAR)"} | {name: name for name in ("app_id", "country", "sender_id")}
 """Dimensions of the roll-ups, each with the expression of its value."""
+_PUSHED_DIMENSIONS: Final = ("network", "failure_reason")
+"""Dimensions of the days on which a message has a value, columns of `messages`."""
 
 
 def derive_rates(
@@ -63,7 +65,7 @@ def derive_rates(
             selects = tuple(selects_of(table, settings.sent_log_labels))
             told = partial(_tell_share, on_progress, earlier)
             derivation = Derivation(
-                connection, lake, table, (MESSAGES,), selects, _outdated(table), parameters, anew or is_new, told
+                connection, lake, table, (MESSAGES,), (), selects, _outdated(table), parameters, anew or is_new, told
             )
             replaced |= derivation.replace(wanted)
         note_rates_derived(lake, on=settings.today(now))
@@ -138,12 +140,19 @@ def selects_of(table: Table, labels: Sequence[str] = ()) -> list[str]:
     select = select.replace("/* has_ended */", _ended(table))
     if "/* dimension */" not in select:
         return [select]
-    return [
-        select.replace("/* dimension */", literal(dimension)).replace("/* value */", value)
-        for dimension, value in (_DIMENSIONS | {f"label:{name}": _value_of(name) for name in labels}).items()
-    ]
+    values = _DIMENSIONS | {f"label:{name}": _frequent(f"labels[{literal(name)}]") for name in labels}
+    values |= {name: _frequent(name) for name in _PUSHED_DIMENSIONS}
+    return [_of_dimension(select, dimension, value) for dimension, value in values.items()]
 
 
-def _value_of(label: str) -> str:
-    """Return the expression of a label's value: frequent values as they are, the rest as one."""
-    return query("derive/sql/label_value").replace("/* name */", literal(label)).replace("/* most */", str(MOST_VALUES))
+def _of_dimension(select: str, dimension: str, value: str) -> str:
+    is_there = f"EXISTS (FROM messages WHERE {dimension} IS NOT NULL)" if dimension in _PUSHED_DIMENSIONS else "true"
+    filled = {"dimension": literal(dimension), "value": value, "is_there": is_there}
+    for name, text in filled.items():
+        select = select.replace(f"/* {name} */", text)
+    return select
+
+
+def _frequent(column: str) -> str:
+    """Return the expression of a value of many: frequent values as they are, the rest as one."""
+    return query("derive/sql/frequent_value").replace("/* column */", column).replace("/* most */", str(MOST_VALUES))

@@ -11,13 +11,17 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import duckdb
 
+from pipeline.collect.push_files import push_files, rewrite_lines
+from pipeline.collect.pushed_reports import PUSHES
 from pipeline.follow.slices import finish_slices
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.log_names import rename_transactions
@@ -30,7 +34,15 @@ from pipeline.model.hidden_keys import app_without_forgotten, id_without_forgott
 from pipeline.model.phone_numbers import NumberPolicy, digits_of, treat_number
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings, number_policy
-from pipeline.model.tables import DELIVERY_REPORTS, DETAIL_TABLES, LAKE_TABLES, RATE_PUBLICATIONS, SENT_MESSAGES, Table
+from pipeline.model.tables import (
+    DELIVERY_REPORTS,
+    DETAIL_TABLES,
+    LAKE_TABLES,
+    PUSHED_REPORTS,
+    RATE_PUBLICATIONS,
+    SENT_MESSAGES,
+    Table,
+)
 from pipeline.publish.cache import delete_cache
 from pipeline.publish.database import PUBLISHING
 from pipeline.publish.swap import remove_old_versions
@@ -38,7 +50,9 @@ from pipeline.publish.swap import remove_old_versions
 SHORTEST: Final = 7
 """Fewest digits of a phone number: erasing a shorter text would change other numbers."""
 _LABELS: Final = "labels"
-_FREE_TEXT: Final = ("raw", "reason", "extra", "error", "sender_id", "order_id", "value", "currency")
+_FREE_TEXT: Final = (
+    "raw", "reason", "extra", "error", "sender_id", "order_id", "value", "currency", "failure_reason",
+)  # fmt: skip
 _BETWEEN: Final = r"(?:[^\pL\pN]|[(\[]\s*0\s*[)\]]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})*"
 """What may stand between two digits of a number, in JSON text too."""
 
@@ -55,6 +69,11 @@ class _Number:
     pattern: str
     digits: str
     renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def spelling(self) -> re.Pattern[str]:
+        """The pattern for text outside DuckDB."""
+        return re.compile(self.pattern.replace(r"[^\pL\pN]", r"[\W_]"))
 
     def _columns(self, table: Table) -> dict[str, tuple[str, str]]:
         """Return for each column that may hold the number the SQL that says whether it does, and its text without."""
@@ -99,11 +118,12 @@ def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress
     wanted = _number(number, settings)
     note_forgotten_number(lake, wanted.digits)
     finish_slices(lake, settings)  # no row of a dead run comes later
+    waiting = _erase_from_files(settings.pushed_reports, wanted, lake)
     with database(lake, settings) as connection:
         finish_moves(connection, lake)
         files = {table: lake.snapshot(table).files for table in LAKE_TABLES}
         wanted = replace(wanted, renamed=_renamed(connection, files, lake, settings, wanted.digits))
-        _note_messages(connection, lake, wanted)
+        _note_messages(connection, lake, wanted, waiting)
         tables = DETAIL_TABLES[::-1]  # `messages` last: a run that derives it meanwhile reads the others
         counts, rows = [len(lake.snapshot(table).files) for table in tables], dict[str, int]()
         for place, table in enumerate(tables):
@@ -212,10 +232,35 @@ def _stored_note(name: str, *, policy: NumberPolicy, key: bytes) -> str:
     return f"{kind}:{stored_log_name(log, policy, key)}" if colon else name
 
 
-def _note_messages(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _Number) -> None:
-    """Record the ids of the messages concerned: later answers for them are stored without a number."""
-    found: set[tuple[str, str]] = set()
-    for table in (SENT_MESSAGES, DELIVERY_REPORTS):
+def _erase_from_files(folder: Path | None, wanted: _Number, lake: Lake) -> set[MessageKey]:
+    """Erase the number from pushed reports that no run has read yet; return their messages."""
+    found: set[MessageKey] = set()
+    forgotten = forgotten_numbers(lake)
+
+    def erased(line: dict[str, Any]) -> dict[str, Any] | None:
+        new = {
+            name: wanted.spelling.sub("", value) if name in _FREE_TEXT and isinstance(value, str) else value
+            for name, value in line.items()
+        }
+        if isinstance(app_id := line.get("app_id"), str):
+            new["app_id"] = app_without_forgotten(app_id, forgotten)
+        if wanted.stored is not None and line.get("number") == wanted.stored:
+            new["number"] = None
+            found.add((str(new.get("app_id")), id_without_forgotten(str(line.get("msg_id")), forgotten)))
+        return new if new != line else None
+
+    with lake.lock(PUSHES):
+        for file in push_files(folder):
+            rewrite_lines(file, erased)
+    return found
+
+
+def _note_messages(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: _Number, waiting: AbstractSet[MessageKey]
+) -> None:
+    """Record the ids of the messages concerned, those of waiting reports too: later answers come without a number."""
+    found = set(waiting)
+    for table in (SENT_MESSAGES, DELIVERY_REPORTS, PUSHED_REPORTS):
         source = relation(table, lake.snapshot(table).files)
         select = f"SELECT DISTINCT app_id, msg_id FROM ({source}) WHERE {wanted.condition(table)}"
         found |= set(rows_of(connection, select))

@@ -32,6 +32,7 @@ from pipeline.model.tables import (
     DELIVERY_REPORTS,
     LAKE_TABLES,
     MESSAGES,
+    PUSHED_REPORTS,
     RATE_PUBLICATIONS,
     REJECTED_RECORDS,
     SENT_MESSAGES,
@@ -49,6 +50,7 @@ _AGAIN: Final = {
     SENT_MESSAGES: "every log is read again by the next run of its day",
     REJECTED_RECORDS: "every log is read again by the next run of its day",
     DELIVERY_REPORTS: "ids without a final answer are asked again while they are young enough",
+    PUSHED_REPORTS: "they can't be had again",
     API_CALLS: "they can't be had again",
     RATE_PUBLICATIONS: "they can't be had again",
 }
@@ -149,7 +151,7 @@ def _content_restored(lake: Lake, settings: Settings, lost: Collection[Table]) -
             yield from _without_doubles(lake, settings, table)
     if {SENT_MESSAGES, REJECTED_RECORDS} & set(lost):
         _forget_read_logs(lake)
-    if {SENT_MESSAGES, DELIVERY_REPORTS, *DERIVED} & set(lost):
+    if {SENT_MESSAGES, DELIVERY_REPORTS, PUSHED_REPORTS, *DERIVED} & set(lost):
         for table in DERIVED:
             _derive_again(lake, table)
         yield "messages and rates are derived again by `sms-delivery rebuild`; then run `sms-delivery run`"

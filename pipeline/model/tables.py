@@ -209,8 +209,58 @@ MESSAGES: Final = Table(
             "pricedetail.chargeCnt of that answer: how many parts of the message were charged.",
             since=3,
         ),
+        Column(
+            "failure_reason",
+            "VARCHAR",
+            "Why a failed message failed, as the platform pushed it; null if it did not, or the state is another.",
+            since=4,
+        ),
+        Column(
+            "network",
+            "VARCHAR",
+            "Mobile country code and network code as pushed, 404-45; null if nothing was pushed.",
+            since=4,
+        ),
+        Column(
+            "network_name",
+            "VARCHAR",
+            "Operator of that network; null if it is not in the list of well-known ones.",
+            since=4,
+        ),
     ),
     ("app_id", "msg_id"),
+)
+
+PUSHED_REPORTS: Final = Table(
+    "pushed_reports",
+    "One row per report that the platform pushed, repeated ones too. They are unsigned: a report decides no state.",
+    (
+        _APP_ID,
+        _MSG_ID,
+        _NUMBER,
+        Column("status", "VARCHAR", "What was pushed: delivered (0), else failed."),
+        Column("reason", "VARCHAR", "The platform's words for it; phone numbers are hidden. Null if empty."),
+        Column("mcc", "VARCHAR", "Mobile country code; null if not pushed."),
+        Column("mnc", "VARCHAR", "Mobile network code; null if not pushed."),
+        Column(
+            "reported_at",
+            "TIMESTAMPTZ",
+            "timestamp of the push, stored in UTC; the vendor's pages disagree whether it is send or receive time.",
+            repeats=False,
+        ),
+        Column("received_at", "TIMESTAMPTZ", "When the push arrived here; stored in UTC.", repeats=False),
+        Column("price", "DECIMAL(24,12)", "Price, as pushed; null if not pushed."),
+        Column("pay", "DECIMAL(24,12)", "Amount paid, as pushed; null if not pushed."),
+        Column("currency", "VARCHAR", "Currency, as pushed; null if not pushed."),
+        Column("charge_count", "BIGINT", "Number of charged parts, as pushed; null if not pushed."),
+        Column("extra", "VARCHAR", "Fields that the protocol does not name, as JSON text; null if there are none."),
+        Column(
+            "sent_date",
+            "DATE",
+            "Day of sending of its message, the partition key; null if no log has the message (unlogged).",
+        ),
+    ),
+    ("app_id", "msg_id", "status", "received_at"),
 )
 
 API_CALLS: Final = Table(
@@ -261,8 +311,8 @@ REJECTED_RECORDS: Final = Table(
     "rejected_records",
     "One row per record that was rejected, with the reason.",
     (
-        Column("source", "VARCHAR", "Where the record came from: sent_log or api."),
-        Column("file", "VARCHAR", "Path of the sent log; for api the call_id."),
+        Column("source", "VARCHAR", "Where the record came from: sent_log, api or push."),
+        Column("file", "VARCHAR", "Path of the sent log; for push the name of the file, for api the call_id."),
         Column("line", "BIGINT", "Line where the record starts (Parquet: row number), from 1; null for api."),
         Column("item", "BIGINT", "Position of the message in its line, or of the row in its response, from 0."),
         Column("reason", "VARCHAR", "A code, a colon, and what was wrong; docs/sent-logs.md lists the codes."),
@@ -321,12 +371,17 @@ _SENT_HOUR: Final = Column(
     "Start of the hour of sending in SMS_TIMEZONE, stored in UTC; an hour that clocks repeat is two hours.",
 )
 _DIMENSION: Final = (
-    Column("dimension", "VARCHAR", "What the bucket groups by: all, app_id, country, sender_id or label:NAME."),
+    Column(
+        "dimension",
+        "VARCHAR",
+        "What the bucket groups by: all, app_id, country, sender_id, label:NAME; where reports were pushed also "
+        "network and failure_reason.",
+    ),
     Column(
         "value",
         "VARCHAR",
-        "The app, country, sender or label of the bucket; null for all, and if unknown. Of a label the 200 most "
-        "frequent values of a day, the rest as (other).",
+        "The app, country, sender, label, network or reason of the bucket; null for all, and if unknown. Of a label, a "
+        "network or a reason the 200 most frequent values of a day, the rest as (other).",
     ),
 )
 
@@ -370,7 +425,15 @@ RATE_PUBLICATIONS: Final = Table(
     is_partitioned=False,
 )
 
-DETAIL_TABLES: Final = (MESSAGES, SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS, REJECTED_RECORDS, RATE_PUBLICATIONS)
+DETAIL_TABLES: Final = (
+    MESSAGES,
+    SENT_MESSAGES,
+    DELIVERY_REPORTS,
+    PUSHED_REPORTS,
+    API_CALLS,
+    REJECTED_RECORDS,
+    RATE_PUBLICATIONS,
+)
 """Tables that the published file shows as views of the lake's Parquet files."""
 LAKE_TABLES: Final = (*DETAIL_TABLES, *RATE_TABLES)
 

@@ -1,4 +1,5 @@
--- Grain: one row per value of one dimension of one day of sending: the whole day, an app, a country or a sender.
+-- Grain: one row per value of one dimension of one day of sending: the whole day, an app, a country, a sender,
+-- a label, a network or a reason of failure.
 -- Percentiles don't add up, so the roll-ups can't be computed from the rates.
 -- One query per dimension: the latencies of a bucket are in memory until their percentiles are computed.
 -- Parameters: now, today, unknown_after_seconds.
@@ -7,4 +8,5 @@ SELECT
   /* value */ AS value,
   /* rate_measures */
 FROM messages
+WHERE /* is_there */
 GROUP BY value;

@@ -100,6 +100,26 @@ prices AS (
     TRY_CAST(regexp_extract(trim(texts[3]), '^[0-9]+$') AS BIGINT) AS charge_count
   FROM price_texts
 ),
+-- Of several reports the latest counts, of a network the latest that agrees with the state: a push is unsigned.
+pushed AS (
+  SELECT
+    app_id,
+    msg_id,
+    arg_max(reason, received_at) FILTER (WHERE status = 'failed') AS failure_reason,
+    map_from_entries(list({'key': status, 'value': network} ORDER BY received_at DESC, network)) AS networks
+  FROM (
+    SELECT
+      app_id,
+      msg_id,
+      status,
+      max(received_at) AS received_at,
+      arg_max(reason, received_at) AS reason,
+      arg_max(mcc || '-' || mnc, received_at) AS network
+    FROM pushed_reports
+    GROUP BY app_id, msg_id, status
+  )
+  GROUP BY app_id, msg_id
+),
 judged AS (
   SELECT
     sent.app_id,
@@ -125,12 +145,17 @@ judged AS (
     prices.price,
     prices.pay,
     prices.currency,
-    prices.charge_count
+    prices.charge_count,
+    CASE WHEN delivery_status = 'failed' THEN pushed.failure_reason END AS failure_reason,
+    coalesce(pushed.networks[delivery_status], map_values(pushed.networks)[1]) AS network
   FROM sent_messages AS sent
   LEFT JOIN states USING (app_id, msg_id)
   LEFT JOIN prices USING (app_id, msg_id)
+  LEFT JOIN pushed USING (app_id, msg_id)
 )
 SELECT
-  *,
+  judged.*,
+  networks.name AS network_name,
   (epoch_us(receive_time) - epoch_us(sent_at)) / 1e6 AS latency_seconds
-FROM judged;
+FROM judged
+LEFT JOIN networks USING (network);

@@ -44,7 +44,8 @@ def test_the_sample_of_the_vendors_page_is_read_whole() -> None:
         {
             "app_id": "app1", "msg_id": "2108021054011000095", "number": "91856321412", "status": "failed",
             "reason": 'it\'s "off"', "reported_at": "2021-02-11T09:50:03Z", "received_at": "2026-03-02T12:00:00Z",
-            "mcc": "404", "mnc": "45", "pay": 0.02, "price": 0.01, "currency": "USD", "charge_count": 2, "extra": None,
+            "mcc": "404", "mnc": "45", "pay": "0.02", "price": "0.01", "currency": "USD", "charge_count": 2,
+            "extra": None,
         }
     ]  # fmt: skip
 

@@ -40,11 +40,11 @@ there AS (
   SELECT *
   FROM of_days, expected
   UNION ALL BY NAME
-  -- Labels are dimensions of the days that were derived with them.
+  -- Labels are dimensions of the days that were derived with them; so are what was pushed.
   SELECT of_days.*, counted.table_name, counted.dimension
   FROM of_days
   JOIN counted USING (sent_date)
-  WHERE starts_with(counted.dimension, 'label:')
+  WHERE starts_with(counted.dimension, 'label:') OR counted.dimension IN ('network', 'failure_reason')
 )
 SELECT
   sent_date::VARCHAR AS sent_date,

@@ -1,5 +1,5 @@
 -- Grain: one row per mature bucket of delivery_rollups_daily with at least 250 messages, if a bucket of the same
--- weekday in the four weeks before is mature and as large.
+-- weekday in the four weeks before is mature and as large. Reasons of failure have no rate.
 -- usual_rate = average of the rates of these weeks, each week alike; relative_change = (delivery_rate - usual_rate) /
 -- usual_rate.
 WITH large AS (
@@ -11,7 +11,7 @@ WITH large AS (
     delivery_rate,
     /* rate_interval */
   FROM delivery_rollups_daily
-  WHERE is_mature AND sent >= 250
+  WHERE is_mature AND sent >= 250 AND dimension <> 'failure_reason'
 ),
 weeks AS (
   SELECT
