@@ -306,6 +306,22 @@ def status() -> None:
 
 
 @main.command()
+@click.argument("text", metavar="ID")
+@click.option("--json", "is_json", is_flag=True, help="Print a JSON array, times in UTC.")
+def message(text: str, is_json: bool) -> None:
+    """Show what is known of one message.
+
+    When it was sent, its state, each answer with its call, file and line of the log. ID is its msg_id, its order id,
+    or its phone number with calling code, as typed or as stored; - reads it from standard input. Several messages are
+    listed, the newest first. Status 1 if there is none.
+    """
+    with loaded_settings() as settings:
+        from assets.cli.operations import show_message  # noqa: PLC0415
+
+        show_message(settings, sys.stdin.readline() if text == "-" else text, is_json=is_json)
+
+
+@main.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 def repair(dry_run: bool) -> None:
     """Put a damaged lake right as far as its files allow.

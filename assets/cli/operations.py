@@ -1,4 +1,4 @@
-"""Commands that work on the lake without a run of the job: publish, rebuild, export, forget, status.
+"""Commands that work on the lake without a run of the job: publish, rebuild, export, forget, message, status.
 
 What belongs here: calling use cases and printing their result. What does not: their rules (`pipeline`). No import of
 Dagster: it would double the time of these commands. Each command raises SettingsError if there is no lake, and
@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+from assets.cli.message import as_json, as_lines
 from assets.cli.output import say
 from assets.cli.phases import shown
 from assets.phases import (
@@ -27,6 +28,7 @@ from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
+from pipeline.maintain.message import find_messages
 from pipeline.maintain.repair import repair
 from pipeline.maintain.status import status_text
 from pipeline.model.accounts import check_inputs
@@ -118,6 +120,22 @@ def print_status(settings: Settings) -> None:
         check_inputs(settings)
     except SettingsError as missing:
         say(f"missing      {missing}")
+
+
+def show_message(settings: Settings, text: str, *, is_json: bool) -> None:
+    """Print what is known of the messages that a text means.
+
+    Raises:
+        SettingsError: the text is empty.
+        RunFailed: it means no message.
+    """
+    if not text.strip():
+        raise SettingsError("ID: is empty; give a msg_id, an order id or a phone number")
+    found = find_messages(text.strip(), lake=_existing_lake(settings), settings=settings)
+    if not found.total:
+        raise RunFailed("no message in the lake has this id, order id or phone number (digits with calling code)")
+    for line in [as_json(found)] if is_json else as_lines(found, settings.timezone):
+        say(line)
 
 
 def _existing_lake(settings: Settings) -> Lake:
