@@ -26,7 +26,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "broken_line": "the line is not JSON, or no CSV row: it has more cells than the header, or a quote left open",
         "unfinished_line": "the last line has no end, perhaps it is still being written",
         "line_too_long": "the record is longer than 8 MiB, or its Parquet row group is longer than 256 MiB, with rows "
-        "of more than 64 KiB on average",
+        "of more than 64 KiB on average, or has a page of more than 100 MiB",
         "bad_encoding": "a field holds bytes that are not UTF-8",
         "not_a_record": "the JSON value is not an object",
         "bad_response": "the response is not an answer of sendSms, or has more than 100,000 rows",

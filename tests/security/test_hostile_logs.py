@@ -57,6 +57,32 @@ def labels(rows: int) -> pa.Array[Any]:
     return pa.array([[(f"k{number}", LONG) for number in range(10)]] * rows, pa.map_(pa.string(), pa.string()))
 
 
+def lying(path: Path, rows: int) -> None:
+    """Write values of 1 MiB in one page, and a footer that says they take few bytes."""
+    values = pa.array([LONG] * rows)
+    table = pa.table({"msg_id": [str(n) for n in range(rows)], "sent_at": [TIME] * rows, "sender_id": values})
+    pq.write_table(
+        table, path, compression="zstd", use_dictionary=False, data_page_size=2 << 30, write_statistics=False
+    )
+    group = pq.read_metadata(path).row_group(0)
+    content = path.read_bytes()
+    for size in (group.column(2).total_uncompressed_size, group.total_byte_size):
+        said, lie = varint(size), varint(1000)
+        lie = bytes(byte | 128 for byte in lie) + b"\x80" * (len(said) - len(lie) - 1) + b"\0"
+        assert content.count(said) == 1
+        content = content.replace(said, lie)
+    path.write_bytes(content)
+    assert pq.read_metadata(path).row_group(0).column(2).total_uncompressed_size == 1000
+
+
+def varint(value: int) -> bytes:
+    """Write a positive integer as Thrift does in a Parquet footer."""
+    value, written = value * 2, b""
+    while value > 127:
+        value, written = value >> 7, written + bytes([value & 127 | 128])
+    return written + bytes([value])
+
+
 def lines(path: Path, *texts: str) -> None:
     with gzip.open(path, "wt", compresslevel=1) as log:
         log.writelines(text + "\n" for text in texts)
@@ -77,6 +103,7 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None], int, list[str]]] = {
         0,
         ["line_too_long"],
     ),
+    "long values in a page that the footer hides": ("b.parquet", lambda path: lying(path, 600), 0, ["line_too_long"]),
     "long values in lists": (
         "b.parquet",
         lambda path: parquet(path, 100, response=receipts(100, 10, LONG)),

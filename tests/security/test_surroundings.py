@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +68,12 @@ def test_a_fifo_that_took_the_place_of_a_log_is_not_waited_for(log: LogFile) -> 
     assert head_of(log.path) is None
 
 
+def read_by_this_process() -> int:
+    """Return how many bytes were read so far."""
+    (line,) = [line for line in Path("/proc/self/io").read_text().splitlines() if line.startswith("rchar:")]
+    return int(line.split()[1])
+
+
 @pytest.mark.parametrize("name", ["sent.jsonl", "sent.csv"])
 def test_a_hole_of_20_gb_costs_no_time(tmp_path: Path, name: str) -> None:
     with (tmp_path / name).open("wb") as sparse:
@@ -76,8 +81,8 @@ def test_a_hole_of_20_gb_costs_no_time(tmp_path: Path, name: str) -> None:
         sparse.seek(20 << 30)
         sparse.write(b"\n" + GOOD)
     (log,) = find_log_files([str(tmp_path / name)], None)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    before = read_by_this_process()
     chunks = list(read_sent_log(log, rules()))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 5
+    assert read_by_this_process() - before < 100 << 20
     if name == "sent.jsonl":
         assert sum(chunk.messages.num_rows for chunk in chunks) == 2

@@ -17,6 +17,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from pipeline.collect.fields import ABSENT, FieldNames
+from pipeline.collect.formats.parquet_pages import PageSizes, page_sizes
 from pipeline.collect.frames import MOST_BYTES, RawFrame
 from pipeline.collect.times import EPOCH
 from pipeline.collect.wrappers import has_wrapper
@@ -26,10 +27,12 @@ RECEIPT_BATCH_ROWS = 256
 """Rows at once where each may hold a receipt with hundreds of messages."""
 _BUFFER_BYTES = 1 << 18
 _BATCH_BYTES: Final = 32 << 20
-"""Bytes that a batch takes by the sizes in the footer."""
+"""Bytes that a batch takes, by the sizes of pages."""
 _LARGE_ROW_BYTES: Final = 64 << 10
 _LARGE_GROUP_BYTES: Final = 256 << 20
 """A row group of large rows that is larger than this is not read: its pages, decoded as a whole, may have any size."""
+_LARGE_PAGE_BYTES: Final = 100 << 20
+"""A row group with a larger page is not read; DuckDB writes pages of up to 100 MB, most writers of 1 MB."""
 _MOST_ROW_BYTES: Final = MOST_BYTES
 """Bytes of a row, decoded; a longer one is rejected, as a line is."""
 _UNREADABLE = object()
@@ -51,10 +54,10 @@ def parquet_frames(stream: IO[bytes], most_rows: int, names: FieldNames) -> Iter
     for group, rows in enumerate(groups):
         line = first
         first += rows
-        if columns.is_too_large(group):
-            frame.reject(line, "line_too_long", rows=rows)
-            continue
         try:
+            if columns.is_too_large(group):
+                frame.reject(line, "line_too_long", rows=rows)
+                continue
             for batch in columns.batches(group):
                 for part in _parts_of(batch):
                     _add_part(frame, line, part, columns)
@@ -77,6 +80,7 @@ class _Columns:
 
     def __init__(self, stream: IO[bytes], names: FieldNames, most_rows: int) -> None:
         """Choose columns and how many rows are read at once."""
+        self._stream = stream
         self._source = _opened(stream)
         present = tuple(self._source.schema_arrow.names)
         picker = names.picker(present)
@@ -86,6 +90,7 @@ class _Columns:
         self.picker = names.picker(tuple(self.names))
         is_nested = self.is_wrapped or "response" in picker.fields
         self._rows = min(most_rows, RECEIPT_BATCH_ROWS if is_nested else BATCH_ROWS)
+        self._sizes: tuple[int, Sequence[PageSizes]] = (-1, ())
         self._in_utc = {leaf.path for leaf in _leaves_of(self._source) if leaf.physical_type == "INT96"}
 
     def rows_of_groups(self) -> list[int]:
@@ -99,20 +104,34 @@ class _Columns:
         )
 
     def is_too_large(self, group: int) -> bool:
-        """Say whether a row group holds large rows, and too many of them."""
+        """Say whether a row group holds large rows, and too many of them, or a page that is too large.
+
+        Raises:
+            ValueError, OSError: its pages can't be read.
+        """
         size, rows = self._size_of(group)
-        return size > _LARGE_GROUP_BYTES and size > rows * _LARGE_ROW_BYTES
+        is_page_too_large = any(sizes.largest > _LARGE_PAGE_BYTES for sizes in self._pages_of(group))
+        return is_page_too_large or (size > _LARGE_GROUP_BYTES and size > rows * _LARGE_ROW_BYTES)
 
     def _rows_at_once(self, group: int) -> int:
         size, rows = self._size_of(group)
         return max(1, min(self._rows, rows * _BATCH_BYTES // max(size, 1)))
 
     def _size_of(self, group: int) -> tuple[int, int]:
-        """Return bytes of the columns that are read of a row group, as the footer says, and its rows."""
-        about = self._source.metadata.row_group(group)
-        leaves = (about.column(place) for place in range(about.num_columns))
-        size = sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema.split(".")[0] in self._read)
-        return size, about.num_rows
+        """Return bytes of the columns that are read of a row group, and its rows."""
+        return sum(sizes.total for sizes in self._pages_of(group)), self._source.metadata.row_group(group).num_rows
+
+    def _pages_of(self, group: int) -> Sequence[PageSizes]:
+        """Return the sizes of the pages of each column that is read; they are kept until another group is asked for."""
+        if self._sizes[0] != group:
+            about = self._source.metadata.row_group(group)
+            leaves = (about.column(place) for place in range(about.num_columns if about.num_rows else 0))
+            read = [leaf for leaf in leaves if leaf.path_in_schema.split(".")[0] in self._read]
+            self._sizes = (
+                group,
+                [page_sizes(self._stream, _start_of(leaf), leaf.total_compressed_size) for leaf in read],
+            )
+        return self._sizes[1]
 
     def values(self, batch: pa.RecordBatch) -> list[Sequence[object]]:
         """Return the values of each column; INT96 is UTC, whatever the Arrow type says."""
@@ -127,6 +146,12 @@ def _opened(stream: IO[bytes]) -> pq.ParquetFile:
     texts = [leaf.path for leaf in _leaves_of(source) if leaf.physical_type == "BYTE_ARRAY"]
     stream.seek(0)
     return pq.ParquetFile(stream, read_dictionary=texts, **options)
+
+
+def _start_of(leaf: Any) -> int:
+    """Return where the pages of a column chunk begin: those of data, or the dictionary before them."""
+    dictionary, start = leaf.dictionary_page_offset, int(leaf.data_page_offset)
+    return int(dictionary) if dictionary is not None and 0 < dictionary < start else start
 
 
 def _leaves_of(source: pq.ParquetFile) -> Iterator[Any]:
