@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,11 +108,17 @@ def mature_days(world: World, first: int, last: int) -> str:
 
 
 def percent(rate: float | None, digits: int = 1) -> str:
-    return DASH if rate is None else f"{rate:.{digits}%}"
+    """Write a rate as the page does: halves are rounded up."""
+    return DASH if rate is None else f"{rounded(100 * rate, digits)}%"
+
+
+def rounded(number: float, digits: int) -> Decimal:
+    return Decimal(number).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
 
 
 def points(now: float, before: float) -> str:
-    return f"{100 * (now - before):+.1f}".replace("-", MINUS)
+    change = 100 * (now - before)
+    return f"{MINUS if change < 0 else '+'}{rounded(abs(change), 1)}"
 
 
 def test_the_first_sentences_name_the_incidents_of_the_demo(demo: World, demo_page: Page) -> None:
@@ -192,7 +199,7 @@ def test_rows_say_what_the_views_say(key: str, span: int | str, worlds: dict[str
     assert [row[0] for row in rows] == names
     for row, (_, sent, rate, low, high, before) in zip(rows, expected, strict=True):
         assert row[1] == f"{sent:,}"
-        assert re.sub(r"\s", "", row[2]) == f"{percent(rate)}{100 * low:.0f}{DASH}{high:.0%}"
+        assert re.sub(r"\s", "", row[2]) == f"{percent(rate)}{rounded(100 * low, 0)}{DASH}{percent(high, 0)}"
         assert row[3].lstrip("▼▲ ") == (DASH if before is None else points(rate, before))
 
 
@@ -287,8 +294,20 @@ def test_the_keyboard_reaches_spans_and_rows(demo_page: Page) -> None:
     assert demo_page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
 
 
-def test_hours_speed_and_spend_are_those_of_the_file(demo: World, demo_page: Page) -> None:
-    days = mature_days(demo, 0, 7)
+@pytest.mark.parametrize(
+    ("address", "condition"),
+    [
+        ("span=7", "true"),
+        ("span=28&by=country&is=BR", "country = 'BR'"),
+        ("span=28&by=label%3Acampaign&is=login+code", "labels['campaign'] = 'login code'"),
+    ],
+    ids=["everything", "country", "label"],
+)
+def test_hours_speed_and_spend_are_those_of_the_file(
+    address: str, condition: str, demo: World, demo_page: Page
+) -> None:
+    go(demo_page, address)
+    days = f"{mature_days(demo, 0, 7 if address == 'span=7' else 28)} AND {condition}"
     cells = {
         (weekday, hour): (sent, delivered / sent)
         for weekday, hour, sent, delivered in demo.ask(
@@ -306,7 +325,7 @@ def test_hours_speed_and_spend_are_those_of_the_file(demo: World, demo_page: Pag
     )
     assert [row[1] for row in table(demo_page, "how fast")] == [percent(count / timed) for count in within]
     ((currency, pay, lost),) = demo.ask(
-        "SELECT currency, sum(pay)::DOUBLE, sum(pay) FILTER (delivery_status = 'failed')::DOUBLE FROM message_prices "
+        "SELECT currency, sum(pay)::DOUBLE, sum(pay) FILTER (delivery_status = 'failed')::DOUBLE FROM messages "
         f"WHERE {days} GROUP BY ALL"
     )
     ((word, paid, _, failed, share, _),) = table(demo_page, "spend")

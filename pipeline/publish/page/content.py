@@ -35,6 +35,7 @@ JOINT_COUNTS: Final = 160_000
 STATES: Final = ("sent", "delivered", "failed", "unknown", "invalid_id", "sending", "not_found", "pending")
 PAIR_COUNTS: Final = ("sent", "delivered", "failed")
 SPEEDS: Final = ("timed", "within_5s", "within_30s", "within_5min")
+MONEY: Final = ("pay", "pay_failed")
 _KEYS: Final = ("country", "sender_id", "app_id")
 _COMPARED_ROWS: Final = 60
 _FEWEST_VALUES: Final = 2
@@ -207,19 +208,30 @@ class _Cube:
         columns[label.key] = columns.pop("label")
         pairs = {(label.key, key): self._pair(columns, (label.key, key)) for key in _KEYS}
         rows = _chosen(columns, _is_set(columns, "place"))
-        shape = len(label.values) + bool(label.others), self.bins
-        return pairs, _filled(shape, [rows["place"].astype(int), rows["bin"]], rows, SPEEDS, dtype=np.int64)
+        return pairs, _filled(
+            self._shape(label), [rows["place"].astype(int), rows["bin"]], rows, SPEEDS, dtype=np.int64
+        )
 
     def speed(self) -> dict[str, Counts]:
         return self._by_column(self.reader.columns("speed"), SPEEDS, np.int64)
 
     def spend(self) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
+        """Return what was paid by currency and dimension."""
         columns = self.reader.columns("spend")
-        currencies = columns.pop("currency")
-        return {
-            str(currency): self._by_column(_chosen(columns, currencies == currency), ("pay", "pay_failed"), float)
-            for currency in sorted(set(currencies.compressed()))
+        found = {
+            currency: self._by_column(_chosen(columns, columns["currency"] == currency), MONEY, float)
+            for currency in sorted(set(columns["currency"].compressed()))
         }
+        for label in self.dimensions[len(_KEYS) :] if found else ():
+            columns = self.reader.columns("label_spend", label=label.key.removeprefix(LABEL))
+            for currency, series in found.items():
+                rows = _chosen(columns, columns["currency"] == currency)
+                places = [rows["place"].astype(int), rows["bin"]]
+                series[label.key] = _filled(self._shape(label), places, rows, MONEY, dtype=float)
+        return found
+
+    def _shape(self, dimension: Dimension) -> tuple[int, int]:
+        return len(dimension.values) + bool(dimension.others), self.bins
 
     def _pair(self, columns: Mapping[str, Any], pair: tuple[str, ...]) -> Counts:
         """Fill the array of two dimensions; the rest of each is its last row."""
@@ -244,8 +256,8 @@ class _Cube:
         found = {ALL: _filled((1, self.bins), [0, whole["bin"]], whole, names, dtype=dtype)}
         for key in _KEYS:
             dimension, rows = self._dimension(key), _chosen(columns, _is_set(columns, key))
-            shape = len(dimension.values) + bool(dimension.others), self.bins
-            found[key] = _filled(shape, [rows[key].astype(int), rows["bin"]], rows, names, dtype=dtype)
+            places = [rows[key].astype(int), rows["bin"]]
+            found[key] = _filled(self._shape(dimension), places, rows, names, dtype=dtype)
         return found
 
     def _dimension(self, key: str) -> Dimension:

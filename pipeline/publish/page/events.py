@@ -120,11 +120,10 @@ def _explains(told: Event, event: Event, figures: Figures) -> bool:
         return False
     if one.end <= other.newest or other.end <= one.newest or told.dimension == event.dimension:
         return False
-    if told.dimension == ALL:
-        return True
     if event.dimension == ALL:
         return abs(one.excess) >= _SAME_MESSAGES * abs(other.excess)
     pair = figures.pair(told.dimension, one.row, event.dimension)
+    # All messages explain each row's part, and so does a row that is not split.
     if pair is None or other.row >= pair.shape[1] - 1:
         return True
     return bool(abs(_excess(pair, other)[other.row]) >= _SAME_MESSAGES * abs(other.excess))

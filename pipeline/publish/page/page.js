@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const data = JSON.parse(document.getElementById("data").textContent);
-  const ROWS_AT_FIRST = 10, SPARK_POINTS = 40, LONGEST_NAME = 60, Z = 1.959964;
+  const ROWS_AT_FIRST = 10, SPARK_POINTS = 40, LONGEST_NAME = 60, Z = 1.959964, Z_OF_THREE = 2.39398;
   const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
   const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
   const STATES = { unknown: "no answer", invalid_id: "refused", sending: "under way", not_found: "not found", pending: "never asked" };
@@ -213,7 +213,8 @@
       const rows = chosenOf(amounts);
       if (rows === undefined) continue;
       const [[pay, lost], before] = grouped(rows, data.ages, 2);
-      found.push(tile("Spend", money(pay, currency), make("p", {}, `${money(lost, currency)} on messages that failed${before && before[0] ? `; ${signed((100 * (pay - before[0])) / before[0], 0)}%` : ""}`)));
+      found.push(tile("Spend", money(pay, currency), make("p", {}, `${money(lost, currency)} on messages that failed${before && before[0] ? `; ${signed((100 * (pay - before[0])) / before[0], 0)}% against the ${beforeWords()}` : ""}`),
+        choice.key ? null : spark(data.paid[currency].slice(span_().start, span_().end).map((paid) => [paid, 1]), { isShare: false })));
     }
     place("tiles", found);
   };
@@ -312,7 +313,7 @@
     const [[timed, ...within], before] = grouped(speed, data.ages, 4);
     if (!timed) return section("How fast", {}, make("p", { class: "note" }, "No time of receipt in these days."));
     const rows = ["5 seconds", "30 seconds", "5 minutes"].map((words, n) => make("tr", {}, make("th", { scope: "row" }, `within ${words}`), make("td", {}, percent(within[n] / timed)),
-      make("td", {}, change({ sent: timed, delivered: within[n], before: before && before[0] ? [before[0], before[n + 1]] : null }, data.dimensions.length ? 2.394 : Z)), make("td", {}, meter(within[n] / timed))));
+      make("td", {}, change({ sent: timed, delivered: within[n], before: before && before[0] ? [before[0], before[n + 1]] : null }, Z_OF_THREE)), make("td", {}, meter(within[n] / timed))));
     return section("How fast", {}, table(["Delivered", "Share", "Points", ""], rows, "how fast"), make("p", { class: "note" }, `Of ${count(timed)} delivered messages with a time of receipt.`));
   };
 
@@ -358,14 +359,16 @@
     return section("Spend", {}, lines.some(Boolean) ? table(["Currency", "Paid", "Before", "On failed", "Share", "Per delivered"], lines, "spend") : make("p", { class: "note" }, "Not split by this; the database has every price."));
   };
 
+  const days = () => data.bins.length && place("days", section("Delivery rate by day", {}, chart()));
+
   const render = () => {
     choice = read();
     const focused = document.activeElement && document.activeElement.id;
     controls();
     story();
     tiles();
+    days();
     if (data.bins.length) {
-      place("days", section("Delivery rate by day", {}, chart()));
       place("sections", data.dimensions.map(rowsSection), heat(), fastness(), failures(), outcomes(), spend());
     }
     const again = focused && document.getElementById(focused);
@@ -374,7 +377,7 @@
 
   const print = (isOpen) => () => document.querySelectorAll("details").forEach((one) => { one.open = isOpen; });
   addEventListener("hashchange", render);
-  addEventListener("resize", render);
+  addEventListener("resize", days);
   addEventListener("beforeprint", print(true));
   addEventListener("afterprint", print(false));
   addEventListener("keydown", (event) => event.key === "Escape" && choice.key && go({ key: null }));

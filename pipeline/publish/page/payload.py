@@ -59,6 +59,7 @@ def payload(content: PageContent, texts: Texts) -> dict[str, Any]:
             currency: {name: _money(ages.summed(counts, axis=1)) for name, counts in series.items()}
             for currency, series in content.spend.items()
         },
+        "paid": {currency: _money(series[ALL][0, :, 0]) for currency, series in content.spend.items()},
         "texts": {f"{span}/{row}": [list(line) for line in lines] for (span, row), lines in texts.items()},
     }
 

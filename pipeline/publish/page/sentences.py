@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, NamedTuple
 
+from pipeline.publish.page.changes import SINGLED
 from pipeline.publish.page.events import ALL, Event
 
 NameOf = Callable[[str, int], str]
@@ -82,6 +83,8 @@ def quiet(days: int, *, what: Sequence[str]) -> Telling:
     if not days:
         return Telling("No day is complete yet", "every figure below may still rise.")
     span = "on the one complete day" if days == 1 else f"in these {days} complete days"
+    if days > SINGLED:
+        span = f"in the latest {SINGLED} of these {days} complete days"
     nothing = _listed([f"no {one}" for one in what] or ["not even the rate of all messages"])
     return Telling(f"Nothing changed beyond chance {span}", f"{nothing}.")
 

@@ -222,6 +222,13 @@ def test_no_message_is_lost_between_names_and_bins(settings: Callable[..., Setti
     for rows in (*told["series"].values(), split):
         sums = [sum(sum(row[n]) for row in rows if row and row[n]) for n in range(3)]
         assert sums == [int(total) for total in totals]
+    kept = len(told["pairs"]["country/sender_id"][0]) - 1
+    assert kept < 120  # the others share the last row of the split
+    lines = [line for line in told["pairs"]["country/sender_id"] if line]
+    for sender in range(kept):
+        for n in range(3):
+            split = [sum(counts) for counts in zip(*(line[sender][n] for line in lines), strict=True)]
+            assert split == told["series"]["sender_id"][sender][n]
     (senders,) = (one for one in told["dimensions"] if one["key"] == "sender_id")
     assert senders["names"][-1] == "30 others"
 

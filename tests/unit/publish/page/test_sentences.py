@@ -90,6 +90,7 @@ def test_nothing_is_said_as_such() -> None:
     assert quiet(7, what=["country", "sender", "app"]) == (
         "Nothing changed beyond chance in these 7 complete days", "no country, no sender and no app.", 0, 0,
     )  # fmt: skip
+    assert quiet(400, what=[]).head == "Nothing changed beyond chance in the latest 90 of these 400 complete days"
     assert quiet(1, what=[]).head.endswith("on the one complete day")
     assert quiet(0, what=["country"]).head == "No day is complete yet"
 
@@ -156,6 +157,13 @@ def test_two_routes_that_fail_are_two_sentences() -> None:
     both = figures(fails=(1, 0))["both"]
     both[0, 2, 1, 10:12] = 5
     assert len(events_of(both)) == 2
+
+
+def test_what_happened_to_all_is_not_told_of_each_again() -> None:
+    both = figures()["both"]
+    both[0, :, :, 4] = both[1, :, :, 4] * 6 // 10
+    (event,) = events_of(both)
+    assert (event.dimension, event.share_of, event.alike) == (ALL, None, "country")
 
 
 def test_without_an_incident_nothing_is_told() -> None:
