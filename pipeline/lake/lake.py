@@ -28,6 +28,7 @@ from deltalake.exceptions import DeltaError
 from pipeline.lake.commits import Change, StaleSnapshotError, commit_change, retry
 from pipeline.lake.damage import REMEDY, DamagedTableError, LogFiles, log_damage
 from pipeline.lake.delta_log import LogEntry, replaced_files, snapshot_of
+from pipeline.lake.durable import sync_folder
 from pipeline.lake.locks import SharedFolder
 from pipeline.lake.log_entries import CHECKPOINT_VERSIONS, write_checkpoint
 from pipeline.lake.opening import RECORDED, prepare
@@ -244,10 +245,14 @@ class Lake(SharedFolder):
         """
         present, named = self.files_there(table), {file.path for file in self.snapshot(table).files}
         replaced = replaced_files(self.folder_of(table))
+        folders: set[Path] = set()
         for path in (file.path for file in present if file.path not in named):
             with contextlib.suppress(FileNotFoundError):
                 if path in replaced or datetime.fromtimestamp(path.stat().st_mtime, UTC) < written_before:
                     path.unlink()
+                    folders.add(path.parent)
+        for folder in folders:  # no power cut brings back what was erased
+            sync_folder(folder)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from typing import Final
 import duckdb
 
 from pipeline import __version__
+from pipeline.lake.durable import sync_folder
 from pipeline.lake.lake import DataFile, Lake, Snapshot
 from pipeline.lake.queries import literal, relation, rows_of
 from pipeline.model.tables import (
@@ -64,6 +65,7 @@ def delete_cache(lake: Lake) -> None:
         if place.is_symlink() or not place.is_dir():
             place.unlink()
         shutil.rmtree(place, ignore_errors=True)
+    sync_folder(lake.folder)
 
 
 @contextmanager

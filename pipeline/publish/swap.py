@@ -75,6 +75,8 @@ def remove_old_versions(path: Path, *, at_once: bool = False) -> None:
     for version in _folder(path).glob("*"):
         if version != current and (at_once or version.stat().st_mtime <= latest):
             shutil.rmtree(version)
+    if at_once and _folder(path).is_dir():  # no power cut brings back what was erased
+        sync_folder(_folder(path))
 
 
 def _check_folder(path: Path) -> None:

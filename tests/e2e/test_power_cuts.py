@@ -27,7 +27,7 @@ from pipeline.lake.damage import LogFiles, footer_damage
 from pipeline.lake.lake import Lake
 from pipeline.lake.versions import noted
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, SENT_MESSAGES
-from tests.support.disk import Change, Disk, Survives, any_of_them, everything, write_what_is_left
+from tests.support.disk import Change, Disk, Survives, any_of_them, everything, nothing, write_what_is_left
 from tests.support.places import COMMAND, Answers, Place, logged_messages, still_place
 from tests.support.processes import UNDISTURBED_SQL, asked_ids, assert_whole, chance_of
 from tests.support.syscalls import recorded
@@ -238,3 +238,17 @@ def test_after_a_power_cut_at_any_of_a_hundred_moments_the_lake_opens_without_a_
         at = moment_of(whole, chance)
         with told(whole, at, whole.cut(at, any_of_them(chance))):
             assert_sound(whole, at)
+
+
+@pytest.mark.slow
+def test_a_power_cut_after_a_number_was_erased_brings_no_file_back(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with still_place(tmp_path, messages=300, batch=50) as (place, _):
+        place.run("run")
+        ((number,),) = place.query("SELECT number FROM messages WHERE number IS NOT NULL LIMIT 1")
+        disk = Disk(data)
+        disk.replay(recorded(place, tmp_path / "calls", COMMAND, "forget", str(number)), working_folder=tmp_path)
+    left = state_of(data).items()
+    shutil.rmtree(data)
+    write_what_is_left(disk, disk.calls, nothing)
+    assert state_of(data).items() <= left
