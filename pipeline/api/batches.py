@@ -14,6 +14,8 @@ from itertools import accumulate
 from typing import Final
 from urllib.parse import quote
 
+from pipeline.api.endpoints import GET_REPORT, Endpoint
+
 MAX_IDS: Final = 200
 """Most ids of one request (protocol: "At most 200 msgIds a call")."""
 MAX_TARGET_BYTES: Final = 7_500
@@ -32,6 +34,16 @@ class Batch:
     def msg_ids(self) -> tuple[str, ...]:
         """The ids alone, in order."""
         return tuple(msg_id for msg_id, _ in self.ids)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The call that a batch is of."""
+        return GET_REPORT
+
+    @property
+    def query(self) -> str:
+        """The query of its request."""
+        return query_of(self.app_id, self.msg_ids)
 
     @property
     def days(self) -> Counter[date]:

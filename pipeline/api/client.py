@@ -1,7 +1,7 @@
-"""One batch to its end: a signed request, repeated where that helps.
+"""One question to its end, such as a batch: a signed request, repeated where that helps.
 
-What belongs here: HTTP, retries, the platform's clock. What does not: which ids to ask for (`follow/due.py`), what a
-response means (`responses.py`), storage.
+What belongs here: HTTP, retries, the platform's clock. What does not: what to ask (`follow`), what a response means
+(`responses.py`), storage.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Final, NoReturn, Self
 import httpx
 
 from pipeline import __version__
-from pipeline.api.batches import Batch, query_of
 from pipeline.api.connections import Connections
+from pipeline.api.endpoints import Endpoint, Question
 from pipeline.api.envelope import Envelope
 from pipeline.api.pace import Pace
 from pipeline.api.redaction import hide
@@ -36,8 +36,6 @@ FAILURES_IN_A_ROW: Final = 40
 """Failed requests in a row after which a run stops asking: the platform is down, not the batch."""
 LONGEST_WAIT_SECONDS: Final = 600.0
 """A longer wait asked for by the platform gives the batch up instead."""
-MAX_BODY_BYTES: Final = 2 * 2**20
-"""A response for 200 ids has about 30 kB; a longer body than this is not the protocol."""
 CORRECTED_SECONDS: Final = 60.0
 """Learnt offset beyond which instants that are stored are corrected by it; `Date` has whole seconds only."""
 FIRST_BACK_OFF_SECONDS: Final = 0.5
@@ -60,7 +58,7 @@ class GoodResponse:
 
 @dataclass
 class Ledger:
-    """What asking for one batch cost so far; it is kept whatever the outcome.
+    """What asking one question cost so far; it is kept whatever the outcome.
 
     `started_at` and `observed_at`, of the first request and the last response, are by the corrected clock.
     """
@@ -104,9 +102,9 @@ class _Base:
     """What all apps of one base URL share: pace, clock offset, and how many requests failed in a row."""
 
     def __init__(self, url: str, rate: float, clock: Clock) -> None:
-        self.url = url + "/getReport"
-        self.http_url = httpx.URL(self.url)
-        self.path = self.http_url.raw_path.decode("ascii")  # percent-encoded, as it goes on the wire
+        self.url = url
+        self.http_url = httpx.URL(url)
+        self._path = self.http_url.raw_path.decode("ascii").rstrip("/")  # percent-encoded, as it goes on the wire
         self.headers = (
             (b"Host", self.http_url.netloc),
             (b"Content-Type", CONTENT_TYPE.encode()),
@@ -118,17 +116,22 @@ class _Base:
         self.seen_offset_seconds: float | None = None
         self.failures_in_a_row = 0
 
+    def target_of(self, question: Question) -> bytes:
+        """Return path and query of a question."""
+        path, query = f"{self._path}/{question.endpoint.name}", question.query
+        return (f"{path}?{query}" if query else path).encode("ascii")
+
     def correction(self) -> timedelta:
         """Return what makes an instant of our clock one of the platform's, where ours was found to be wrong."""
         return timedelta(seconds=self.offset_seconds if abs(self.offset_seconds) > CORRECTED_SECONDS else 0.0)
 
 
 class Gateway:
-    """Asks `getReport` for batches; an async context manager that owns the connections.
+    """Asks the platform; an async context manager that owns the connections.
 
     Args:
         timeout_seconds: longest time for one request, body included.
-        max_attempts: most requests for one batch, the one after a learnt clock offset not counted.
+        max_attempts: most requests for one question, the one after a learnt clock offset not counted.
         requests_per_second: bound for each base URL, 0 for none.
         max_requests: most requests of all, None for no bound.
         clock: time, for tests.
@@ -172,8 +175,8 @@ class Gateway:
         """Return what the platform's clock showed beyond ours in its latest answer, by base URL; None: no answer."""
         return {url: base.seen_offset_seconds for url, base in self._bases.items()}
 
-    async def ask(self, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
-        """Ask for one batch until there is an answer or no use in asking on.
+    async def ask(self, question: Question, account: Account, ledger: Ledger) -> GoodResponse:
+        """Ask one question until there is an answer or no use in asking on.
 
         Raises:
             BatchRefused: -14, split the batch.
@@ -186,7 +189,7 @@ class Gateway:
         attempt = 1
         while True:
             try:
-                return await self._count(base, batch, account, ledger)
+                return await self._count(base, question, account, ledger)
             except TransientError as error:
                 if attempt >= self._max_attempts:
                     raise BatchFailed(
@@ -209,10 +212,10 @@ class Gateway:
         else:
             await self._clock.sleep(back_off)
 
-    async def _count(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
+    async def _count(self, base: _Base, question: Question, account: Account, ledger: Ledger) -> GoodResponse:
         """Ask once; count failures in a row, and stop where there are too many."""
         try:
-            response = await self._ask_in_time(base, batch, account, ledger)
+            response = await self._ask_in_time(base, question, account, ledger)
         except TransientError as error:
             self._note_failure(base, error)
             raise
@@ -237,14 +240,14 @@ class Gateway:
                 error.http_status, error.status, error.reason,
             ) from error  # fmt: skip
 
-    async def _ask_in_time(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
+    async def _ask_in_time(self, base: _Base, question: Question, account: Account, ledger: Ledger) -> GoodResponse:
         """Ask once, and once more with the platform's clock if it finds our timestamp expired."""
         try:
-            return await self._exchange(base, batch, account, ledger)
+            return await self._exchange(base, question, account, ledger)
         except ClockSkewed as skew:
             self._learn_clock(base, skew)
         try:
-            return await self._exchange(base, batch, account, ledger)
+            return await self._exchange(base, question, account, ledger)
         except ClockSkewed as skew:
             self._refuse_clock(base, skew)
 
@@ -267,18 +270,20 @@ class Gateway:
             skew.http_status, skew.status, skew.reason,
         ) from skew  # fmt: skip
 
-    async def _exchange(self, base: _Base, batch: Batch, account: Account, ledger: Ledger) -> GoodResponse:
+    async def _exchange(self, base: _Base, question: Question, account: Account, ledger: Ledger) -> GoodResponse:
         self._spend()
         await base.pace.turn()
         sent_at, started, correction = self._clock.now(), self._clock.tick(), base.correction()
         ledger.start(sent_at + correction, started)
-        request = self._request(base, batch, account, sent_at)
+        request = self._request(base, question, account, sent_at)
         try:
-            response, body = await self._send(request)
+            response, body = await self._send(request, question.endpoint)
         except (httpx.TimeoutException, TimeoutError) as error:
-            raise TransientError(f"no answer within {self._timeout:g} s from {base.url}") from error
+            where = f"{base.url}/{question.endpoint.name}"
+            raise TransientError(f"no answer within {self._timeout:g} s from {where}") from error
         except httpx.HTTPError as error:
-            raise TransientError(f"{type(error).__name__} while asking {base.url}") from error
+            where = f"{base.url}/{question.endpoint.name}"
+            raise TransientError(f"{type(error).__name__} while asking {where}") from error
         finally:
             ended = self._clock.tick()
             ledger.stop(ended)
@@ -287,7 +292,9 @@ class Gateway:
         offset = clock_offset(response.headers, sent_at=sent_at, observed_at=observed_at)
         base.seen_offset_seconds = offset
         known = hide(body, (request.headers["Sign"], *_secrets_of(account)))
-        envelope = judge_response(response, known, offset_seconds=offset, observed_at=observed_at)
+        envelope = judge_response(
+            response, known, offset_seconds=offset, observed_at=observed_at, endpoint=question.endpoint
+        )
         return GoodResponse(envelope, response.status_code, observed_at + correction)
 
     def _spend(self) -> None:
@@ -297,11 +304,10 @@ class Gateway:
             raise CapReached("the run has made as many requests as it may")
         self._requests_left -= 1
 
-    def _request(self, base: _Base, batch: Batch, account: Account, now: datetime) -> httpx.Request:
+    def _request(self, base: _Base, question: Question, account: Account, now: datetime) -> httpx.Request:
         timestamp = str(int(now.timestamp() + base.offset_seconds))
         key, secret = _secrets_of(account)
         signature = sign(key, secret, timestamp)
-        target = f"{base.path}?{query_of(batch.app_id, batch.msg_ids)}"
         return httpx.Request(
             "GET",
             base.http_url,
@@ -312,21 +318,21 @@ class Gateway:
                 (b"Api-Key", key.encode("ascii")),
             ],
             stream=_NO_BODY,  # given, as `Host` is: otherwise httpx works them out for each request
-            extensions={"target": target.encode("ascii")},
+            extensions={"target": base.target_of(question)},
         )
 
-    async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    async def _send(self, request: httpx.Request, endpoint: Endpoint) -> tuple[httpx.Response, bytes]:
         async with asyncio.timeout(self._timeout):
             response = await self._http.handle_async_request(request)
             stream = _stream_of(response)
             try:
-                return response, await _bounded_body(response, stream)
+                return response, await _bounded_body(response, stream, endpoint.most_bytes)
             finally:
                 await stream.aclose()
 
 
 def _back_off_seconds(attempt: int) -> float:
-    """Return the wait after the n-th failed request of a batch, from 1: doubled each time, jitter added."""
+    """Return the wait after the n-th failed request of a question, from 1: doubled each time, jitter added."""
     jitter = random.uniform(0, JITTER_SECONDS)  # noqa: S311 - to part the workers
     return min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2.0 ** min(attempt - 1, 10) + jitter)
 
@@ -342,16 +348,16 @@ def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:
     return response.stream
 
 
-async def _bounded_body(response: httpx.Response, stream: httpx.AsyncByteStream) -> bytes:
+async def _bounded_body(response: httpx.Response, stream: httpx.AsyncByteStream, most_bytes: int) -> bytes:
     """Read and unpack a body; httpx would unpack the whole of a chunk, a thousand times its size, before we see it."""
     packed = response.headers.get("Content-Encoding", "").strip().lower() in {"gzip", "x-gzip", "deflate"}
     unpack = zlib.decompressobj(zlib.MAX_WBITS | _ANY_HEADER) if packed else None
     body = bytearray()
     async for chunk in stream:
         try:
-            body += unpack.decompress(chunk, MAX_BODY_BYTES + 1 - len(body)) if unpack else chunk
+            body += unpack.decompress(chunk, most_bytes + 1 - len(body)) if unpack else chunk
         except zlib.error as error:
             raise TransientError("the body can't be unpacked", response.status_code) from error
-        if len(body) > MAX_BODY_BYTES:
-            raise TransientError(f"the body is longer than {MAX_BODY_BYTES >> 20} MB", response.status_code)
+        if len(body) > most_bytes:
+            raise TransientError(f"the body is longer than {most_bytes / 2**20:g} MB", response.status_code)
     return bytes(body)

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from pipeline.api.batches import MAX_IDS
+from pipeline.api.endpoints import GET_REPORT
 
 _MOST_DIGITS: Final = 18
 """Digits of a tally that always fit into 64 bits."""
-MOST_ELEMENTS: Final = 10 * MAX_IDS
-"""Elements of `array`: a response has one row for each id found; ten times as many are not the protocol."""
 _LONGEST_INTEGER: Final = 64
 """Digits of an integer that stays one; an id has 32 at most, and Python takes no text of thousands for a number."""
+
+
+AMOUNT_DIGITS: Final = (12, 12)
+"""Digits of an amount before and behind its point: what DECIMAL(24, 12) holds."""
+_AMOUNT: Final = re.compile(rf"[+-]?[0-9]{{1,{AMOUNT_DIGITS[0]}}}([.][0-9]{{0,{AMOUNT_DIGITS[1]}}})?")
 
 
 class NotTheProtocolError(ValueError):
@@ -36,6 +41,9 @@ class _Body(msgspec.Struct, gc=False):
     sending: Any = None
     nofound: Any = None
     array: msgspec.Raw = msgspec.Raw(b"null")
+    balance: msgspec.Raw = msgspec.Raw(b"null")
+    gift: msgspec.Raw = msgspec.Raw(b"null")
+    credit: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode: Final = msgspec.json.Decoder(_Body).decode
@@ -53,6 +61,9 @@ class Envelope:
         sending: tally of messages being sent, likewise.
         not_found: `nofound`, tally of ids not found, likewise.
         array: JSON text of `array`, a list or null; kept as text since it takes a quarter of the memory of its rows.
+        balance: amount of `getBalance`, exact; None where absent, not a number or beyond `AMOUNT_DIGITS`.
+        gift: likewise.
+        credit: likewise.
     """
 
     status: str
@@ -62,6 +73,9 @@ class Envelope:
     sending: int | None
     not_found: int | None
     array: bytes
+    balance: Decimal | None = None
+    gift: Decimal | None = None
+    credit: Decimal | None = None
 
     @property
     def rows(self) -> Sequence[Any]:
@@ -74,7 +88,7 @@ class AnsweredCall:
     """A call that got a status-0 envelope: what was asked, when the answers arrived, and what they are.
 
     Attributes:
-        asked: ids, each with the partition of its message.
+        asked: ids, each with the partition of its message; none where ids are not what was asked for.
     """
 
     call_id: str
@@ -84,7 +98,7 @@ class AnsweredCall:
     envelope: Envelope
 
 
-def decode_envelope(body: bytes) -> Envelope:
+def decode_envelope(body: bytes, *, most_elements: int = GET_REPORT.most_elements) -> Envelope:
     """Read the envelope; numbers and strings are the same value, `array` may be null, missing or empty.
 
     What JSON does not allow and programs write all the same (see `_as_standard_json`) costs its value alone.
@@ -103,8 +117,8 @@ def decode_envelope(body: bytes) -> Envelope:
         raise NotTheProtocolError("the body has no status")
     if elements is not None and not isinstance(elements, list):
         raise NotTheProtocolError("array is neither a list nor null")
-    if elements is not None and len(elements) > MOST_ELEMENTS:
-        raise NotTheProtocolError(f"array has {len(elements):,} elements, more than {MOST_ELEMENTS:,}")
+    if elements is not None and len(elements) > most_elements:
+        raise NotTheProtocolError(f"array has {len(elements):,} elements, more than {most_elements:,}")
     return Envelope(
         status=status,
         reason=text_of(fields.reason) or "",
@@ -113,6 +127,9 @@ def decode_envelope(body: bytes) -> Envelope:
         sending=_count(fields.sending),
         not_found=_count(fields.nofound),
         array=bytes(fields.array),
+        balance=_amount(fields.balance),
+        gift=_amount(fields.gift),
+        credit=_amount(fields.credit),
     )
 
 
@@ -169,3 +186,9 @@ def _count(value: object) -> int | None:
     if text is None or len(text) > _MOST_DIGITS or not (text.isascii() and text.isdigit()):
         return None
     return int(text)
+
+
+def _amount(raw: msgspec.Raw) -> Decimal | None:
+    """Return an amount, text or number; read from its own text, since a float would not be exact."""
+    written = bytes(raw).decode().strip().strip('"').strip()
+    return Decimal(written) if _AMOUNT.fullmatch(written) else None

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from pipeline.api.codes import EnvelopeCode, Remedy, envelope_code
+from pipeline.api.endpoints import GET_REPORT, Endpoint
 from pipeline.api.envelope import Envelope, NotTheProtocolError, decode_envelope
 from pipeline.model.errors import (
     ApiRefused,
@@ -49,7 +50,14 @@ class Response(Protocol):
         """Headers, found whatever their case."""
 
 
-def judge_response(response: Response, body: bytes, *, offset_seconds: float | None, observed_at: datetime) -> Envelope:
+def judge_response(
+    response: Response,
+    body: bytes,
+    *,
+    offset_seconds: float | None,
+    observed_at: datetime,
+    endpoint: Endpoint = GET_REPORT,
+) -> Envelope:
     """Return the envelope of a good response.
 
     Args:
@@ -57,6 +65,7 @@ def judge_response(response: Response, body: bytes, *, offset_seconds: float | N
         body: the whole body, decoded.
         offset_seconds: what the platform's clock shows beyond ours, as `clock_offset` read it from this response.
         observed_at: when the response was there, by our clock.
+        endpoint: what was asked.
 
     Raises:
         CallError: of the kind that says what the caller does next.
@@ -65,7 +74,7 @@ def judge_response(response: Response, body: bytes, *, offset_seconds: float | N
     platform_now = observed_at + timedelta(seconds=offset_seconds or 0)
     hint = retry_after_seconds(response.headers.get("Retry-After"), now=platform_now)
     try:
-        envelope = decode_envelope(body)
+        envelope = decode_envelope(body, most_elements=endpoint.most_elements)
     except NotTheProtocolError as error:
         raise _http_error(response.status_code, hint, what=str(error), body=body) from error
     if envelope.status == _SUCCESS and response.status_code == _OK:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.api.client import MAX_BODY_BYTES
+from pipeline.api.endpoints import GET_REPORT
 from pipeline.api.simulator.rules import make_msg_id
 from tests.support.hostile import Seen, serving
 from tests.support.places import opened_place, write_logs
@@ -210,7 +210,7 @@ def test_a_bomb_costs_its_batch_and_the_run_goes_on(tmp_path: Path) -> None:
 def test_a_bomb_takes_no_more_memory_than_a_body_may_be_long() -> None:
     decode = "import sys; from pipeline.api.envelope import *; import contextlib, resource\n"
     decode += "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-    decode += f"body = b'{{\"status\":\"0\",\"array\":[' + b'{{}},' * {MAX_BODY_BYTES // 3 - 20} + b'{{}}]}}'\n"
+    decode += f"body = b'{{\"status\":\"0\",\"array\":[' + b'{{}},' * {GET_REPORT.most_bytes // 3 - 20} + b'{{}}]}}'\n"
     decode += "with contextlib.suppress(NotTheProtocolError): decode_envelope(body); sys.exit('was taken')\n"
     decode += "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
     done = subprocess.run([sys.executable, "-c", decode], capture_output=True, text=True, check=True)
