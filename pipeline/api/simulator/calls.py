@@ -10,7 +10,7 @@ class Call:
     """What was asked, and how it was answered.
 
     Attributes:
-        number: running number of the call, from 1.
+        number: running number among the calls of its name, from 1.
         app_id: as asked, empty where it is missing.
         joined_ids: `msgIds` as asked.
         timestamp: the header `Timestamp` as it came, empty where it is missing.
@@ -18,6 +18,7 @@ class Call:
         fault: name of the fault that struck, None for none.
         http_status: of the answer; 0 in a call not answered yet.
         status: envelope status of the answer, None where no whole envelope was given.
+        name: last part of the path: which call it was.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Call:
     fault: str | None = None
     http_status: int = 0
     status: str | None = None
+    name: str = "getReport"
 
     @property
     def msg_ids(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ ROW_FAULTS = {
     "bad-time": "receiveTime of the first row can't be read",
     "no-offset": "receiveTime of the first row has no offset",
     "odd-status": "the first row has status 7",
+    "gap": "the first row is missing, though the counts count it",
 }
 """Answers with status 0 that say something odd: name -> meaning."""
 

@@ -72,10 +72,24 @@ def refused_status(
         now: the server's clock (aware).
         admits: takes a call out of the rate limit; asked only for calls that are signed well.
     """
+    return refused_app(request, options, now=now, admits=admits) or _refused_for_its_ids(request)
+
+
+def refused_app(
+    request: Request, options: SimulatorOptions, *, now: datetime, admits: Callable[[], bool]
+) -> str | None:
+    """Return the status that a call of an app is refused with, whatever else it asks."""
+    return refused_account(request, options, now=now, admits=admits) or _refused_for_its_app(request, options)
+
+
+def refused_account(
+    request: Request, options: SimulatorOptions, *, now: datetime, admits: Callable[[], bool]
+) -> str | None:
+    """Return the status that a call is refused with, whatever it asks."""
     refused = _refused_at_the_door(request, options, now=now)
     if refused is not None:
         return refused
-    return _refused_for_its_fields(request, options) if admits() else "-15"
+    return None if admits() else "-15"
 
 
 def _refused_at_the_door(request: Request, options: SimulatorOptions, *, now: datetime) -> str | None:
@@ -90,11 +104,13 @@ def _refused_at_the_door(request: Request, options: SimulatorOptions, *, now: da
     return None
 
 
-def _refused_for_its_fields(request: Request, options: SimulatorOptions) -> str | None:
+def _refused_for_its_app(request: Request, options: SimulatorOptions) -> str | None:
     if not request.app_id or (options.apps and request.app_id not in options.apps | options.unpriced_apps):
         return "-14"
-    if request.app_id in options.unpriced_apps:
-        return "-19"
+    return "-19" if request.app_id in options.unpriced_apps else None
+
+
+def _refused_for_its_ids(request: Request) -> str | None:
     msg_ids = request.joined_ids.split(",")
     if len(msg_ids) > MAX_IDS or not all(_is_digits(msg_id, _MAX_ID_DIGITS) for msg_id in msg_ids):
         return "-14"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.api.simulator.faults import Faults
@@ -23,6 +24,10 @@ class SimulatorOptions:
         max_requests_per_second: more get -15, after a burst of one second's worth; 0 = no limit.
         price_details: add the sister platform's `pricedetail` to each row.
         incidents: when messages fail more often, or take longer.
+        sent: msg_ids by app, in order: what the record of sent messages (getSentRcd) holds.
+        record_delay_seconds: how long after its final state a message comes into the record.
+        page_rows: most rows of the record a call.
+        balance: amounts of getBalance.
         faults: what goes wrong with calls on purpose.
     """
 
@@ -36,4 +41,10 @@ class SimulatorOptions:
     max_requests_per_second: float = 0.0
     price_details: bool = False
     incidents: tuple[Incident, ...] = ()
+    sent: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    record_delay_seconds: float = 0.0
+    page_rows: int = 50_000
+    balance: Mapping[str, str] = field(
+        default_factory=lambda: {"balance": "1250.7500", "gift": "10.0000", "credit": "0.0000"}
+    )
     faults: Faults = field(default_factory=Faults)

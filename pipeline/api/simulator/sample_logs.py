@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import accumulate
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from pipeline.api.simulator.rules import SEQUENCES, fate_of, make_msg_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 SENDERS = ("ACME", "Bluebird", "Kiosk24", "Parcely", "TinyBank")
@@ -160,6 +161,23 @@ def _records(day: date, *, count: int, first: int, now: datetime, traffic: Traff
         (source,) = chance.choices(traffic.sources, traffic.weights)
         yield _Record(sent_at, msg_ids, source)
         done += size
+
+
+def ids_by_app(paths: Iterable[Path]) -> dict[str, list[str]]:
+    """Return the ids in logs that `write_sent_logs` wrote, in order, by app.
+
+    Raises: ValueError where a line is not one of them.
+    """
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        for line in path.read_text("utf-8").splitlines():
+            fields = json.loads(line)
+            try:
+                array = fields["response"]["array"] if "response" in fields else [{"msgId": fields["msg_id"]}]
+                found[fields["app_id"]] += [row["msgId"] for row in array]
+            except (KeyError, TypeError) as error:
+                raise ValueError(f"{path} is not a log of the simulator: it has no {error}") from error
+    return {app_id: sorted(set(msg_ids)) for app_id, msg_ids in found.items()}
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:

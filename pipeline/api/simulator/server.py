@@ -33,11 +33,17 @@ class Running:
 
     Attributes:
         base_url: what clients are to be given as the API's base.
-        calls: every call so far, in the order of their answers; complete before its answer is sent.
+        calls: every call of getReport so far, in the order of their answers; complete before its answer is sent.
+        others: every other call, likewise.
     """
 
     base_url: str
     calls: list[Call] = field(default_factory=list)
+    others: list[Call] = field(default_factory=list)
+
+    def note(self, call: Call) -> None:
+        """Take a call."""
+        (self.calls if call.name == "getReport" else self.others).append(call)
 
 
 def serve(
@@ -74,11 +80,11 @@ def running(
         options: how the simulator behaves.
         clock: true time, see `build_app`.
         port: port to listen on, 0 = any free one.
-        record: keep the calls (about 4 KB for one of 200 ids); without it `calls` stays empty.
+        record: keep the calls (about 4 KB for one of 200 ids); without it `calls` and `others` stay empty.
     """
     with listen("127.0.0.1", port) as listener:
         handle = Running(_base_url(listener))
-        app = build_app(options, clock=clock, on_call=handle.calls.append if record else None)
+        app = build_app(options, clock=clock, on_call=handle.note if record else None)
         with _in_thread(_server(app), listener):
             yield handle
 

@@ -29,6 +29,11 @@ def tamper(fault: str, envelope: Json, asked: tuple[str, ...]) -> Json:
     return TAMPERINGS[fault](envelope)
 
 
+def tamper_record(fault: str, envelope: Json) -> Json:
+    """Return an envelope of the record (status 0, rows) as this fault leaves it; those of asked ids leave it right."""
+    return envelope if fault in {"null-array", "no-array", "stranger"} else TAMPERINGS[fault](envelope)
+
+
 def _null_array(envelope: Json) -> Json:
     total = sum(int(envelope[count]) for count in ("success", "fail", "sending", "nofound"))
     counts = {"success": "0", "fail": "0", "sending": "0", "nofound": str(total)}
@@ -82,6 +87,10 @@ def _contradiction(envelope: Json) -> Json:
     return envelope | {"array": [*envelope["array"], *other]}
 
 
+def _gap(envelope: Json) -> Json:
+    return envelope | {"array": envelope["array"][1:]}
+
+
 def _bad_counts(envelope: Json) -> Json:
     return envelope | {"success": str(int(envelope["success"]) + 3)}
 
@@ -97,6 +106,7 @@ def _first_row_with(**fields: str) -> Callable[[Json], Json]:
 
 
 TAMPERINGS: dict[str, Callable[[Json], Json]] = {
+    "gap": _gap,
     "null-array": _null_array,
     "no-array": _no_array,
     "numbers": _numbers,
