@@ -20,7 +20,7 @@ from assets import metadata
 from assets.events import step_events
 from assets.metadata import FAILURES, REJECTS, ROWS, Result, add_by_day, results
 from assets.partitions import days_of, sent_dates
-from assets.phases import ASKING, COUNTING, DERIVING, PUBLISHING_FILE, READING, WRITING_PAGE
+from assets.phases import ASKING, COUNTING, DERIVING, PUBLISHING_FILE, READING, READING_RECORD, WRITING_PAGE
 from assets.project import Project
 from assets.resources import Workspace, utc_now
 from assets.specs import FRESH, about_file, about_table, asset_spec, table_spec, tables_and_views
@@ -29,6 +29,7 @@ from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive.days import figures_of, figures_of_latest, rejected_of, rows_by_day
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
+from pipeline.follow.reconcile import reconcile
 from pipeline.follow.workers import FollowTally, follow
 from pipeline.maintain.due import days_asked
 from pipeline.model.accounts import check_inputs, load_accounts
@@ -38,9 +39,11 @@ from pipeline.model.tables import (
     DELIVERY_RATES_DAILY,
     DELIVERY_REPORTS,
     MESSAGES,
+    PLATFORM_RECORD,
     PUSHED_REPORTS,
     RATE_PUBLICATIONS,
     RATE_TABLES,
+    RECORD_READS,
     REJECTED_RECORDS,
     SENT_MESSAGES,
     SNAPSHOT_INFO,
@@ -54,6 +57,14 @@ _RATE_QUERIES: Final = [
     "derive/sql/rate_measures",
     "derive/sql/messages_by_hour",
 ]
+
+
+class RecordConfig(dg.Config):
+    """How `platform_record` reads; set in the launchpad under ops, platform_record, config."""
+
+    only_unread: bool = Field(
+        default=False, description="Leave out the days that were read since no message of them was under way."
+    )
 
 
 class AskConfig(dg.Config):
@@ -71,7 +82,9 @@ class AskConfig(dg.Config):
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets in their order, partitioned by day up to the rates."""
-    steps = (sent_messages, delivery_reports, messages, delivery_rates, analytics_db, delivery_page)
+    steps = (
+        sent_messages, delivery_reports, messages, delivery_rates, platform_record, analytics_db, delivery_page,
+    )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # `backfill_policy` has no stable twin
         return [step(settings) for step in steps]
@@ -236,12 +249,61 @@ def delivery_rates(settings: Settings) -> dg.AssetsDefinition:
     return derive_figures
 
 
+def platform_record(settings: Settings) -> dg.AssetsDefinition:
+    """The platform's own record of what was sent on these days (getSentRcd), to compare with the sent logs.
+
+    It decides no state. A day is replaced as a whole; a run that died is gone on with by the next one. The job
+    `delivery_reconcile` reads it; the check `every_record_read` fails the run for what the platform does not give.
+    """
+    from_api: dict[str, Any] = {
+        "kinds": {"python", "deltalake"}, "source": "getsentrcd", "deps": ["sent_messages"],
+    }  # fmt: skip
+
+    @dg.multi_asset(
+        specs=[
+            table_spec(PLATFORM_RECORD, settings, description=getdoc(platform_record), numbers=True, **from_api),
+            table_spec(RECORD_READS, settings, **from_api),
+        ],
+        **_by_day("platform_record", settings) | {"pool": "sms_delivery_record"},
+    )
+    def read_record(
+        context: dg.AssetExecutionContext, config: RecordConfig, sms_workspace: dg.ResourceParam[Workspace]
+    ) -> Results:
+        with step_events(context), sms_workspace.phase(READING_RECORD) as phase:
+            lake, settings = sms_workspace.lake, sms_workspace.settings
+            tally = reconcile(
+                days_of(context),
+                lake=lake,
+                accounts=load_accounts(settings),
+                settings=settings,
+                now=run_started_at(context),
+                only_unread=config.only_unread,
+                on_progress=phase.update,
+            )
+            phase.done(metadata.reconcile_summary(tally))
+            rows = {table.name: rows_by_day(table, lake=lake) for table in (PLATFORM_RECORD, RECORD_READS)}
+        for name, by_day in rows.items():
+            add_by_day(context, name, {ROWS: by_day})
+        found: dict[str, Any] = {FAILURES: list(tally.failures)}
+        yield from results(context, PLATFORM_RECORD.name, metadata.reconcile_summary(tally), **found)
+
+    return read_record
+
+
 def analytics_db(settings: Settings) -> dg.AssetsDefinition:
     """The DuckDB file that analysts open (read-only). It is swapped in whole: each connection sees one snapshot.
 
     Its views read the lake's files. If it is deleted, the next run or `sms-delivery publish` makes it again.
     """
-    deps = ["rejected_records", "api_calls", "pushed_reports", "messages", "delivery_rates"]
+    deps = [
+        "rejected_records",
+        "api_calls",
+        "pushed_reports",
+        "messages",
+        "delivery_rates",
+        "record_reads",
+        "platform_record",
+    ]
     about = about_table(SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": tables_and_views()}
 
     @dg.multi_asset(

@@ -1,11 +1,11 @@
-"""Asset checks: each audit of the library shown at an asset, and one that fails the run.
+"""Asset checks: each audit of the library shown at an asset, and those that fail a run.
 
 What belongs here: a check's asset, and what a person does when it is red (`WHAT_TO_DO`). What does not: the query and
 its bounds; to add a check, add an audit to `pipeline/maintain/audits/` and an entry here.
 
 No check blocks: a run publishes first, and a red check says what is wrong with the result. ERROR means that figures
-are wrong or work stands still; WARN, that somebody should look. `every_question_answered` fails each run that asked and
-missed something, however much of the chain it covers.
+are wrong or work stands still; WARN, that somebody should look. `every_question_answered` and `every_record_read` fail
+each run that asked and missed something, however much of the chain it covers.
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations.
@@ -36,11 +36,18 @@ COMPLETE_DESCRIPTION: Final = (
     "two or more of a run's batches, and over 5 % of them, got an answer that disagrees with what was asked. A "
     "run that asks nothing leaves the check as it was."
 )
+RECORD_COMPLETE: Final = "every_record_read"
+RECORD_DESCRIPTION: Final = (
+    "The platform gave its whole record of these days, for each app. If not: the lines say which app, day or setting; "
+    "what was read is published, and the next run reads the rest."
+)
+FAILING: Final = (COMPLETE, RECORD_COMPLETE)
+"""Checks that fail their run."""
 
 
 def build_checks(project: Project) -> list[dg.AssetChecksDefinition]:
-    """Make the two steps of checks: all audits, and the one that fails the run."""
-    return [_audit(project), _run_outcome(project)]
+    """Make the steps of checks: all audits, and those that fail a run."""
+    return [_audit(project), _run_outcome(project), _record_outcome(project)]
 
 
 def _audit(project: Project) -> dg.AssetChecksDefinition:
@@ -97,6 +104,22 @@ def _run_outcome(project: Project) -> dg.AssetChecksDefinition:
             raise dg.Failure(description="\n".join(map(one_line, failures)), allow_retries=False)
 
     return run_outcome
+
+
+def _record_outcome(project: Project) -> dg.AssetChecksDefinition:
+    asset = project.key("platform_record")
+    complete = dg.AssetCheckSpec(RECORD_COMPLETE, asset=asset, description=RECORD_DESCRIPTION)
+
+    @dg.multi_asset_check(name=project.named(f"record_{OUTCOME}"), specs=[complete], can_subset=True)
+    def record_outcome(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        """Fail the run for what it did not get, after all else: no step depends on this one."""
+        failures, _ = _missing_of(context)
+        found: dict[str, Any] = {"failures_count": len(failures), FAILURES: failures}
+        yield dg.AssetCheckResult(check_name=RECORD_COMPLETE, asset_key=asset, passed=not failures, metadata=found)
+        if failures:
+            raise dg.Failure(description="\n".join(map(one_line, failures)), allow_retries=False)
+
+    return record_outcome
 
 
 def _result(spec: dg.AssetCheckSpec, finding: Finding) -> dg.AssetCheckResult:

@@ -1,16 +1,17 @@
-"""The two jobs: `delivery_refresh` runs the assets, `maintenance` keeps lake and run history small.
+"""The jobs: `delivery_refresh` runs the chain, `delivery_reconcile` reads the platform's record, `maintenance` tidies.
 
 What belongs here: jobs and ops, each op a call of one use case. What does not: when a job runs (`schedules.py`).
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations.
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from assets.events import readable_failures
-from assets.project import ASSETS, MAINTENANCE, REFRESH, RUN_TAGS, Project
+from assets.project import MAINTENANCE, RECONCILE, RECONCILED, REFRESH, REFRESHED, RUN_TAGS, Project
 from assets.resources import Workspace, utc_now
 from assets.run_history import prune_runs
 from pipeline.maintain.clean import clean
@@ -19,15 +20,24 @@ from pipeline.publish.database import publish
 
 
 def build_jobs(project: Project) -> list[Any]:
-    """Make the two jobs. `delivery_refresh` takes our assets by name: merged definitions hold others, too."""
-    refresh = dg.define_asset_job(
-        project.named(REFRESH),
-        selection=dg.AssetSelection.assets(*project.keys(*ASSETS)),
+    """Make the jobs. Those of assets take them by name: merged definitions hold others, too."""
+    chain = "The whole chain for a range of days: logs, answers, states, rates, publication."
+    record = "Reads the platform's own record of a range of days, and publishes how it compares with the sent logs."
+    return [
+        _of_assets(project, REFRESH, REFRESHED, chain),
+        _of_assets(project, RECONCILE, RECONCILED, record),
+        _maintenance(project),
+    ]
+
+
+def _of_assets(project: Project, name: str, assets: Iterable[str], description: str) -> Any:
+    return dg.define_asset_job(
+        project.named(name),
+        selection=dg.AssetSelection.assets(*project.keys(*assets)),
         executor_def=dg.in_process_executor,
-        description="The whole chain for a range of days: logs, answers, states, rates, publication.",
+        description=description,
         tags=RUN_TAGS,
     )
-    return [refresh, _maintenance(project)]
 
 
 def _maintenance(project: Project) -> dg.JobDefinition:

@@ -17,6 +17,7 @@ from assets.partitions import days_of
 from pipeline.collect.log_group import CollectTally
 from pipeline.collect.pushed_reports import PushTally
 from pipeline.derive.days import DayFigures
+from pipeline.follow.reconcile import ReconcileTally
 from pipeline.follow.workers import FollowTally
 from pipeline.model.printable import for_markdown
 from pipeline.publish.database import Publication
@@ -135,6 +136,16 @@ def follow_metadata(tally: FollowTally) -> dict[str, Any]:
         "clock_offset_seconds": dict(tally.clock_offsets),
         FAILURES: list(tally.failures),
     }
+
+
+def reconcile_summary(tally: ReconcileTally) -> str:
+    """Return what reading the platform's record did, in one line."""
+    left = f" ({tally.left:,} were read before)" if tally.left else ""
+    rejected = f", {tally.rejected:,} rows rejected" if tally.rejected else ""
+    return (
+        f"{tally.read:,} days of apps read{left}, {tally.requests:,} requests: "
+        f"{tally.rows_by_day.total():,} messages in the platform's record{rejected}{_forgotten(tally.forgotten)}"
+    )
 
 
 def publication_metadata(publication: Publication) -> dict[str, Any]:

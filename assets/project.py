@@ -6,20 +6,27 @@ is done with them (`schedules.py`, `run_history.py`, `sensors.py`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
 from pipeline.model.settings import Settings
-from pipeline.model.tables import LAKE_TABLES
+from pipeline.model.tables import LAKE_TABLES, RATE_PUBLICATIONS, RECORD_TABLES
 
 REFRESH: Final = "delivery_refresh"
+RECONCILE: Final = "delivery_reconcile"
 MAINTENANCE: Final = "maintenance"
 RUN_TAGS: Final = {"sms_delivery/job": "true", "dagster/retry_on_asset_or_op_failure": "false"}
 """Tags of the runs of our jobs. A failure is reported once; the next run does what is missing."""
 LOCATION: Final = "sms_delivery"
 """Name of the code location in `workspace.yaml`."""
 ASSETS: Final = (*(table.name for table in LAKE_TABLES), "delivery_rates", "analytics_db", "delivery_page")
+_RECORD: Final = tuple(table.name for table in RECORD_TABLES)
+REFRESHED: Final = tuple(name for name in ASSETS if name not in _RECORD)
+"""Assets of the job `delivery_refresh`."""
+RECONCILED: Final = (*_RECORD, RATE_PUBLICATIONS.name, "analytics_db", "delivery_page")
+"""Assets of the job `delivery_reconcile`."""
+NOTHING_UNREAD: Final = "nothing to read: the record of each day on which no message is under way was read"
 _PAGE: Final = 100
 
 
@@ -65,7 +72,7 @@ class Project:
             return False
         if run.job_name == self.named(MAINTENANCE):
             return bool(origin and location) or run.tags.get("sms_delivery/job") == "true"
-        return run.job_name == self.named(REFRESH) or self._holds(assets_of(run))
+        return run.job_name in {self.named(REFRESH), self.named(RECONCILE)} or self._holds(assets_of(run))
 
     def runs(
         self, instance: dg.DagsterInstance, wanted: dg.RunsFilter, *, location: str | None
@@ -90,3 +97,8 @@ def job_words(run: dg.DagsterRun) -> str:
     """Return what was run as a person knows it: the job, or the assets that were materialized by hand."""
     names = [key.to_user_string() for key in assets_of(run)]
     return f"materialization of {', '.join(names)}" if names else run.job_name
+
+
+def record_config(project: Project, *, only_unread: bool) -> dict[str, Any]:
+    """Return the run config of `delivery_reconcile`."""
+    return {"ops": {project.named("platform_record"): {"config": {"only_unread": only_unread}}}}

@@ -1,4 +1,4 @@
-"""When jobs run by themselves: `delivery_refresh` every 15 minutes, `maintenance` once a day.
+"""When jobs run by themselves: `delivery_refresh` every 15 minutes, `maintenance` daily, `delivery_reconcile` weekly.
 
 What belongs here: whether a tick launches a run, and over which range. What does not: which days have work
 (`pipeline/maintain/due.py`).
@@ -7,22 +7,24 @@ What belongs here: whether a tick launches a run, and over which range. What doe
 # No `from __future__ import annotations`: Dagster reads the annotations.
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
 from assets.events import expected_error, one_line
 from assets.internals import is_watched_by_dagster, location_of_schedule
 from assets.partitions import range_tags
-from assets.project import MAINTENANCE, REFRESH, Project
+from assets.project import MAINTENANCE, NOTHING_UNREAD, RECONCILE, REFRESH, Project, record_config
 from assets.resources import Workspace
+from pipeline.follow.record_days import unread_days
 from pipeline.maintain.due import what_is_due
-from pipeline.model.accounts import check_inputs
+from pipeline.model.accounts import check_inputs, load_accounts
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import CLOCK_TOLERANCE, Settings
 
 REFRESH_CRON: Final = "*/15 * * * *"
 MAINTENANCE_CRON: Final = "25 4 * * *"
+RECONCILE_CRON: Final = "40 5 * * 1"
 DUE: Final = "sms_delivery/due"
 """Tag of a run: why it was launched."""
 REPUBLISH_AFTER: Final = timedelta(hours=3)
@@ -40,9 +42,9 @@ def build_schedules(
     refresh_cron: str = REFRESH_CRON,
     republish_after: timedelta = REPUBLISH_AFTER,
 ) -> list[dg.ScheduleDefinition]:
-    """Make the two schedules. `SMS_SCHEDULES=on` starts both with the daemon; otherwise the UI switches them on.
+    """Make the schedules. `SMS_SCHEDULES=on` starts the first two with the daemon; otherwise the UI switches them on.
 
-    Each tick loads the settings again.
+    `delivery_reconcile` is off until somebody switches it on. Each tick loads the settings again.
     """
     status = dg.DefaultScheduleStatus.RUNNING if settings.schedules == "on" else dg.DefaultScheduleStatus.STOPPED
     project = Project.of(settings)
@@ -57,14 +59,19 @@ def build_schedules(
         "without a publication, one run of today, which shows that polling goes on.",
     )
     def refresh_what_is_due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        try:
-            return _tick(context, project, Workspace(load), republish_after)
-        except Exception as error:
-            expected = expected_error(error)
-            if expected is None:
-                raise
-            when = "until this is fixed" if isinstance(expected, SettingsError) else "this time"
-            return dg.SkipReason(f"no run {when}: {one_line(expected)}")
+        return _or_reason(lambda: _tick(context, project, Workspace(load), republish_after))
+
+    @dg.schedule(
+        name=project.named(RECONCILE),
+        job_name=project.named(RECONCILE),
+        cron_schedule=RECONCILE_CRON,
+        execution_timezone=settings.timezone.key,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="One run over the days on which no message is under way any more and whose record was not read "
+        "since, 90 days back at most.",
+    )
+    def read_unread_days(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return _or_reason(lambda: _record_tick(context, project, Workspace(load)))
 
     daily = dg.ScheduleDefinition(
         name=project.named(MAINTENANCE),
@@ -74,7 +81,31 @@ def build_schedules(
         default_status=status,
         description="Compacts closed days, deletes files that no reader needs, and prunes our runs' history.",
     )
-    return [refresh_what_is_due, daily]
+    return [refresh_what_is_due, daily, read_unread_days]
+
+
+def _or_reason(tick: Callable[[], dg.RunRequest | dg.SkipReason]) -> dg.RunRequest | dg.SkipReason:
+    """Return the outcome of a tick; an expected error is a reason for no run."""
+    try:
+        return tick()
+    except Exception as error:
+        expected = expected_error(error)
+        if expected is None:
+            raise
+        when = "until this is fixed" if isinstance(expected, SettingsError) else "this time"
+        return dg.SkipReason(f"no run {when}: {one_line(expected)}")
+
+
+def _record_tick(
+    context: dg.ScheduleEvaluationContext, project: Project, workspace: Workspace
+) -> dg.RunRequest | dg.SkipReason:
+    """Return one run over the days whose record is to be read, or the reason why there is none."""
+    settings = workspace.settings
+    days = unread_days(lake=workspace.lake, accounts=load_accounts(settings), settings=settings, now=datetime.now(UTC))
+    if not days:
+        return dg.SkipReason(NOTHING_UNREAD)
+    reason = f"{len(days)} days whose record was not read"
+    return _request(context, days[0], days[-1], reason, run_config=record_config(project, only_unread=True))
 
 
 def _tick(
@@ -95,9 +126,16 @@ def _tick(
     return dg.SkipReason(due.reason)
 
 
-def _request(context: dg.ScheduleEvaluationContext, first: date, last: date, reason: str) -> dg.RunRequest:
+def _request(
+    context: dg.ScheduleEvaluationContext,
+    first: date,
+    last: date,
+    reason: str,
+    *,
+    run_config: dict[str, Any] | None = None,
+) -> dg.RunRequest:
     context.log.info("%s to %s: %s", first, last, reason)
-    return dg.RunRequest(tags={**range_tags(first, last), DUE: reason})
+    return dg.RunRequest(tags={**range_tags(first, last), DUE: reason}, run_config=run_config)
 
 
 def _published_before(instance: dg.DagsterInstance, project: Project, moment: datetime) -> bool:
@@ -121,7 +159,7 @@ def _run_under_way(instance: dg.DagsterInstance, project: Project, *, is_lake_in
     location = location_of_schedule(instance, project.named(REFRESH))
     for record in project.runs(instance, dg.RunsFilter(statuses=_UNDER_WAY), location=location):
         run = record.dagster_run
-        if run.job_name == project.named(MAINTENANCE):
+        if run.job_name in {project.named(MAINTENANCE), project.named(RECONCILE)}:
             continue
         if (
             is_lake_in_use

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from assets.checks import COMPLETE
+from assets.checks import FAILING
 from assets.events import failure_lines, one_line, run_events
 from assets.partitions import range_of
 from assets.project import Project, job_words
@@ -144,7 +144,7 @@ def _red_checks(instance: dg.DagsterInstance, run: dg.DagsterRun, memory: Memory
     found = []
     for event in run_events(instance, run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         check = event.asset_check_evaluation_data
-        if check.check_name == COMPLETE:  # it fails the run, which the other sensor posts
+        if check.check_name in FAILING:  # it fails the run, which the other sensor posts
             continue
         if check.passed:
             for severity in dg.AssetCheckSeverity:

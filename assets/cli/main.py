@@ -138,6 +138,25 @@ def run(first: datetime | None, last: datetime | None, force: bool) -> None:
 
 
 @main.command()
+@click.option("--from", "first", type=DATE, help="First day of sending (default: see above).")
+@click.option("--to", "last", type=DATE, help="Last day of sending, included (default: today).")
+def reconcile(first: datetime | None, last: datetime | None) -> None:
+    """Compare the sent logs with the platform's own record.
+
+    Reads what the platform has on record (getSentRcd), at most 90 days back, and publishes what no log has
+    (unlogged_messages), what the record lacks (unrecorded_messages), and other states (record_differences).
+    Without --from and --to: each day on which no message is under way any more, once. No state is changed.
+    """
+    with loaded_settings() as settings:
+        from pipeline.model.accounts import check_inputs  # noqa: PLC0415
+
+        check_inputs(settings)
+        from assets.cli.run import reconcile as reconcile_days  # noqa: PLC0415 - Dagster takes a second to import
+
+        reconcile_days(settings, first=_day(first), last=_day(last))
+
+
+@main.command()
 @click.option("--messages", default=8000, type=click.IntRange(1), help="Messages to send.")
 @click.option("--days", default=42, type=click.IntRange(1, 60), help="Days they are spread over.")
 @click.option(
@@ -195,9 +214,19 @@ class _WithFaults(click.Command):
 @click.option("--latency-ms", default=0.0, help="Milliseconds added to each response.")
 @click.option("--max-requests-per-second", default=0.0, help="Limit above which requests get -15; 0 for none.")
 @click.option("--price-details", is_flag=True, help="Add a pricedetail object to each row.")
+@click.option(
+    "--sent-log",
+    "sent_logs",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Log of the demo (JSON lines) whose messages getSentRcd has on record; repeat for several.",
+)
+@click.option("--record-delay-seconds", default=0.0, help="Seconds after its final state that a message is on record.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="Switch on a fault; repeat for several.")
 @click.option("--seed", default=0, help="Seed of the faults.")
-def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **options: Any) -> None:
+def simulator(
+    host: str, port: int, faults: tuple[str, ...], seed: int, sent_logs: tuple[Path, ...], **options: Any
+) -> None:
     """Serve a simulated API on this machine.
 
     To try things out and to rehearse an outage.
@@ -205,6 +234,7 @@ def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **option
     sending and 7 more. Set SMS_API_BASE_URL to the printed address.
     """
     from pipeline.api.simulator.faults import Faults  # noqa: PLC0415
+    from pipeline.api.simulator.sample_logs import ids_by_app  # noqa: PLC0415
     from pipeline.api.simulator.server import SimulatorOptions, serve  # noqa: PLC0415
 
     with exit_status():
@@ -214,7 +244,7 @@ def simulator(host: str, port: int, faults: tuple[str, ...], seed: int, **option
             raise click.BadParameter(str(error), param_hint="--fault") from error
         for name in ("apps", "unpriced_apps", "allowed_ips"):
             options[name] = frozenset(options[name])
-        chosen = SimulatorOptions(**options, faults=switched_on)
+        chosen = SimulatorOptions(**options, faults=switched_on, sent=ids_by_app(sent_logs))
         try:
             serve(chosen, host=host, port=port, announce=lambda url: say(f"SMS_API_BASE_URL={url}"))
         except OSError as error:

@@ -76,10 +76,22 @@ ROW_STATUSES: Final = {
 }
 """Row `status` of the vendor page: 0 sent successfully, -1 sending, 1 failed."""
 
+
+class RecordStatus(StrEnum):
+    """What the lake says of one row of the platform's record."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    UNDOCUMENTED = "undocumented"
+
+
+RECORD_STATUSES: Final = {"0": RecordStatus.SUCCESS, "2": RecordStatus.FAILED}
+"""Row `status` of `getSentRcd`: 0 success, 2 failed; `1`, which `getReport` has for failed, is not one of them."""
+
 ROW_REASONS: Final = {
     "bad_row": "a row of array is not an object",
     "bad_row_id": "a row of array has no msgId that is text of digits",
-    "undocumented_status": "a row status that nobody documented; the report counts as sending",
+    "undocumented_status": "a row status that nobody documented; a report counts as sending",
     "bad_receive_time": "receiveTime can't be read or has no offset; the report is kept without it",
 }
 """Codes with which the `reason` of a rejected row of the API begins, in the order of the rules."""

@@ -11,7 +11,8 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import StrEnum
 from itertools import chain
 from typing import Any, Final
 
@@ -50,13 +51,14 @@ _USUAL_TIME: Final = (
 """A time that pandas and `parse_receive_time` read alike."""
 
 
-def _dtypes_of(table: Table, *left_out: str) -> dict[str, str]:
+def dtypes_of(table: Table, *left_out: str) -> dict[str, str]:
+    """Return the pandas types of a table's columns."""
     return {column.name: _DTYPES[column.type] for column in table.columns if column.name not in left_out}
 
 
-REPORT_DTYPES: Final = _dtypes_of(DELIVERY_REPORTS, "country")
+REPORT_DTYPES: Final = dtypes_of(DELIVERY_REPORTS, "country")
 """Columns of a frame of reports; the country follows from the number when it is stored."""
-REJECT_DTYPES: Final = _dtypes_of(REJECTED_RECORDS, "source", "line", "raw") | dict.fromkeys(_FIELDS.values(), "str")
+REJECT_DTYPES: Final = dtypes_of(REJECTED_RECORDS, "source", "line", "raw") | dict.fromkeys(_FIELDS.values(), "str")
 """Columns of a frame of rejects: `file` is the call, `item` the place in `array`, and the fields are as they came."""
 
 
@@ -87,7 +89,7 @@ def flatten_reports(calls: Iterable[AnsweredCall]) -> Flattened:
     Source: vendor page, "Parameters".
     """
     given = list(calls)
-    rows = _rows_of(given)
+    rows = rows_of(given, ROW_STATUSES, otherwise=ReportStatus.SENDING.value)
     asked = _asked_by(given)
     firsts = rows.loc[rows["is_usable"], _REPORTED].drop_duplicates(["call", "msg_id"])
     merged = asked.merge(firsts, on=["call", "msg_id"], how="left")
@@ -112,15 +114,18 @@ def parse_receive_time(value: str) -> datetime | None:
         return None
 
 
-def _rows_of(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
-    """Return the rows of all calls: the columns of a report, and the rules that each breaks."""
+def rows_of(calls: Sequence[AnsweredCall], statuses: Mapping[str, StrEnum], *, otherwise: str) -> pd.DataFrame:
+    """Return the rows of all calls: the columns of a report, and the rules that each breaks.
+
+    `statuses` are the documented ones of a row; `otherwise` is what any other counts as.
+    """
     arrays = [call.envelope.rows for call in calls]
     elements = list(chain.from_iterable(arrays))
     objects = [element if isinstance(element, dict) else {} for element in elements]
     msg_id = _texts([row.get("msgId") for row in objects], text_of)
     is_usable = msg_id.str.fullmatch(_ID).fillna(value=False).astype("bool")
     is_object = pd.Series([isinstance(element, dict) for element in elements], dtype="bool")
-    status = _texts([row.get("status") for row in objects], text_of).map(ROW_STATUSES).astype("str")
+    status = _texts([row.get("status") for row in objects], text_of).map(statuses).astype("str")
     written = _texts([row.get("receiveTime") for row in objects], _json_text)
     receive_time = _times(written)
     return pd.DataFrame(
@@ -131,7 +136,7 @@ def _rows_of(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
             "element": pd.Series(objects, dtype="object"),
             "msg_id": msg_id,
             "number": _texts([row.get("number") for row in objects], text_of),
-            "status": status.fillna(ReportStatus.SENDING.value),
+            "status": status.fillna(otherwise),
             "receive_time": receive_time,
             "extra": _texts([None if _NAMES.issuperset(row) else _extra_of(row) for row in objects], str),
             "is_usable": is_usable,
@@ -206,11 +211,24 @@ def _rejects_of(rows: pd.DataFrame, reports: pd.DataFrame, calls: Sequence[Answe
     Their day is that of the message, or the earliest of the call for a row that names none.
     """
     is_report = rows["row"].isin(reports["row"])
-    is_odd = functools.reduce(operator.or_, (rows[code] for code in ROW_REASONS))
-    is_reject = is_odd & (is_report | ~rows["is_usable"])
-    if not is_reject.any():
+    odd = rows[is_odd(rows) & (is_report | ~rows["is_usable"])]
+    day_of_row = dict(zip(reports["row"], reports[PARTITION_KEY], strict=True))
+    days = [
+        day_of_row.get(row, min(day for _, day in calls[call].asked))
+        for row, call in zip(odd["row"], odd["call"], strict=True)
+    ]
+    return rejects_of(odd, days, calls)
+
+
+def is_odd(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Say which rows break a rule."""
+    return functools.reduce(operator.or_, (rows[code] for code in ROW_REASONS))
+
+
+def rejects_of(odd: pd.DataFrame, days: Sequence[date], calls: Sequence[AnsweredCall]) -> pd.DataFrame:
+    """Return rows that break a rule as rejects, each with its day."""
+    if odd.empty:
         return _no_rejects()
-    odd = rows[is_reject]
     reasons = [
         "; ".join(f"{code}: {meaning}" for code, meaning in ROW_REASONS.items() if getattr(row, code))
         for row in odd.itertuples()
@@ -219,11 +237,6 @@ def _rejects_of(rows: pd.DataFrame, reports: pd.DataFrame, calls: Sequence[Answe
         column: pd.Series([_as_written(row.get(name)) for row in odd["element"]], index=odd.index, dtype="str")
         for name, column in _FIELDS.items()
     }
-    day_of_row = dict(zip(reports["row"], reports[PARTITION_KEY], strict=True))
-    days = [
-        day_of_row.get(row, min(day for _, day in calls[call].asked))
-        for row, call in zip(odd["row"], odd["call"], strict=True)
-    ]
     came |= {PARTITION_KEY: pd.Series(days, index=odd.index, dtype=_DTYPES["DATE"])}
     rejects = odd.assign(reason=pd.Series(reasons, index=odd.index, dtype="str"), **came)
     return _with_calls(rejects, calls, REJECT_DTYPES)

@@ -1,7 +1,7 @@
 """Rows of the lake made of answers: phone numbers treated, free text masked, sizes bounded.
 
-What belongs here: `delivery_reports`, `rejected_records` and `api_calls` as they are stored. What does not: the rules
-of an answer (`api/reports.py`), when rows are committed (`recorder.py`).
+What belongs here: `delivery_reports`, `platform_record`, `rejected_records` and `api_calls` as they are stored. What
+does not: the rules of an answer (`api/reports.py`), when rows are committed (`recorder.py`, `record_store.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pipeline.api.envelope import Envelope
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
 from pipeline.model.errors import CallError
+from pipeline.model.hidden_keys import ids_without_forgotten
 from pipeline.model.json_fields import fit_json
 from pipeline.model.phone_numbers import NumberPolicy, count_forgotten, mask_text, treat_number, treat_numbers
-from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, REJECTED_RECORDS
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, PLATFORM_RECORD, REJECTED_RECORDS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,17 +48,27 @@ class StoredRows:
 
     def reports(self, frame: pd.DataFrame, invalid: Sequence[dict[str, object]]) -> pa.Table:
         """Return rows of `delivery_reports`: answers, and ids that the platform refuses."""
-        schema = arrow_schema(DELIVERY_REPORTS)
+        answers = self._stored(frame, DELIVERY_REPORTS)
+        return pa.concat_tables([answers, pa.Table.from_pylist(list(invalid), schema=answers.schema)])
+
+    def record(self, frame: pd.DataFrame) -> pa.Table:
+        """Return rows of `platform_record`."""
+        rows = self._stored(frame, PLATFORM_RECORD)
+        ids = ids_without_forgotten(rows["msg_id"], self.numbers.forgotten)
+        return rows.set_column(rows.schema.get_field_index("msg_id"), "msg_id", ids)
+
+    def _stored(self, frame: pd.DataFrame, table: Table) -> pa.Table:
+        """Return a frame as rows of a table: numbers treated, the country found, `extra` masked."""
+        schema = arrow_schema(table)
         known = pa.schema([column for column in schema if column.name != "country"])
-        table = pa.Table.from_pandas(frame, schema=known, preserve_index=False, nthreads=1)  # threads cost more
-        numbers = table["number"]
-        columns: dict[str, Any] = {name: table[name] for name in table.column_names} | {
-            "number": self._without_forgotten(table["msg_id"], treat_numbers(numbers, self.numbers)),
+        rows = pa.Table.from_pandas(frame, schema=known, preserve_index=False, nthreads=1)  # threads cost more
+        numbers = rows["number"]
+        columns: dict[str, Any] = {name: rows[name] for name in rows.column_names} | {
+            "number": self._without_forgotten(rows["msg_id"], treat_numbers(numbers, self.numbers)),
             "country": countries_of(numbers),
-            "extra": self._extra(table["extra"]),
+            "extra": self._extra(rows["extra"]),
         }
-        answers = pa.table({name: columns[name] for name in schema.names}, schema=schema)
-        return pa.concat_tables([answers, pa.Table.from_pylist(list(invalid), schema=schema)])
+        return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
     def count_forgotten(self, frame: pd.DataFrame) -> int:
         """Return how many answers have a number that was erased."""

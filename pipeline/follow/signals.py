@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 
 
 @contextlib.contextmanager
@@ -38,3 +38,19 @@ def signals_caught() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+
+
+async def run_until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Run some work to its end; where `stop` is set, cancel it and return."""
+    running = asyncio.ensure_future(work)
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not running.done():
+        running.cancel()
+    try:
+        await running
+    except asyncio.CancelledError:
+        return
+    except BaseExceptionGroup as errors:  # the first is why; the rest were cancelled for it
+        raise errors.exceptions[0] from errors

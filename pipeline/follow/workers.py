@@ -24,7 +24,7 @@ from pipeline.api.client import Clock, Gateway, Ledger
 from pipeline.follow.apps import App, Refusal, apps_answered
 from pipeline.follow.due import due_batches
 from pipeline.follow.recorder import Recorder, RecordTally
-from pipeline.follow.signals import signals_caught
+from pipeline.follow.signals import run_until, signals_caught
 from pipeline.follow.slices import finish_slices
 from pipeline.lake.lake import Lake
 from pipeline.model.accounts import Accounts
@@ -166,28 +166,13 @@ class _Follower:
         with signals_caught() as interrupted:
             try:
                 async with self._gateway() as gateway:
-                    await self._settle_until(interrupted, gateway, batches)
+                    await run_until(interrupted, self._settle_all(gateway, batches))
                     self.tally.clock_offsets = gateway.clock_offsets()
             finally:  # a signal that comes while the last slice is written must not undo it
                 await asyncio.to_thread(self._recorder.close)
             if interrupted.is_set():
                 raise Interrupted("stopped by a signal; what had arrived is committed, run again for the rest")
         self._close()
-
-    async def _settle_until(self, stop: asyncio.Event, gateway: Gateway, batches: Iterator[list[Batch]]) -> None:
-        """Settle all batches; where `stop` is set, leave those that have no answer yet."""
-        work = asyncio.ensure_future(self._settle_all(gateway, batches))
-        stopped = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not work.done():
-            work.cancel()
-        try:
-            await work
-        except asyncio.CancelledError:
-            return
-        except BaseExceptionGroup as errors:  # the first is why; the rest were cancelled for it
-            raise errors.exceptions[0] from errors
 
     def _gateway(self) -> Gateway:
         return Gateway(

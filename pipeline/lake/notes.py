@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,7 @@ _OWNER_ONLY: Final = 0o600
 _WATERMARKS: Final = "_marks"
 _RATES_DERIVED: Final = "rates_derived_on"
 _RATES_FORMULA: Final = "rates_formula"
+_RECORD_READING: Final = "record_reading"
 
 
 def forgotten_messages(lake: Lake) -> AbstractSet[MessageKey]:
@@ -162,6 +163,22 @@ def note_rates_formula(lake: Lake, formula: str) -> None:
     """Note the fingerprint of the queries that made the rates of all days."""
     with lake.lock(_WATERMARKS):
         replace_text(lake.folder / _WATERMARKS / _RATES_FORMULA, formula, mode=lake.mode)
+
+
+def record_reading_since(lake: Lake) -> datetime | None:
+    """Return when a reading of the platform's record began that did not come to its end; None if there is none."""
+    note = lake.folder / _WATERMARKS / _RECORD_READING
+    return datetime.fromisoformat(note.read_text("ascii")) if note.is_file() else None
+
+
+def note_record_reading(lake: Lake, *, since: datetime | None) -> None:
+    """Note when a reading of the platform's record began; None once it has come to its end."""
+    note = lake.folder / _WATERMARKS / _RECORD_READING
+    with lake.lock(_WATERMARKS):
+        if since is None:
+            note.unlink(missing_ok=True)
+        else:
+            replace_text(note, since.isoformat(), mode=lake.mode)
 
 
 def _fingerprints(lake: Lake, tables: Sequence[Table]) -> dict[str, int]:

@@ -38,6 +38,7 @@ from pipeline.model.tables import (
     DELIVERY_REPORTS,
     DETAIL_TABLES,
     LAKE_TABLES,
+    PLATFORM_RECORD,
     PUSHED_REPORTS,
     RATE_PUBLICATIONS,
     SENT_MESSAGES,
@@ -260,7 +261,7 @@ def _note_messages(
 ) -> None:
     """Record the ids of the messages concerned, those of waiting reports too: later answers come without a number."""
     found = set(waiting)
-    for table in (SENT_MESSAGES, DELIVERY_REPORTS, PUSHED_REPORTS):
+    for table in (SENT_MESSAGES, DELIVERY_REPORTS, PUSHED_REPORTS, PLATFORM_RECORD):
         source = relation(table, lake.snapshot(table).files)
         select = f"SELECT DISTINCT app_id, msg_id FROM ({source}) WHERE {wanted.condition(table)}"
         found |= set(rows_of(connection, select))

@@ -32,8 +32,11 @@ from pipeline.model.tables import (
     DELIVERY_REPORTS,
     LAKE_TABLES,
     MESSAGES,
+    PLATFORM_RECORD,
     PUSHED_REPORTS,
     RATE_PUBLICATIONS,
+    RECORD_READS,
+    RECORD_TABLES,
     REJECTED_RECORDS,
     SENT_MESSAGES,
     Table,
@@ -43,7 +46,7 @@ from pipeline.publish.reading import lake_files_named
 
 _UNDER_WAY: Final = "under-way"
 """File of `_damaged` that says that a repair has begun."""
-_KEYED: Final = (SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS, RATE_PUBLICATIONS)
+_KEYED: Final = (SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS, PLATFORM_RECORD, RATE_PUBLICATIONS)
 """Tables that hold each key once."""
 _LOCKS: Final = ("create", "moves", PUBLISHING)
 _AGAIN: Final = {
@@ -52,6 +55,8 @@ _AGAIN: Final = {
     DELIVERY_REPORTS: "ids without a final answer are asked again while they are young enough",
     PUSHED_REPORTS: "they can't be had again",
     API_CALLS: "they can't be had again",
+    PLATFORM_RECORD: "`sms-delivery reconcile` reads them again",
+    RECORD_READS: "`sms-delivery reconcile` reads the record again",
     RATE_PUBLICATIONS: "they can't be had again",
 }
 
@@ -149,6 +154,9 @@ def _content_restored(lake: Lake, settings: Settings, lost: Collection[Table]) -
     for table in _KEYED:
         if table in lost:
             yield from _without_doubles(lake, settings, table)
+    if {*RECORD_TABLES} & set(lost) and lake.snapshot(RECORD_READS).files:
+        _emptied(lake, RECORD_READS)
+        yield "`sms-delivery reconcile` reads the platform's record of the last 90 days again"
     if {SENT_MESSAGES, REJECTED_RECORDS} & set(lost):
         _forget_read_logs(lake)
     if {SENT_MESSAGES, DELIVERY_REPORTS, PUSHED_REPORTS, *DERIVED} & set(lost):
@@ -199,6 +207,11 @@ def _forget_read_logs(lake: Lake) -> None:
     present = lake.snapshot(SENT_MESSAGES)
     names = {action["appId"] for action in log_actions(lake.folder_of(SENT_MESSAGES), "txn")}
     lake.commit(present, transactions={name: 0 for name in sorted(names) if name.startswith(READ)})
+
+
+def _emptied(lake: Lake, table: Table) -> None:
+    present = lake.snapshot(table)
+    lake.commit(present, remove=present.files)
 
 
 def _derive_again(lake: Lake, table: Table) -> None:

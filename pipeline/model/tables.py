@@ -325,6 +325,53 @@ REJECTED_RECORDS: Final = Table(
     ("source", "file", "line", "item"),
 )
 
+PLATFORM_RECORD: Final = Table(
+    "platform_record",
+    "One row per message in the platform's own record of what was sent (getSentRcd), as `sms-delivery reconcile` last "
+    "read it. It decides no state.",
+    (
+        _APP_ID,
+        _MSG_ID,
+        _NUMBER,
+        _COUNTRY,
+        Column("status", "VARCHAR", "The record's verdict: success (0), failed (2), undocumented (any other code)."),
+        Column(
+            "receive_time",
+            "TIMESTAMPTZ",
+            "receiveTime of the record, stored in UTC; null if empty, unreadable or without offset.",
+            repeats=False,
+        ),
+        Column("read_at", "TIMESTAMPTZ", "When reading the day of the record began; stored in UTC."),
+        Column("extra", "VARCHAR", "Fields that the protocol does not name, as JSON text; null if there are none."),
+        Column("sent_date", "DATE", "Day of the record in the time zone SMS_TIMEZONE; the partition key."),
+    ),
+    ("app_id", "msg_id"),
+)
+RECORD_READS: Final = Table(
+    "record_reads",
+    "One row per app and day of which the platform's record was read to its end; the latest reading.",
+    (
+        _APP_ID,
+        Column("sent_date", "DATE", "Day of the record in the time zone SMS_TIMEZONE; the partition key."),
+        Column("starts_at", "TIMESTAMPTZ", "Start of the span that was read: of the day; stored in UTC."),
+        Column("ends_at", "TIMESTAMPTZ", "End of the span: of the day, or now if it goes on; stored in UTC."),
+        Column("read_at", "TIMESTAMPTZ", "When the reading began; stored in UTC."),
+        Column(
+            "settled_before",
+            "TIMESTAMPTZ",
+            "read_at less SMS_UNKNOWN_AFTER_HOURS: what was sent before was no longer under way; stored in UTC.",
+        ),
+        Column("recorded", "BIGINT", "Number of messages in the record: rows of platform_record."),
+        Column(
+            "missing",
+            "BIGINT",
+            "Messages that the platform counts (success and fail) and gives no row of; null if it does not count.",
+        ),
+        Column("requests", "BIGINT", "Number of requests made, repeated ones included."),
+    ),
+    ("app_id", "sent_date"),
+)
+
 _COUNTS: Final = (
     Column("sent", "BIGINT", "Number of messages sent in this bucket, by time of sending."),
     Column("delivered", "BIGINT", "Of those: delivered."),
@@ -425,6 +472,8 @@ RATE_PUBLICATIONS: Final = Table(
     is_partitioned=False,
 )
 
+RECORD_TABLES: Final = (PLATFORM_RECORD, RECORD_READS)
+"""Tables that `sms-delivery reconcile` fills."""
 DETAIL_TABLES: Final = (
     MESSAGES,
     SENT_MESSAGES,
@@ -432,6 +481,7 @@ DETAIL_TABLES: Final = (
     PUSHED_REPORTS,
     API_CALLS,
     REJECTED_RECORDS,
+    *RECORD_TABLES,
     RATE_PUBLICATIONS,
 )
 """Tables that the published file shows as views of the lake's Parquet files."""

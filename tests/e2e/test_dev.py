@@ -110,6 +110,7 @@ def test_the_ui_without_settings_opens_the_demo_and_ends_all_its_processes(tmp_p
     (repository,) = found["repositoriesOrError"]["nodes"]
     assert {s["name"]: s["scheduleState"]["status"] for s in repository["schedules"]} == {
         REFRESH: "STOPPED",
+        "delivery_reconcile": "STOPPED",
         "maintenance": "STOPPED",
     }
     stats = {n["assetKey"]["path"][0]: n["partitionStats"] for n in found["assetNodes"] if n["partitionStats"]}

@@ -15,6 +15,7 @@ from pipeline.maintain.audits.context import AuditContext, Finding
 from pipeline.maintain.audits.delivery_rates import delivery_rate_held, latency_plausible, states_sum_to_sent
 from pipeline.maintain.audits.delivery_reports import answers_reconcile, nothing_overdue
 from pipeline.maintain.audits.messages import each_message_once, rejected_share
+from pipeline.maintain.audits.platform_record import logs_complete
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ _AUDITS: Final = (
     Audit("delivery_rates", states_sum_to_sent),
     Audit("delivery_rates", delivery_rate_held),
     Audit("delivery_rates", latency_plausible),
+    Audit("platform_record", logs_complete),
     Audit("analytics_db", published_file_agrees),
     Audit("analytics_db", schema_as_documented),
 )

@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_definitions
-from assets.project import ASSETS, MAINTENANCE, REFRESH, Project
+from assets.project import ASSETS, MAINTENANCE, REFRESH, REFRESHED, Project
 from assets.resources import Workspace
 from assets.run_history import prune_runs
 from assets.schedules import DEAD_AFTER
@@ -200,7 +200,7 @@ def host(**more: object) -> dg.Definitions:
 def test_our_job_takes_none_of_the_assets_that_it_is_merged_with(shared: Shared) -> None:
     merged = dg.Definitions.merge(host(), build_definitions(shared.settings))
     job = merged.resolve_job_def(REFRESH)
-    assert set(job.asset_layer.selected_asset_keys) == {dg.AssetKey(name) for name in ASSETS}
+    assert set(job.asset_layer.selected_asset_keys) == {dg.AssetKey(name) for name in REFRESHED}
 
 
 def test_with_a_prefix_every_name_is_free_for_the_host(shared: Shared) -> None:
@@ -208,7 +208,8 @@ def test_with_a_prefix_every_name_is_free_for_the_host(shared: Shared) -> None:
     merged = dg.Definitions.merge(host(maintenance=True), build_definitions(settings))
     repository = merged.get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {"acme_delivery_refresh", "acme_maintenance", MAINTENANCE}
-    assert {schedule.name for schedule in repository.schedule_defs} == {"acme_delivery_refresh", "acme_maintenance"}
+    names = {"acme_delivery_refresh", "acme_delivery_reconcile", "acme_maintenance"}
+    assert {schedule.name for schedule in repository.schedule_defs} == names
     assert {sensor.name for sensor in repository.sensor_defs} >= {"acme_run_failures", "acme_check_failures"}
     graph = merged.resolve_asset_graph()
     keys = {dg.AssetKey(["acme", name]) for name in ASSETS}

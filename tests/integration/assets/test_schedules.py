@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_definitions
-from assets.partitions import RANGE_END, RANGE_START
-from assets.project import MAINTENANCE, REFRESH, Project
+from assets.partitions import RANGE_END, RANGE_START, range_of
+from assets.project import MAINTENANCE, RECONCILE, REFRESH, Project
 from assets.resources import Workspace
 from assets.run_history import prune_runs
 from assets.schedules import DEAD_AFTER, build_schedules
@@ -67,7 +67,7 @@ class Place:
         """Evaluate the schedule once: the run that it asks for, or why there is none."""
         schedule = self.definitions.resolve_schedule_def(REFRESH)
         if republish_after is not None:
-            schedule, _ = build_schedules(self.settings, lambda: self.settings, republish_after=republish_after)
+            schedule, *_ = build_schedules(self.settings, lambda: self.settings, republish_after=republish_after)
         with dg.build_schedule_context(instance=self.instance, scheduled_execution_time=NOW) as context:
             data = schedule.evaluate_tick(context)
         if data.run_requests:
@@ -215,14 +215,33 @@ def test_a_wrong_setting_is_a_skip_that_names_it_and_each_tick_reads_settings_ag
 
 
 @pytest.mark.parametrize(("value", "status"), [("on", "RUNNING"), ("off", "STOPPED")])
-def test_one_setting_switches_both_schedules_on(place: Place, value: str, status: str) -> None:
+def test_one_setting_switches_both_schedules_on_and_not_the_weekly_one(place: Place, value: str, status: str) -> None:
     settings = place.settings.model_copy(update={"schedules": value})
     definitions = build_definitions(settings, Workspace(lambda: settings))
-    schedules = {name: definitions.resolve_schedule_def(name) for name in (REFRESH, MAINTENANCE)}
+    schedules = {name: definitions.resolve_schedule_def(name) for name in (REFRESH, MAINTENANCE, RECONCILE)}
     assert {name: schedule.default_status.value for name, schedule in schedules.items()} == {
         REFRESH: status,
         MAINTENANCE: status,
+        RECONCILE: "STOPPED",
     }
+
+
+def test_the_weekly_tick_asks_for_the_days_that_were_not_read_and_for_nothing_twice(place: Place) -> None:
+    """From the first logged day to the last on which no message is under way; or it says why there is no run."""
+    schedule = place.definitions.resolve_schedule_def(RECONCILE)
+
+    def tick() -> list[dg.RunRequest]:
+        with dg.build_schedule_context(instance=place.instance, scheduled_execution_time=NOW) as context:
+            return list(schedule.evaluate_tick(context).run_requests or [])
+
+    assert tick() == []
+    place.log(ago(10), "1")
+    place.work(ago(10))
+
+    (request,) = tick()
+
+    assert range_of(request.tags) == (ago(10), ago(4))
+    assert request.run_config == {"ops": {"platform_record": {"config": {"only_unread": True}}}}
 
 
 def test_the_daily_job_compacts_cleans_and_prunes(place: Place) -> None:
