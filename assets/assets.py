@@ -23,7 +23,7 @@ from assets.partitions import days_of, sent_dates
 from assets.phases import ASKING, COUNTING, DERIVING, PUBLISHING_FILE, READING, READING_RECORD, WRITING_PAGE
 from assets.project import Project
 from assets.resources import Workspace, utc_now
-from assets.specs import FRESH, about_file, about_table, asset_spec, table_spec, tables_and_views
+from assets.specs import FRESH, about_file, about_lake_table, about_table, asset_spec, table_spec, tables_and_views
 from pipeline.collect.pushed_reports import take_pushed
 from pipeline.collect.sent_messages import collect, days_read
 from pipeline.derive.days import figures_of, figures_of_latest, rejected_of, rows_by_day
@@ -221,7 +221,7 @@ def delivery_rates(settings: Settings) -> dg.AssetsDefinition:
     whole_days = asset_spec(
         "delivery_rates", settings, deps=[table.name for table in RATE_TABLES], queries=_RATE_QUERIES,
         description=getdoc(delivery_rates), kinds={"duckdb", "deltalake"},
-        metadata=about_table(DELIVERY_RATES_DAILY, "deltalake", settings.lake / DELIVERY_RATES_DAILY.name),
+        metadata=about_lake_table(DELIVERY_RATES_DAILY, settings),
     )  # fmt: skip
 
     @dg.multi_asset(

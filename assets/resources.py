@@ -55,9 +55,9 @@ class Workspace:
             LakeError: it can't be read or written.
         """
         settings = self.settings
-        if not Lake.exists(settings.lake):
+        if not Lake.is_made(settings):
             check_inputs(settings)
-        return Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
+        return Lake.of(settings)
 
 
 def utc_now() -> datetime:

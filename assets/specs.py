@@ -62,11 +62,17 @@ def asset_spec(
 
 def table_spec(table: Table, settings: Settings, *, of: str | None = None, **facts: Any) -> dg.AssetSpec:
     """Return what the asset of a table of the lake says of itself; `of` names it if the table does not."""
-    about = about_table(table, "deltalake", settings.lake / table.name)
+    about = about_lake_table(table, settings)
     return asset_spec(
         of or table.name, settings, **{"kinds": {"duckdb", "deltalake"}, "description": table.row, **facts},
         metadata=about,
     )  # fmt: skip
+
+
+def about_lake_table(table: Table, settings: Settings) -> dict[str, Any]:
+    """Return columns, name and place of a table of the lake, as metadata."""
+    about = about_table(table, "deltalake", settings.lake / table.name)
+    return about | ({"dagster/uri": f"{settings.lake_url}/{table.name}"} if settings.lake_url else {})
 
 
 def about_table(table: Table, storage_kind: str, path: Path) -> dict[str, Any]:

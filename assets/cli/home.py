@@ -25,7 +25,8 @@ retention:
 
 def home_of(settings: Settings) -> Path:
     """Return the folder, whether it exists or not."""
-    return settings.lake.parent / "dagster"
+    beside = settings.duckdb if settings.lake_url else settings.lake
+    return beside.parent / "dagster"
 
 
 def check_home(folder: Path) -> None:

@@ -35,7 +35,7 @@ def take_pushes(settings: Settings, *, host: str, port: int, max_requests_per_se
         raise SettingsError("SMS_PUSH_TOKEN: is not set; make one with `openssl rand -hex 32`")
     if folder is None:
         raise SettingsError("SMS_PUSHED_REPORTS: is not set: the folder for pushed reports until a run has read them")
-    if Lake.exists(settings.lake):
+    if Lake.is_made(settings):
         _ = Workspace(lambda: settings).lake  # its numbers are treated as these settings say, else status 2
     try:
         make_folder(folder)

@@ -108,12 +108,12 @@ def repair_lake(settings: Settings, *, dry_run: bool) -> None:
     with shown(REPAIRING) as phase:
         lines = repair(lake=lake, settings=settings, dry_run=dry_run, on_progress=phase.update)
         found = "to be repaired" if dry_run else "repaired"
-        phase.done(*([found, *lines] if lines else [f"{settings.lake} is sound"]))
+        phase.done(*([found, *lines] if lines else [f"{settings.lake_place} is sound"]))
 
 
 def print_status(settings: Settings) -> None:
     """Print partitions, what is outstanding and due, the last publication, and a setting that a run misses."""
-    if not Lake.exists(settings.lake):
+    if not Lake.is_made(settings):
         check_inputs(settings)
     say(status_text(lake=_existing_lake(settings), settings=settings, now=utc_now()))
     try:
@@ -139,6 +139,6 @@ def show_message(settings: Settings, text: str, *, is_json: bool) -> None:
 
 
 def _existing_lake(settings: Settings) -> Lake:
-    if not Lake.exists(settings.lake):
-        raise SettingsError(f"SMS_LAKE: there is no lake in {settings.lake}; `sms-delivery run` makes it")
+    if not Lake.is_made(settings):
+        raise SettingsError(f"SMS_LAKE: there is no lake in {settings.lake_place}; `sms-delivery run` makes it")
     return Workspace(lambda: settings).lake

@@ -104,6 +104,7 @@ def follow(
         Interrupted: a signal asked for the end; what had arrived is committed.
         LakeError: the lake can't be read or written.
     """
+    lake.look_again()  # so that nobody asks for what another machine was just answered
     clock = clock or Clock()
     finish_slices(lake, settings)
     recorder = Recorder(

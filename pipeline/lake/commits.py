@@ -16,11 +16,13 @@ from typing import Final, TypeVar
 
 from deltalake import DeltaTable
 
+from pipeline.lake.copies import copies_of
 from pipeline.lake.delta_log import add_action, commit_info, remove_action, transaction_action
 from pipeline.lake.durable import sync_folder, sync_new_files
 from pipeline.lake.log_entries import LOG, write_entry
 from pipeline.lake.snapshots import DataFile, Snapshot
-from pipeline.model.errors import LakeError
+from pipeline.lake.store_errors import StoreError
+from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.tables import Table
 
 _COMMIT_TRIES: Final = 50
@@ -75,11 +77,14 @@ def commit_change(change: Change, handle: DeltaTable, *, folder: Path, newest: C
     Raises:
         StaleSnapshotError: a transaction was recorded, or a file to remove was removed, in the meantime.
         LakeError: it could not be committed.
-    After either error the new files are deleted.
+        UncertainError: a store does not say whether it was.
+    After the first two errors the new files are deleted.
     """
     version = handle.version() + 1
     try:
         sync_new_files((file.path for file in change.add), folder=folder, root=folder.parent)
+        if copies := copies_of(folder.parent):
+            copies.put(file.path for file in change.add)
         for attempt in range(_COMMIT_TRIES):
             with contextlib.suppress(FileExistsError):
                 _write_entry(change, version, folder)
@@ -95,6 +100,8 @@ def commit_change(change: Change, handle: DeltaTable, *, folder: Path, newest: C
             )
     except OSError as error:
         raise _deleted(change, LakeError(_failed(change, folder, error))) from error
+    except StoreError as error:  # not one that leaves open whether the entry is there: then the files must stay
+        raise _deleted(change, error) from error
     try:
         sync_folder(folder / LOG)
     except OSError as error:  # the entry is there: its files must stay
@@ -125,4 +132,7 @@ def _deleted(change: Change, error: LakeError) -> LakeError:
     """Delete the new files of a change that failed; return the error to raise."""
     for file in change.add:
         file.path.unlink(missing_ok=True)
+    if change.add and (copies := copies_of(change.add[0].path.parents[2 if change.table.is_partitioned else 1])):
+        with contextlib.suppress(LakeError, SettingsError):  # else the cleaning deletes them
+            copies.delete(file.path for file in change.add)
     return error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,10 +84,13 @@ def _named(table: Table, maxima: Sequence[Any]) -> dict[str, Any]:
 
 
 def commit_info(table: Table) -> dict[str, Any]:
-    """Return the action that says who wrote an entry: its last line, so that an entry without it was cut."""
+    """Return the action that says who wrote an entry: its last line, so that an entry without it was cut.
+
+    No two entries are the same: a writer that asks whether its entry is there knows its own.
+    """
     keys = json.dumps(table.partition_keys)
     info = {"timestamp": now_ms(), "operation": "WRITE", "operationParameters": {"mode": "Append", "partitionBy": keys}}
-    return {"commitInfo": info | {"engineInfo": f"sms-delivery:{__version__}"}}
+    return {"commitInfo": info | {"engineInfo": f"sms-delivery:{__version__}", "txnId": str(uuid.uuid4())}}
 
 
 def add_action(table: Table, file: DataFile, root: Path, *, data_change: bool) -> dict[str, Any]:

@@ -11,12 +11,11 @@ is repeated from a new snapshot (`retry`).
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +25,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipeline.lake.commits import Change, StaleSnapshotError, commit_change, retry
-from pipeline.lake.damage import REMEDY, DamagedTableError, LogFiles, log_damage
+from pipeline.lake.copies import CHECKPOINT_VERSIONS as BUCKET_CHECKPOINT_VERSIONS
+from pipeline.lake.copies import copies_of, make_copies
+from pipeline.lake.damage import REMEDY, DamagedTableError, LogFiles, footer_damage, log_damage
 from pipeline.lake.delta_log import LogEntry, replaced_files, snapshot_of
 from pipeline.lake.durable import sync_folder
 from pipeline.lake.locks import SharedFolder
@@ -34,13 +35,18 @@ from pipeline.lake.log_entries import CHECKPOINT_VERSIONS, write_checkpoint
 from pipeline.lake.opening import RECORDED, prepare
 from pipeline.lake.parquet import write_parquet
 from pipeline.lake.snapshots import DataFile, Snapshot, compacted_name, new_name, rows_in
+from pipeline.lake.texts import read_text
 from pipeline.lake.trust import check_data_files
 from pipeline.lake.versions import note_commit, noted
 from pipeline.model.errors import LakeError
+from pipeline.model.settings import Settings
 from pipeline.model.tables import PARTITION_KEY, Table
 
 __all__ = ["DataFile", "Lake", "Snapshot", "StaleSnapshotError", "retry"]  # all of its interface in one place
 
+IN_FLIGHT: Final = timedelta(hours=1)
+"""Shortest age of a file that no log names before its run counts as dead, where runs of other machines can't be seen; a
+live run commits within minutes."""
 _NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """Folder of the partition of rows without a date, as Hive, Delta and DuckDB write it."""
 
@@ -53,6 +59,7 @@ class Lake(SharedFolder):
     _handles: dict[str, tuple[LogEntry, DeltaTable]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _tidied: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
     _sound: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     _trusted: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
 
@@ -71,9 +78,25 @@ class Lake(SharedFolder):
         return cls(folder, mode)
 
     @classmethod
+    def of(cls, settings: Settings) -> Lake:
+        """Open the lake of the settings, as `open` does, in a folder or in a bucket."""
+        _connect(settings)
+        return cls.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
+
+    @classmethod
+    def is_made(cls, settings: Settings) -> bool:
+        """Say whether there is the lake of the settings.
+
+        Raises:
+            SettingsError, LakeError: it is in a bucket that can't be reached.
+        """
+        _connect(settings)
+        return cls.exists(settings.lake)
+
+    @classmethod
     def exists(cls, folder: Path) -> bool:
         """Say whether there is a lake in a folder."""
-        return (folder / RECORDED).is_file()
+        return read_text(SharedFolder(folder, 0), RECORDED) is not None
 
     def folder_of(self, table: Table) -> Path:
         """Return the folder of a table."""
@@ -85,6 +108,7 @@ class Lake(SharedFolder):
         Raises:
             LakeError: the table can't be read.
         """
+        self._refresh(table)
         former = self._listed.get(table.name)
         if former and former[0].is_newest():
             return former[1]
@@ -94,7 +118,40 @@ class Lake(SharedFolder):
             self._check_trust(table, (file.path for file in snapshot.files))
             self._check_rows(snapshot)
             self._listed[table.name] = LogEntry.now(folder, snapshot.version), snapshot
+            self._drop_old_copies(snapshot)
         return snapshot
+
+    def _refresh(self, table: Table) -> None:
+        """Bring what others committed, if the lake is in a bucket."""
+        if copies := copies_of(self.folder):
+            with self._readable(table) as folder:
+                copies.refresh_log(folder)
+
+    def _drop_old_copies(self, present: Snapshot) -> None:
+        """Delete copies of what is no longer part of a table, when it is first read, if the lake is in a bucket."""
+        name = present.table.name
+        if name in self._tidied or (copies := copies_of(self.folder)) is None:
+            return
+        self._tidied.add(name)
+        before, folder = self.working_since() or datetime.now(UTC), self.folder_of(present.table)
+        named = {file.path: file.size for file in present.files}
+        copies.drop(folder, named=named, replaced=replaced_files(folder), before=before)
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether the lake is in a bucket, and its folder has copies of what was needed."""
+        return copies_of(self.folder) is not None
+
+    @property
+    def place(self) -> str:
+        """Where the lake is, for a person: its folder or URL."""
+        copies = copies_of(self.folder)
+        return copies.store.url if copies else str(self.folder)
+
+    def look_again(self) -> None:
+        """Let the next snapshots have all that was committed before now, by other machines, too."""
+        if copies := copies_of(self.folder):
+            copies.look_again()
 
     def _check_log(self, table: Table) -> None:
         """Look at the entries that are new since the last time.
@@ -227,16 +284,33 @@ class Lake(SharedFolder):
         version = commit_change(change, handle, folder=self.folder_of(table), newest=newest)
         more_rows = rows_in(change.add) - rows_in(change.remove)
         note_commit(self, table, version, more_rows=more_rows, newest=newest)
-        if version % CHECKPOINT_VERSIONS == 0:
+        if version % (BUCKET_CHECKPOINT_VERSIONS if copies_of(self.folder) else CHECKPOINT_VERSIONS) == 0:
             with self.scratch() as scratch, self._readable(table) as folder:
                 write_checkpoint(folder, scratch)
 
     def files_there(self, table: Table) -> list[DataFile]:
-        """Return every Parquet file in a table's folder, also those that no version names."""
+        """Return every Parquet file of a table that is there, with its time, also those that no version names."""
+        if copies := copies_of(self.folder):
+            return [
+                DataFile(self.folder / found.name, None, 0, found.size, int(found.modified.timestamp() * 1000))
+                for found in copies.stored_in(self.folder_of(table))
+                if found.name.endswith(".parquet")
+            ]
         files = self.folder_of(table).glob(f"{PARTITION_KEY}=*/*.parquet" if table.is_partitioned else "*.parquet")
         there = sorted(files)
         self._check_trust(table, there)
-        return [DataFile(path, None, rows=0, size=path.stat().st_size) for path in there]
+        return list(filter(None, map(_found, there)))
+
+    def delete(self, files: Iterable[DataFile]) -> None:
+        """Delete files that no version names."""
+        paths = [file.path for file in files]
+        if copies := copies_of(self.folder):
+            copies.delete(paths)
+            return
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for folder in {path.parent for path in paths}:  # no power cut brings back what was erased
+            sync_folder(folder)
 
     def delete_unnamed(self, table: Table, *, written_before: datetime) -> None:
         """Delete every file that was removed from a table, however recently, and those that no version ever named.
@@ -244,15 +318,62 @@ class Lake(SharedFolder):
         A file that no version named must be older than `written_before`: a run at work may be about to commit it.
         """
         present, named = self.files_there(table), {file.path for file in self.snapshot(table).files}
-        replaced = replaced_files(self.folder_of(table))
-        folders: set[Path] = set()
-        for path in (file.path for file in present if file.path not in named):
-            with contextlib.suppress(FileNotFoundError):
-                if path in replaced or datetime.fromtimestamp(path.stat().st_mtime, UTC) < written_before:
-                    path.unlink()
-                    folders.add(path.parent)
-        for folder in folders:  # no power cut brings back what was erased
-            sync_folder(folder)
+        replaced, written_before = replaced_files(self.folder_of(table)), self._dead_before(written_before)
+        self.delete(
+            file
+            for file in present
+            if file.path not in named and (file.path in replaced or file.added_at < written_before)
+        )
+
+    def damaged_files(self, present: Snapshot) -> Iterator[str]:
+        """Yield what is wrong with each data file of a table that is missing or damaged, a line each."""
+        copies = copies_of(self.folder)
+        if copies is None:
+            yield from filter(None, map(footer_damage, present.files))
+            return
+        sizes = {self.folder / found.name: found.size for found in copies.stored_in(self.folder_of(present.table))}
+        for file in present.files:
+            url, size = f"{copies.store.url}/{copies.name_of(file.path)}", sizes.get(file.path)
+            if size is None:
+                yield f"{url} is missing"
+            elif size != file.size:
+                yield f"{url} has {size:,} bytes in place of {file.size:,}"
+
+    def shorten_log(self, table: Table, *, before: datetime) -> None:
+        """Delete objects of a log in a bucket that its newest checkpoint made needless before a moment."""
+        if copies := copies_of(self.folder):
+            copies.shorten_log(self.folder_of(table), before=before)
+
+    def _dead_before(self, moment: datetime) -> datetime:
+        """Return when a file that no version names was written at the latest, if no process will commit it.
+
+        `moment` is when the oldest process at work here began. Those of other machines are not known.
+        """
+        return min(moment, datetime.now(UTC) - IN_FLIGHT) if copies_of(self.folder) else moment
+
+
+def check_store(settings: Settings) -> None:
+    """Check that the bucket of a lake can be written and keeps conditions; nothing for a lake in a folder.
+
+    Raises:
+        SettingsError, LakeError: it can't, or doesn't.
+    """
+    _connect(settings)
+    if copies := copies_of(settings.lake):
+        copies.store.check_conditions()
+
+
+def _connect(settings: Settings) -> None:
+    if settings.lake_url:
+        make_copies(settings.lake, settings.lake_url, mode=settings.file_mode, limit=settings.cache_bytes)
+
+
+def _found(path: Path) -> DataFile | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return DataFile(path, None, 0, status.st_size, int(status.st_mtime * 1000))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from deltalake import DeltaTable
 
+from pipeline.lake.copies import copies_of
 from pipeline.lake.durable import sync_file, sync_folder
 
 LOG: Final = "_delta_log"
@@ -39,12 +40,17 @@ def write_entry(folder: Path, version: int, actions: Sequence[Mapping[str, Any]]
     Raises:
         FileExistsError: another writer has committed this version.
         OSError: it can't be written; the log is as before.
+        UncertainError: a store does not say whether it was written.
     """
     log = folder / LOG
     entry = entry_path(log, version)
+    text = "\n".join(json.dumps(action, separators=(",", ":")) for action in actions)
+    if copies := copies_of(folder.parent):
+        copies.commit(entry, text)
+        return
     staged = log / f"{entry.name}#{uuid.uuid4().hex}"
     try:
-        staged.write_text("\n".join(json.dumps(action, separators=(",", ":")) for action in actions), "utf-8")
+        staged.write_text(text, "utf-8")
         sync_file(staged)
         try:
             entry.hardlink_to(staged)
@@ -75,7 +81,11 @@ def written_aside(folder: Path, scratch: Path) -> Iterator[Path]:
     yield copied.parent
     log.mkdir(parents=True, exist_ok=True)  # the first commit of a new table syncs the folders
     new = [path for path in copied.iterdir() if path.name not in before]
+    copies = copies_of(folder.parent)
     for path in sorted(new, key=_order):
+        if copies:
+            copies.place(path, log / path.name)
+            continue
         sync_file(path)
         if path.suffix == ".json":
             (log / path.name).hardlink_to(path)

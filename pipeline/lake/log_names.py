@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.lake.atomic import written_whole
+from pipeline.lake.copies import copies_of
 from pipeline.lake.lake import Lake
 from pipeline.lake.log_entries import LOG
 from pipeline.model.errors import LakeError
@@ -34,6 +35,8 @@ def rename_transactions(lake: Lake, table: Table, rename: Rename) -> None:
         LakeError: a file can't be read or written.
     """
     log = lake.folder_of(table) / LOG
+    if copies := copies_of(lake.folder):
+        copies.bring_whole_log(log)
     try:
         for path in sorted(log.glob("*.json")):
             with contextlib.suppress(FileNotFoundError):  # cleaned meanwhile
@@ -81,4 +84,6 @@ def _in_its_place(path: Path) -> Iterator[Path]:
     state = path.stat()
     with written_whole(path, mode=state.st_mode & 0o777) as temporary:
         yield temporary
+        if copies := copies_of(path.parents[2]):
+            copies.replace(path, temporary)
         os.utime(temporary, ns=(state.st_atime_ns, state.st_mtime_ns))

@@ -12,14 +12,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
+from pipeline.lake.copies import copies_of
 from pipeline.lake.durable import make_folder, sync_file, sync_folder
-from pipeline.lake.lake import DataFile, Lake, retry
+from pipeline.lake.lake import IN_FLIGHT, DataFile, Lake, retry
 from pipeline.lake.queries import literal, query, rows_of, show_files, write_partition
 from pipeline.model.tables import DELIVERY_REPORTS, SENT_MESSAGES
 
@@ -45,9 +47,9 @@ def answers_follow(connection: duckdb.DuckDBPyConnection, lake: Lake, moves: str
         yield
         return
     with lake.lock(_LOCK):
-        _note(connection, lake, moves)
+        own = _note(connection, lake, moves)
         yield
-        _move_all(connection, lake)
+        _move_all(connection, lake, own)
 
 
 def has_unfinished_moves(lake: Lake) -> bool:
@@ -66,28 +68,46 @@ def finish_moves(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
 
 
 def _notes(lake: Lake) -> list[Path]:
-    return sorted((lake.folder / _FOLDER).glob("*.parquet"))
+    folder = lake.folder / _FOLDER
+    if copies := copies_of(lake.folder):
+        return [lake.folder / found.name for found in copies.stored_in(folder)]
+    return sorted(folder.glob("*.parquet"))
 
 
-def _note(connection: duckdb.DuckDBPyConnection, lake: Lake, moves: str) -> None:
+def _delete(lake: Lake, note: Path, own: Path | None) -> None:
+    """Delete a note whose answers have moved, unless its messages may still be committed by another machine."""
+    if copies := copies_of(lake.folder):
+        put = {found.name: found.modified for found in copies.stored_in(note.parent)}.get(copies.name_of(note))
+        if note == own or (put and put < datetime.now(UTC) - IN_FLIGHT):
+            copies.delete([note])
+        return
+    note.unlink()
+    sync_folder(note.parent)
+
+
+def _note(connection: duckdb.DuckDBPyConnection, lake: Lake, moves: str) -> Path:
     folder = lake.folder / _FOLDER
     make_folder(folder)
     beside = folder / ".note.tmp"
     connection.execute(f"COPY ({moves}) TO {literal(str(beside))} (FORMAT parquet)")
     beside.chmod(lake.mode)
     sync_file(beside)
-    beside.rename(folder / f"{uuid.uuid4()}.parquet")
+    note = beside.rename(folder / f"{uuid.uuid4()}.parquet")
     sync_folder(folder)
+    if copies := copies_of(lake.folder):
+        copies.put([note])
+    return note
 
 
-def _move_all(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+def _move_all(connection: duckdb.DuckDBPyConnection, lake: Lake, own: Path | None = None) -> None:
     for note in _notes(lake):
         retry(partial(_move, connection, lake, note))
-        note.unlink()
-        sync_folder(note.parent)
+        _delete(lake, note, own)
 
 
 def _move(connection: duckdb.DuckDBPyConnection, lake: Lake, note: Path) -> None:
+    if copies := copies_of(lake.folder):
+        copies.bring({note: 0})
     noted = f"read_parquet({literal(str(note))})"
     connection.execute(f"CREATE OR REPLACE TEMP VIEW noted_moves AS SELECT * FROM {noted}")
     days = {

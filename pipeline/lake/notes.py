@@ -5,19 +5,20 @@ What belongs here: small files of the lake. What does not: rows (`lake.py`), rec
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import date, datetime
-from pathlib import Path
 from typing import Final
 
-from pipeline.lake.atomic import replace_text
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.snapshots import fingerprint_of
+from pipeline.lake.texts import change_text, delete_text, read_text, write_text
 from pipeline.model.errors import LakeError
 from pipeline.model.forgotten_numbers import ForgottenNumbers
 from pipeline.model.tables import Table
@@ -29,30 +30,35 @@ _NUMBERS: Final = "forgotten_numbers.json"
 _NUMBERS_KEY: Final = "forgotten_numbers.key"
 """Random, of this lake alone and readable by its owner alone: with it and what it made numbers can be guessed."""
 _OWNER_ONLY: Final = 0o600
+_LOOK_SECONDS: Final = 10.0
 _WATERMARKS: Final = "_marks"
-_RATES_DERIVED: Final = "rates_derived_on"
-_RATES_FORMULA: Final = "rates_formula"
-_RECORD_READING: Final = "record_reading"
+_RATES_DERIVED: Final = f"{_WATERMARKS}/rates_derived_on"
+_RATES_FORMULA: Final = f"{_WATERMARKS}/rates_formula"
+_RECORD_READING: Final = f"{_WATERMARKS}/record_reading"
 
 
 def forgotten_messages(lake: Lake) -> AbstractSet[MessageKey]:
     """Return the messages whose number was erased: later answers for them are stored without a number."""
-    path = lake.folder / _FORGOTTEN
-    return {(app_id, msg_id) for app_id, msg_id in json.loads(path.read_text("utf-8"))} if path.is_file() else set()
+    return _messages(read_text(lake, _FORGOTTEN))
+
+
+def _messages(text: str | None) -> set[MessageKey]:
+    return {(app_id, msg_id) for app_id, msg_id in json.loads(text or "[]")}
 
 
 def lake_key(lake: Lake) -> bytes:
     """Return the random key of this lake's HMACs of numbers; it is made where it is first needed."""
-    path = lake.folder / _NUMBERS_KEY
-    if not path.is_file():
+    known = read_text(lake, _NUMBERS_KEY)
+    if known is None:
         with lake.lock("forget"):
-            _make_key(path)
-    return bytes.fromhex(path.read_text("ascii"))
+            known = _made_key(lake)
+    return bytes.fromhex(known)
 
 
-def _make_key(path: Path) -> None:
-    if not path.is_file():
-        replace_text(path, secrets.token_hex(32), mode=_OWNER_ONLY)
+def _made_key(lake: Lake) -> str:
+    """Return the key in hex, which is made unless there is one. The caller holds the lock."""
+    new = secrets.token_hex(32)
+    return change_text(lake, _NUMBERS_KEY, lambda former: former or new, mode=_OWNER_ONLY)
 
 
 def note_forgotten(
@@ -63,8 +69,9 @@ def note_forgotten(
     `treated` returns what is stored of a key that holds an erased number, any other as it is.
     """
     with lake.lock("forget"):
-        everything = sorted(set(map(treated, forgotten_messages(lake) | messages)))
-        replace_text(lake.folder / _FORGOTTEN, json.dumps(everything), mode=lake.mode)
+        change_text(
+            lake, _FORGOTTEN, lambda former: json.dumps(sorted(set(map(treated, _messages(former) | messages))))
+        )
 
 
 def forgotten_numbers(lake: Lake) -> ForgottenNumbers:
@@ -73,15 +80,25 @@ def forgotten_numbers(lake: Lake) -> ForgottenNumbers:
     Raises:
         LakeError: their key has gone, so they can't be recognised.
     """
-    path, key = lake.folder / _NUMBERS, lake.folder / _NUMBERS_KEY
-    if not path.is_file():
+    text = read_text(lake, _NUMBERS)
+    if text is None:
         return ForgottenNumbers()
-    if not key.is_file():
-        raise LakeError(f"{key} has gone: without it erased numbers would come back; restore it from a backup")
-    noted = json.loads(path.read_text("utf-8"))
-    return ForgottenNumbers(
-        bytes.fromhex(key.read_text("ascii")), frozenset(noted["digests"]), frozenset(noted["lengths"])
-    )
+    key = read_text(lake, _NUMBERS_KEY)
+    if key is None:
+        place = lake.folder / _NUMBERS_KEY
+        raise LakeError(f"{place} has gone: without it erased numbers would come back; restore it from a backup")
+    return _numbers(text, key)
+
+
+def erased_elsewhere(lake: Lake) -> str:
+    """Return a short text that changes when a number is erased, if other machines may do it; else an empty one."""
+    text = read_text(lake, _NUMBERS) if lake.has_copies else None
+    return f"-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}" if text else ""
+
+
+def _numbers(text: str | None, key: str) -> ForgottenNumbers:
+    noted = json.loads(text or '{"digests": [], "lengths": []}')
+    return ForgottenNumbers(bytes.fromhex(key), frozenset(noted["digests"]), frozenset(noted["lengths"]))
 
 
 class NewestForgotten:
@@ -99,31 +116,37 @@ class NewestForgotten:
         Raises:
             LakeError: their key has gone, or they can't be read.
         """
-        try:
-            found = (self._lake.folder / _NUMBERS).stat()
-            state = (found.st_mtime_ns, found.st_ino)
-        except FileNotFoundError:
-            state = None
-        except OSError as error:
-            raise LakeError(f"erased numbers can't be read: {error.strerror}") from error
+        state = self._newest_state()
         if state != self._state:
             self._numbers = forgotten_numbers(self._lake) if state else ForgottenNumbers()
             self._state = state
         return self._numbers
 
+    def _newest_state(self) -> tuple[int, int] | None:
+        """Return what changes when the note does; a bucket is asked every `_LOOK_SECONDS`."""
+        if self._lake.has_copies:
+            return (int(time.monotonic() / _LOOK_SECONDS), 0)
+        try:
+            found = (self._lake.folder / _NUMBERS).stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LakeError(f"erased numbers can't be read: {error.strerror}") from error
+        return found.st_mtime_ns, found.st_ino
+
 
 def note_forgotten_number(lake: Lake, digits: str) -> None:
     """Add a number, ASCII digits in the form of the tables, to those that must not come back."""
     with lake.lock("forget"):
-        known = forgotten_numbers(lake)
-        if not known:
-            _make_key(lake.folder / _NUMBERS_KEY)
-            known = ForgottenNumbers(bytes.fromhex((lake.folder / _NUMBERS_KEY).read_text("ascii")))
-        noted = {
-            "digests": sorted({*known.digests, known.digest_of(digits)}),
-            "lengths": sorted({*known.lengths, len(digits)}),
-        }
-        replace_text(lake.folder / _NUMBERS, json.dumps(noted), mode=lake.mode)
+        forgotten_numbers(lake)  # its key must not be made anew
+        key = _made_key(lake)
+
+        def with_number(former: str | None) -> str:
+            known = _numbers(former, key)
+            digests, lengths = {*known.digests, known.digest_of(digits)}, {*known.lengths, len(digits)}
+            return json.dumps({"digests": sorted(digests), "lengths": sorted(lengths)})
+
+        change_text(lake, _NUMBERS, with_number)
 
 
 @contextmanager
@@ -133,52 +156,50 @@ def days_changed(lake: Lake, tables: Sequence[Table], *, reader: str) -> Iterato
     A block that fails leaves the mark as it was, so that the next run gets the same days again. Each reader, a step,
     has a mark of its own: a fingerprint of the files of each day, since a clock that went back would hide new ones.
     """
-    mark = lake.folder / _WATERMARKS / reader
-    known, present = _read(mark), _fingerprints(lake, tables)
+    mark = f"{_WATERMARKS}/{reader}"
+    known, present = _read(lake, mark), _fingerprints(lake, tables)
     yield {date.fromisoformat(day) for day in known.keys() | present.keys() if known.get(day) != present.get(day)}
     if known != present:
         with lake.lock(_WATERMARKS):
-            replace_text(mark, json.dumps(present), mode=lake.mode)
+            write_text(lake, mark, json.dumps(present))
 
 
 def rates_derived_on(lake: Lake) -> date:
     """Return the day on which the rates were last derived; the first of all days where that is not known."""
-    note = lake.folder / _WATERMARKS / _RATES_DERIVED
-    return date.fromisoformat(note.read_text("ascii")) if note.is_file() else date.min
+    noted = read_text(lake, _RATES_DERIVED)
+    return date.fromisoformat(noted) if noted is not None else date.min
 
 
 def note_rates_derived(lake: Lake, *, on: date) -> None:
     """Note the day on which the rates were derived."""
     with lake.lock(_WATERMARKS):
-        replace_text(lake.folder / _WATERMARKS / _RATES_DERIVED, on.isoformat(), mode=lake.mode)
+        write_text(lake, _RATES_DERIVED, on.isoformat())
 
 
 def rates_formula(lake: Lake) -> str | None:
     """Return the fingerprint of the queries that made the rates; None where it was not noted."""
-    note = lake.folder / _WATERMARKS / _RATES_FORMULA
-    return note.read_text("ascii") if note.is_file() else None
+    return read_text(lake, _RATES_FORMULA)
 
 
 def note_rates_formula(lake: Lake, formula: str) -> None:
     """Note the fingerprint of the queries that made the rates of all days."""
     with lake.lock(_WATERMARKS):
-        replace_text(lake.folder / _WATERMARKS / _RATES_FORMULA, formula, mode=lake.mode)
+        write_text(lake, _RATES_FORMULA, formula)
 
 
 def record_reading_since(lake: Lake) -> datetime | None:
     """Return when a reading of the platform's record began that did not come to its end; None if there is none."""
-    note = lake.folder / _WATERMARKS / _RECORD_READING
-    return datetime.fromisoformat(note.read_text("ascii")) if note.is_file() else None
+    noted = read_text(lake, _RECORD_READING)
+    return datetime.fromisoformat(noted) if noted is not None else None
 
 
 def note_record_reading(lake: Lake, *, since: datetime | None) -> None:
     """Note when a reading of the platform's record began; None once it has come to its end."""
-    note = lake.folder / _WATERMARKS / _RECORD_READING
     with lake.lock(_WATERMARKS):
         if since is None:
-            note.unlink(missing_ok=True)
+            delete_text(lake, _RECORD_READING)
         else:
-            replace_text(note, since.isoformat(), mode=lake.mode)
+            write_text(lake, _RECORD_READING, since.isoformat())
 
 
 def _fingerprints(lake: Lake, tables: Sequence[Table]) -> dict[str, int]:
@@ -189,7 +210,7 @@ def _fingerprints(lake: Lake, tables: Sequence[Table]) -> dict[str, int]:
     return {day: fingerprint_of(of_day) for day, of_day in files.items()}
 
 
-def _read(mark: Path) -> dict[str, int]:
+def _read(lake: Lake, mark: str) -> dict[str, int]:
     """Return a mark; empty where there is none, or the moment that an earlier version noted."""
-    known = json.loads(mark.read_text("ascii")) if mark.is_file() else {}
+    known = json.loads(read_text(lake, mark) or "{}")
     return known if isinstance(known, dict) else {}

@@ -21,6 +21,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from pipeline.lake.copies import Copies, copies_of
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.parquet import ROWS_AT_ONCE
 from pipeline.lake.snapshots import layout_of, rows_in
@@ -72,9 +73,16 @@ def database(lake: Lake, settings: Settings) -> Iterator[duckdb.DuckDBPyConnecti
 def confine(connection: duckdb.DuckDBPyConnection, folders: Collection[Path]) -> None:
     """Take from a connection all files outside some folders, extensions and the choice of settings, for good.
 
-    Whatever an attached file holds can then reach nothing else of this machine.
+    Whatever an attached file holds can then reach nothing else of this machine. Of a bucket whose copies are in one of
+    the folders, its copies can be read by their URLs.
     """
-    connection.execute(f"SET allowed_directories = [{_literals([str(folder) for folder in folders])}]")
+    places = [str(folder) for folder in folders]
+    for copies in filter(None, map(copies_of, folders)):
+        from pipeline.lake.bucket_views import CopiedObjects  # noqa: PLC0415 - 30 ms that a folder does not need
+
+        places.append(f"{copies.store.url}/")
+        connection.register_filesystem(CopiedObjects(copies))
+    connection.execute(f"SET allowed_directories = [{_literals(places)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
@@ -117,13 +125,34 @@ def digest(*paths: str) -> str:
 
 
 def relation(table: Table, data_files: Sequence[DataFile]) -> str:
-    """Return a SELECT of all columns of a table from the given files; typed and empty if there is none."""
+    """Return a SELECT of all columns of a table from the given files; typed and empty if there is none.
+
+    Of a lake in a bucket, the copies that are missing are brought.
+    """
+    if copies := _copies_with(table, data_files):
+        copies.bring({file.path: file.size for file in data_files})
+    return _select(table, [(layout_of(file), str(file.path)) for file in data_files])
+
+
+def published_relation(table: Table, data_files: Sequence[DataFile]) -> str:
+    """Return what `relation` does, for a view that is read elsewhere too: it names the objects of a bucket."""
+    copies = _copies_with(table, data_files)
+    paths = [f"{copies.store.url}/{copies.name_of(f.path)}" if copies else str(f.path) for f in data_files]
+    return _select(table, list(zip(map(layout_of, data_files), paths, strict=True)))
+
+
+def _copies_with(table: Table, data_files: Sequence[DataFile]) -> Copies | None:
+    return copies_of(data_files[0].path.parents[2 if table.is_partitioned else 1]) if data_files else None
+
+
+def _select(table: Table, data_files: Sequence[tuple[int, str]]) -> str:
+    """Return a SELECT of all columns from files, given by layout and path or URL."""
     if not data_files:
         columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
         return f"SELECT {columns} WHERE false"
-    layouts: dict[int, list[Path]] = {}
-    for file in data_files:
-        layouts.setdefault(layout_of(file), []).append(file.path)
+    layouts: dict[int, list[str]] = {}
+    for layout, path in data_files:
+        layouts.setdefault(layout, []).append(path)
     return " UNION ALL ".join(
         f"SELECT {_columns_in(table, layout)} FROM {_parquet(table, paths)}" for layout, paths in layouts.items()
     )
@@ -137,7 +166,7 @@ def _columns_in(table: Table, layout: int) -> str:
     )
 
 
-def _parquet(table: Table, paths: Iterable[Path], options: str = "") -> str:
+def _parquet(table: Table, paths: Iterable[Path | str], options: str = "") -> str:
     """Return the table function that reads the given files.
 
     Their paths are the lines of one text (Delta accepts no folder with a line break in its name): DuckDB takes twice as

@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +43,11 @@ class DataFile:
     size: int
     added_ms: int = 0
     maxima: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def added_at(self) -> datetime:
+        """When it was added to its table; of a file that no version names, when it was written."""
+        return datetime.fromtimestamp(self.added_ms / 1000, UTC)
 
     @property
     def fingerprint(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from pipeline.lake.atomic import replace_text
+from pipeline.lake.copies import copies_of
 from pipeline.lake.locks import SharedFolder
 from pipeline.lake.snapshots import Snapshot
 from pipeline.model.errors import LakeError
@@ -28,11 +29,13 @@ class Noted:
 
 
 def noted(lake: SharedFolder, table: Table) -> Noted | None:
-    """Return the note of a table; None for a lake of an earlier version.
+    """Return the note of a table; None for a lake of an earlier version, and in a bucket, which loses no end of a log.
 
     Raises:
         LakeError: the note can't be read.
     """
+    if copies_of(lake.folder):
+        return None
     path = lake.folder / VERSIONS / f"{table.name}.json"
     try:
         return Noted(**json.loads(path.read_text("utf-8"))) if path.is_file() else None
@@ -47,6 +50,8 @@ def note_commit(
 
     `more_rows` is what the commit added; `newest` takes a snapshot, for where other commits came between.
     """
+    if copies_of(lake.folder):
+        return
     with lake.lock(VERSIONS):
         former = noted(lake, table)
         if former and former.version >= version:

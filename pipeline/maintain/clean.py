@@ -11,18 +11,16 @@ The lock of publishing is held meanwhile, so no publication can name a file that
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipeline.lake.delta_log import replaced_files
-from pipeline.lake.lake import Lake
+from pipeline.lake.lake import IN_FLIGHT, DataFile, Lake
 from pipeline.lake.log_entries import write_checkpoint, written_aside
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
@@ -31,8 +29,6 @@ from pipeline.publish.database import PUBLISHING
 from pipeline.publish.reading import lake_files_named
 from pipeline.publish.swap import remove_old_versions
 
-IN_FLIGHT: Final = timedelta(hours=1)
-"""Shortest age of a file that no log names before its run counts as dead; a live run commits within minutes."""
 LOG_DAYS: Final = 7
 """Days for which entries of the Delta logs are kept; readers look back `SMS_SNAPSHOT_HOURS` at most."""
 
@@ -58,39 +54,31 @@ def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
         published = lake_files_named(settings) if settings.duckdb.exists() else set()
         remove_old_versions(settings.duckdb)
         for table in LAKE_TABLES:
-            for path, since in _unnamed(lake, table, published):
-                if since + timedelta(hours=settings.snapshot_hours) <= now and since < began:
-                    _delete(path, tally)
-                else:
-                    tally.kept += 1
+            unnamed = list(_unnamed(lake, table, published))
+            kept = timedelta(hours=settings.snapshot_hours)
+            old = [file for file, since in unnamed if since + kept <= now and since < began]
+            lake.delete(old)
+            tally.files += len(old)
+            tally.size += sum(file.size for file in old)
+            tally.kept += len(unnamed) - len(old)
     for table in LAKE_TABLES:
         _shorten_log(lake, table, settings)
     return tally
 
 
-def _unnamed(lake: Lake, table: Table, published: set[str]) -> Iterator[tuple[Path, datetime]]:
+def _unnamed(lake: Lake, table: Table, published: set[str]) -> Iterator[tuple[DataFile, datetime]]:
     """Yield the files that neither table nor publication names, and since when that is so."""
     there = lake.files_there(table)  # first: the version read next names what is committed meanwhile
+    lake.look_again()
     named = {file.path.name for file in lake.snapshot(table).files} | published
     replaced = replaced_files(lake.folder_of(table))
     for file in there:
         if file.path.name in named:
             continue
         if file.path in replaced:
-            yield file.path, replaced[file.path]
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            written = datetime.fromtimestamp(file.path.stat().st_mtime, UTC)
-            if written <= datetime.now(UTC) - IN_FLIGHT:
-                yield file.path, written
-
-
-def _delete(path: Path, tally: CleanTally) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        size = path.stat().st_size
-        path.unlink()
-        tally.files += 1
-        tally.size += size
+            yield file, replaced[file.path]
+        elif file.added_at <= datetime.now(UTC) - IN_FLIGHT:
+            yield file, file.added_at
 
 
 def _shorten_log(lake: Lake, table: Table, settings: Settings) -> None:
@@ -109,6 +97,7 @@ def _shorten_log(lake: Lake, table: Table, settings: Settings) -> None:
         with lake.scratch() as scratch:
             write_checkpoint(folder, scratch)
         DeltaTable(folder).cleanup_metadata()
+        lake.shorten_log(table, before=datetime.now(UTC) - timedelta(days=LOG_DAYS))
     except FileExistsError:
         return
     except (DeltaError, OSError) as error:

@@ -19,8 +19,8 @@ from pipeline.api.client import Gateway, Ledger
 from pipeline.collect.files import LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.sent_messages import log_rules
-from pipeline.lake.damage import REMEDY, footer_damage
-from pipeline.lake.lake import Lake
+from pipeline.lake.damage import REMEDY
+from pipeline.lake.lake import Lake, check_store
 from pipeline.lake.opening import recorded_settings
 from pipeline.maintain.audits.context import WORDS, opened_context
 from pipeline.maintain.audits.delivery_rates import latency_plausible
@@ -129,9 +129,11 @@ def _is_that_of(settings: Settings) -> str:
     Raises:
         SettingsError: it is another one.
     """
-    known = recorded_settings(settings.lake).get(NUMBERS_KEY) if Lake.exists(settings.lake) else None
+    known = recorded_settings(settings.lake).get(NUMBERS_KEY) if Lake.is_made(settings) else None
     if known not in {None, settings.recorded[NUMBERS_KEY]}:
-        raise SettingsError(f"{NUMBERS_KEY}: its fingerprint is not the one in the lake {settings.lake}; set it back")
+        raise SettingsError(
+            f"{NUMBERS_KEY}: its fingerprint is not the one in the lake {settings.lake_place}; set it back"
+        )
     return " and the lake's fingerprint" if known else ""
 
 
@@ -162,10 +164,10 @@ def records_of_logs(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 def _times_in_lake(settings: Settings, now: datetime) -> list[Finding]:
     """Say which of the last days have a median latency that can't be right, and that answers are ahead of now."""
-    if not Lake.exists(settings.lake):
-        return []
     try:
-        lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
+        if not Lake.is_made(settings):
+            return []
+        lake = Lake.of(settings)
         days = lake.snapshot(DELIVERY_ROLLUPS_DAILY).days()[-LATENCY_DAYS:]
         with opened_context(days, lake=lake, settings=settings, now=now) as context:
             found = latency_plausible(context)
@@ -179,11 +181,14 @@ def _times_in_lake(settings: Settings, now: datetime) -> list[Finding]:
 
 
 def _check_lake(settings: Settings) -> str:
-    if Lake.exists(settings.lake):
-        lake = Lake.open(settings.lake, mode=settings.file_mode, recorded=settings.recorded)
+    check_store(settings)
+    if Lake.is_made(settings):
+        lake = Lake.of(settings)
         _check_tables(lake)
         sent = lake.snapshot(SENT_MESSAGES)
-        return f"{sent.rows:,} sent messages of {len(sent.days()):,} days: {settings.lake}"
+        return f"{sent.rows:,} sent messages of {len(sent.days()):,} days: {lake.place}"
+    if settings.lake_url:
+        return f"does not exist yet; the first run makes it: {settings.lake_url}"
     parent = next(folder for folder in settings.lake.parents if folder.is_dir())
     if not os.access(parent, os.W_OK | os.X_OK):
         raise SettingsError(f"SMS_LAKE: can't be made, {parent} is not writable")
@@ -195,7 +200,7 @@ def _check_tables(lake: Lake) -> None:
     wrong: list[str] = []
     for table in LAKE_TABLES:
         try:
-            found = [text for file in lake.snapshot(table).files if (text := footer_damage(file))]
+            found = list(lake.damaged_files(lake.snapshot(table)))
         except LakeError as error:
             wrong.append(str(error).removesuffix(f"; {REMEDY}"))
             continue

@@ -69,6 +69,9 @@ def repair(*, lake: Lake, settings: Settings, dry_run: bool = False, on_progress
     Raises:
         LakeError: another process is at work in the lake, or it can't be put right.
     """
+    if lake.has_copies:
+        remedy = "restore former versions of its objects, or copy it to a folder, repair that and copy it back"
+        raise LakeError(f"SMS_LAKE: {lake.place}: a lake in a bucket can't be repaired in place: {remedy}")
     with ExitStack() as locks:
         for name in _LOCKS:
             locks.enter_context(lake.lock(name))

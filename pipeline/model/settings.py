@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import string
 import warnings
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -23,11 +24,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     field_validator,
 )
 
+from pipeline.model.bucket_urls import STORE_VARIABLES, bucket_url, copies_name, is_url
 from pipeline.model.env_file import env_file_of, env_values
 from pipeline.model.errors import SettingsError
 from pipeline.model.log_settings import log_fields, time_format
@@ -79,6 +82,13 @@ def _memory_limit(value: str) -> str:
     return value.strip()
 
 
+def size_in_bytes(text: str) -> int:
+    """Return a size such as 400MB or 2GiB in bytes."""
+    number = text.rstrip(string.ascii_letters + " ")
+    unit = text.removeprefix(number).strip().upper()
+    return int(float(number) * (1024 if "I" in unit else 1000) ** (1 + "KMGT".index(unit[0])))
+
+
 def check_base_url(url: str) -> str:
     """Return `url` without a trailing slash.
 
@@ -105,6 +115,8 @@ Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 class Settings(BaseModel):
     """All settings; attribute `x_y` is the environment variable `SMS_X_Y`."""
 
+    _lake_url: str | None = PrivateAttr(None)
+
     model_config = ConfigDict(
         extra="ignore",
         frozen=True,
@@ -123,6 +135,8 @@ class Settings(BaseModel):
     sent_log_fields: Annotated[tuple[tuple[str, str], ...], BeforeValidator(log_fields)] = ()
     sent_log_time_format: Annotated[str, AfterValidator(time_format)] | None = None
     lake: Path = Path("data/lake")
+    cache: Path = Path("~/.cache/sms-delivery")
+    cache_limit: Annotated[str, AfterValidator(_memory_limit)] = "10GB"
     duckdb: Path = Path("data/analytics.duckdb")
     report: Path = Path("data/report.html")
     timezone: Zone = ZoneInfo("UTC")
@@ -153,6 +167,13 @@ class Settings(BaseModel):
     def _split_patterns(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("sent_logs", "duckdb", "report", "cache", mode="before")
+    @classmethod
+    def _local_path(cls, value: object) -> object:
+        if any(map(is_url, value.split(",") if isinstance(value, str) else ())):
+            raise ValueError("must be a local path; only the lake may be in a bucket")
         return value
 
     @field_validator("sent_log_labels", mode="before")
@@ -188,11 +209,34 @@ class Settings(BaseModel):
     @classmethod
     def _plain_lake_path(cls, value: Path) -> Path:
         text = str(value)
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
-            raise ValueError("must be a local folder, not a URL")
         if any(character in text for character in UNSAFE_LAKE_CHARACTERS):
             raise ValueError(f"must not contain any of {' '.join(UNSAFE_LAKE_CHARACTERS)}")
         return value
+
+    @property
+    def lake_url(self) -> str | None:
+        """URL of the lake in a bucket; `lake` is then the folder of this machine's copies. None for a folder."""
+        return self._lake_url
+
+    @property
+    def lake_place(self) -> str:
+        """Where the lake is, for a person: its folder or URL."""
+        return self._lake_url or str(self.lake)
+
+    @property
+    def cache_bytes(self) -> int:
+        """`SMS_CACHE_LIMIT` in bytes."""
+        return size_in_bytes(self.cache_limit)
+
+    def with_lake_at(self, url: str) -> Settings:
+        """Return these settings with the lake in a bucket."""
+        endpoints = sorted(value for name, value in store_variables(url).items() if "ENDPOINT" in name)
+        copies = self.cache / copies_name(url, " ".join(endpoints))
+        if any(character in str(copies) for character in UNSAFE_LAKE_CHARACTERS):
+            raise SettingsError(f"SMS_CACHE: the path must not contain any of {' '.join(UNSAFE_LAKE_CHARACTERS)}")
+        found = self.model_copy(update={"lake": copies})
+        found._lake_url = url  # noqa: SLF001 - our own, no setting of its own
+        return found
 
     @property
     def unknown_after(self) -> timedelta:
@@ -238,13 +282,30 @@ def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
     found = env_file_of(folder)
     given = _given_values(env_values(found) if found else {})
     _warn_about_unknown(given)
+    values: dict[str, Any] = {name: value for name, value in given.items() if value} | overrides
+    url = _url_of_lake(values)
     try:
-        settings = Settings(**{name: value for name, value in given.items() if value} | overrides)
+        settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError(_first_error(error)) from None
     if settings.numbers == "hash":
         _check_numbers_key(revealed(settings.numbers_key))
-    return settings.model_copy(update=_absolute_paths(settings, found.parent if found else folder))
+    settings = settings.model_copy(update=_absolute_paths(settings, found.parent if found else folder))
+    return settings.with_lake_at(url) if url else settings
+
+
+def _url_of_lake(values: dict[str, Any]) -> str | None:
+    """Take the lake's URL out of the values; None if there is none.
+
+    Raises:
+        SettingsError: it is a URL of something else.
+    """
+    if not is_url(values.get("lake")):
+        return None
+    try:
+        return bucket_url(values.pop("lake"))
+    except ValueError as error:
+        raise SettingsError(f"SMS_LAKE: {error}") from None
 
 
 def _given_values(of_file: Mapping[str, str]) -> dict[str, str]:
@@ -268,7 +329,7 @@ def _check_numbers_key(key: str) -> None:
 def _absolute_paths(settings: Settings, folder: Path) -> dict[str, object]:
     paths: dict[str, object] = {
         name: folder / Path(value).expanduser()
-        for name in ("lake", "duckdb", "report", "accounts", "pushed_reports")
+        for name in ("lake", "cache", "duckdb", "report", "accounts", "pushed_reports")
         if (value := getattr(settings, name)) is not None
     }
     if any(character in str(paths["lake"]) for character in UNSAFE_LAKE_CHARACTERS):
@@ -344,6 +405,20 @@ def environment_secret(name: str) -> SecretStr | None:
     return SecretStr(value) if value else None
 
 
+def store_variables(url: str) -> dict[str, str]:
+    """Return the variables that say how to reach a bucket, of `.env` and of the environment, which wins."""
+    file = env_file()
+    written = env_values(file) if file else {}
+    names = STORE_VARIABLES[url.partition(":")[0]]
+    found = {name: os.environ.get(name) or written.get(name) for name in names}  # noqa: TID251 - the module that may
+    return {name: value for name, value in found.items() if value}
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether a URL is of this machine."""
+    return urlsplit(url).hostname in LOOPBACK_HOSTS
+
+
 def revealed(secret: SecretStr | None) -> str:
     """Return the text of a secret; empty if there is none."""
     return secret.get_secret_value() if secret is not None else ""
@@ -356,5 +431,7 @@ def number_policy(settings: Settings) -> NumberPolicy:
 
 def given_settings(folder: Path, **values: Any) -> Settings:
     """Return settings from these values and defaults, without the environment; paths start from `folder`."""
+    url = _url_of_lake(values)
     settings = Settings(**values)
-    return settings.model_copy(update=_absolute_paths(settings, folder.resolve()))
+    settings = settings.model_copy(update=_absolute_paths(settings, folder.resolve()))
+    return settings.with_lake_at(url) if url else settings

@@ -25,6 +25,7 @@ import duckdb
 from pipeline import __version__
 from pipeline.lake.durable import sync_folder
 from pipeline.lake.lake import DataFile, Lake, Snapshot
+from pipeline.lake.notes import erased_elsewhere
 from pipeline.lake.queries import literal, relation, rows_of
 from pipeline.model.tables import (
     DELIVERY_ROLLUPS_DAILY,
@@ -50,8 +51,11 @@ Sources = Mapping[date | None, str]
 
 
 def cache_path(lake: Lake) -> Path:
-    """Return where the cache is; other tables, views or versions have another file."""
-    return cache_folder(lake.folder) / f"{_model_digest()}.duckdb"
+    """Return where the cache is; other tables, views or versions have another file.
+
+    So has a lake in a bucket after another machine erased a number: the old file's free space may still hold it.
+    """
+    return cache_folder(lake.folder) / f"{_model_digest()}{erased_elsewhere(lake)}.duckdb"
 
 
 def cache_folder(lake: Path) -> Path:

@@ -35,7 +35,7 @@ from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, count_rejects,
 from pipeline.publish.contents import WRITE_BITS, add_detail_view, add_ready_made_views, insert_rows, opened_file
 from pipeline.publish.history import record_publication
 from pipeline.publish.reading import detail_select
-from pipeline.publish.swap import swapped_in
+from pipeline.publish.swap import remove_old_versions, swapped_in
 
 PUBLISHING: Final = "publish"
 """Name of the lock that a writer of the published files holds."""
@@ -61,15 +61,20 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
     """
     path = settings.duckdb
     with lake.lock(PUBLISHING):
+        lake.look_again()
         snapshots = {table.name: lake.snapshot(table) for table in LAKE_TABLES}
-        _check_files(snapshots.values())
+        if not lake.has_copies:  # of a bucket: what is missing here is brought when it is read
+            _check_files(snapshots.values())
         data_as_of = snapshots[DELIVERY_REPORTS.name].latest
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            is_anew = lake.has_copies and not cache_path(lake).exists()
             with swapped_in(path, mode=settings.file_mode & ~WRITE_BITS) as version:
                 rows = _build(version, lake, snapshots, settings, now)
                 # DuckDB before 1.5 does not resolve the link: its read-write connections leave a .wal beside it.
                 path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+            if is_anew:  # another machine may have erased a number that the version before holds
+                remove_old_versions(path, at_once=True)
         except (OSError, duckdb.Error) as error:
             raise LakeError(f"SMS_DUCKDB: {path} can't be published: {error}") from error
     return Publication(path, rows, now, data_as_of)

@@ -17,7 +17,7 @@ from typing import Final
 import duckdb
 
 from pipeline.lake.lake import DataFile, Lake
-from pipeline.lake.queries import confine, literal, relation, rows_of
+from pipeline.lake.queries import confine, literal, published_relation, rows_of
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO, Table
@@ -118,7 +118,7 @@ def show_published(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
 
 def detail_select(table: Table, files: Sequence[DataFile]) -> str:
     """Return the query of a detail table's view."""
-    select = relation(table, files)
+    select = published_relation(table, files)
     if table is REJECTED_RECORDS:  # two runs at once may store the same reject
         key = ", ".join(table.key)
         return f"SELECT DISTINCT ON ({key}) * FROM ({select}) ORDER BY {key}, rejected_at"

@@ -16,8 +16,8 @@ from deltalake import DeltaTable
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
-from pipeline.lake.lake import Lake
-from pipeline.maintain.clean import IN_FLIGHT, CleanTally, clean
+from pipeline.lake.lake import IN_FLIGHT, Lake
+from pipeline.maintain.clean import CleanTally, clean
 from pipeline.maintain.compact import CompactTally, compact
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings, given_settings

@@ -86,7 +86,12 @@ WRONG = {
     "SMS_MEMORY_LIMIT": ["lots", "-1GB", "400", "80%", "1GB; DROP TABLE messages"],
     "SMS_PUSH_TOKEN": ["short", "a" * 15, "a/b" * 9, "with a blank in it", "ééééééééééééééééé"],
     "SMS_NUMBERS": ["KEEP!", "encrypt"],
-    "SMS_LAKE": ["a%20b", "a[1]", "a]b", "a*b", "a?b", "s3://bucket/lake", "file:///tmp/lake", "az://x"],
+    "SMS_LAKE": ["a%20b", "a[1]", "a]b", "a*b", "a?b", "s3://", "s3://b/../c", "s3://b/x?y=1", "file:///tmp/lake"],
+    "SMS_CACHE": ["s3://bucket/cache"],
+    "SMS_CACHE_LIMIT": ["much", "-1GB", "10"],
+    "SMS_DUCKDB": ["s3://bucket/analytics.duckdb"],
+    "SMS_REPORT": ["s3://bucket/report.html"],
+    "SMS_SENT_LOGS": ["s3://bucket/sent/{date}/*.jsonl"],
 }
 
 
@@ -112,7 +117,7 @@ def test_names_of_fields_are_pairs(settings: Callable[..., Settings]) -> None:
 
 
 def test_every_setting_that_can_be_wrong_is_tried_above() -> None:
-    anything_goes = {"API_KEY", "API_SECRET", "APP_ID", "SENT_LOGS", "DUCKDB", "REPORT", "ACCOUNTS"}
+    anything_goes = {"API_KEY", "API_SECRET", "APP_ID", "ACCOUNTS"}
     anything_goes |= {"ALERT_WEBHOOK", "NUMBERS_KEY", "DAGSTER_URL", "PUSHED_REPORTS"}
 
     assert {name.removeprefix("SMS_") for name in WRONG} | anything_goes == {
@@ -169,6 +174,19 @@ def test_a_lake_below_a_folder_with_a_forbidden_character_is_refused(tmp_path: P
     folder.mkdir()
 
     assert complaint(folder).startswith("SMS_LAKE: ")
+
+
+def test_a_lake_in_a_bucket_has_a_folder_of_copies_and_its_url(tmp_path: Path, env: Callable[..., None]) -> None:
+    env(SMS_LAKE="s3://bucket/some/lake/", SMS_CACHE=str(tmp_path / "cache"))
+    settings = load_settings(folder=tmp_path)
+    assert (settings.lake_url, settings.lake_place) == ("s3://bucket/some/lake",) * 2
+    assert settings.lake.parent == tmp_path / "cache"
+    env(SMS_LAKE="s3://bucket/some/other", SMS_CACHE=str(tmp_path / "cache"))
+    assert load_settings(folder=tmp_path).lake != settings.lake
+
+
+def test_a_lake_in_a_folder_has_no_url(settings: Callable[..., Settings], tmp_path: Path) -> None:
+    assert (settings().lake_url, settings().lake_place) == (None, str(tmp_path / "data" / "lake"))
 
 
 def test_hashing_numbers_needs_a_key(tmp_path: Path, env: Callable[..., None]) -> None:
