@@ -40,6 +40,17 @@ def test_pipeline_and_floor_get_right_results_with_the_fewest_calls(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_the_cost_of_syncs_is_measured_in_runs_with_a_right_result(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.syncs", "--messages=500", "--latency=0", "--rounds=1"]
+    done = subprocess.run(
+        [*command, f"--dir={tmp_path}"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    (row,) = re.findall(r"^[|] 500 [|] 0 ms [|] 1 [|].*[|] (\d+) [|] (\d+) ms [|]", done.stdout, re.MULTILINE)
+    assert int(row[0]) > 50
+    assert int(row[1]) > 0
+
+
 @pytest.fixture
 def result(tmp_path: Path) -> Path:
     """Return a file in which all is right, beside `expected.parquet`."""
