@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pipeline.collect.fields import ABSENT, FieldNames, RawFields
 from pipeline.collect.json_text import Receipt, receipt_of
 from pipeline.collect.values import extended_value, is_empty
-from pipeline.collect.wrappers import Wrapped, has_own_id, has_wrapper, records_in
+from pipeline.collect.wrappers import Wrapped, has_wrapper, records_in
 
 LARGE_RECORD_BYTES: Final = 4096
 """The bytes of larger records count towards MOST_BYTES."""
@@ -108,9 +108,11 @@ class RawFrame:
             self._latest, self._pick = names, picker.pick
             self._is_record = picker.is_record or not has_wrapper(names)
             self._may_hold = picker.is_record and has_wrapper(names)
-        if not self._is_record or (self._may_hold and not has_own_id(record, self.names)):
+        if not self._is_record:
             return self._add_wrapped(line, record, item, has_bad_bytes=has_bad_bytes)
         values = self._pick([*record.values(), ABSENT, None])
+        if self._may_hold and not _is_digits(values[0]):
+            return self._add_wrapped(line, record, item, has_bad_bytes=has_bad_bytes)
         return self.add(line, values, item, has_bad_bytes=has_bad_bytes)
 
     def add(self, line: int, values: Sequence[object], item: int = 0, *, has_bad_bytes: bool = False) -> int:
@@ -136,12 +138,13 @@ class RawFrame:
     def _add_wrapped(self, line: int, record: Mapping[str, object], item: int, *, has_bad_bytes: bool) -> int:
         """Add the records in a wrapper; the wrapper's time and app count where a record has none."""
         added = 0
-        for inner, around in records_in(record, self.names) or [Wrapped(record, {})]:
+        for wrapped in records_in(record, self.names) or [Wrapped(record)]:
+            inner = wrapped.record
             values = list(self.names.picker(tuple(inner)).pick([*inner.values(), ABSENT, None]))
-            if is_empty(values[_SENT_AT]):
-                values[_SENT_AT] = around.get("sent_at", values[_SENT_AT])
-            if values[_APP_ID] is ABSENT:
-                values[_APP_ID] = around.get("app_id", ABSENT)
+            if is_empty(values[_SENT_AT]) and (said := wrapped.said_around("sent_at", self.names)) is not None:
+                values[_SENT_AT] = said
+            if values[_APP_ID] is ABSENT and (said := wrapped.said_around("app_id", self.names)) is not None:
+                values[_APP_ID] = said
             added += self.add(line, values, item + added, has_bad_bytes=has_bad_bytes)
         return added
 
@@ -175,6 +178,10 @@ class RawFrame:
         self.items.append(item if item or is_row or fault is None else None)
         self._values += values
         return 1
+
+
+def _is_digits(msg_id: object) -> bool:
+    return isinstance(msg_id, str) and msg_id.isdigit()
 
 
 def _is_bad_text(values: Sequence[object]) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from pipeline.collect.fields import HOLDERS, FieldNames, RawFields
+from pipeline.collect.fields import HOLDERS, FieldNames, Picker, RawFields
 from pipeline.collect.json_text import decode_whole
 from pipeline.collect.values import extended_value, id_of, is_empty
 
@@ -38,10 +38,19 @@ class TextObject(NamedTuple):
 
 
 class Wrapped(NamedTuple):
-    """A record, and the time and the app of the objects around it, those of the nearest that has them."""
+    """A record, and the objects around it, the outermost first."""
 
     record: Mapping[str, object]
-    around: Mapping[str, object]
+    around: tuple[Mapping[str, object], ...] = ()
+
+    def said_around(self, field: str, names: FieldNames) -> object:
+        """Return what the nearest object around the record says of a field, None where none does."""
+        for value in reversed(self.around):
+            picker = names.picker(tuple(value))
+            said = RawFields(*picker.pick([*value.values(), None, None]))._asdict()[field]
+            if field in picker.fields and not is_empty(said):
+                return said
+        return None
 
 
 def has_wrapper(names: tuple[str, ...]) -> bool:
@@ -51,35 +60,27 @@ def has_wrapper(names: tuple[str, ...]) -> bool:
 
 def records_in(value: Mapping[str, object], names: FieldNames) -> list[Wrapped]:
     """Return the records that an object holds, or is itself; none where it is something else."""
-    return list(_records_in(value, names, {}, 0))
+    return list(_records_in(value, names, ()))
 
 
 def _records_in(
-    value: Mapping[str, object], names: FieldNames, around: Mapping[str, object], depth: int
+    value: Mapping[str, object], names: FieldNames, around: tuple[Mapping[str, object], ...]
 ) -> Iterator[Wrapped]:
-    if depth < _DEEPEST and not has_own_id(value, names):
-        own = {**around, **_said_around(value, names)}
+    picker = names.picker(tuple(value))
+    if len(around) < _DEEPEST and not (picker.is_record and has_own_id(value, picker)):
         for name, inner in value.items():
             if name.lower() in HOLDERS:
-                found = [each for one in _objects_of(inner) for each in _records_in(one, names, own, depth + 1)]
+                found = [each for one in _objects_of(inner) for each in _records_in(one, names, (*around, value))]
                 if found:
                     yield from found
                     return
-    if names.picker(tuple(value)).is_record:
+    if picker.is_record:
         yield Wrapped(value, around)
 
 
-def _said_around(value: Mapping[str, object], names: FieldNames) -> dict[str, object]:
-    """Return what an object says for the records that it holds."""
-    picker = names.picker(tuple(value))
-    fields = RawFields(*picker.pick([*value.values(), None, None]))
-    said = {"sent_at": fields.sent_at, "app_id": fields.app_id}
-    return {name: each for name, each in said.items() if name in picker.fields and not is_empty(each)}
-
-
-def has_own_id(value: Mapping[str, object], names: FieldNames) -> bool:
+def has_own_id(value: Mapping[str, object], picker: Picker) -> bool:
     """Tell whether an object has an id of a message, or a receipt: a queue's own `MessageId` is none."""
-    own = RawFields(*names.picker(tuple(value)).pick([*value.values(), None, None]))
+    own = RawFields(*picker.pick([*value.values(), None, None]))
     return id_of(extended_value(own.msg_id)) is not None or not is_empty(own.response)
 
 
@@ -115,12 +116,15 @@ def _decoded(text: str) -> object:
 
 def object_in(text: bytes) -> TextObject | None:
     """Return the object that a text is, perhaps behind what a logger or a container runtime puts in front."""
-    before = TEXT_BEFORE.match(text)
-    if before is None:
-        return None
+    time = None
+    if not text.startswith(b"{"):
+        before = TEXT_BEFORE.match(text)
+        if before is None:
+            return None
+        time = before[1].decode() if before[1] else None
+        text = text[before.end() :].rstrip(_BEHIND)
     try:
-        found = decode_whole(text[before.end() :].rstrip(_BEHIND))
+        found = decode_whole(text)
     except ValueError:
         return None
-    time = before[1].decode() if before[1] else None
     return TextObject(found.value, time, found.has_bad_bytes) if isinstance(found.value, dict) else None

@@ -31,6 +31,8 @@ from pipeline.collect.wrappers import CRI_LINE, object_in, records_in
 
 _BETWEEN: Final = re.compile(rb"[\s,\[\]\0]*")
 _AROUND: Final = b" \t,[]\0"
+_FIRST_BYTES: Final = b"{" + _AROUND
+"""What a line begins with that is an object, or an array of them."""
 _SCALAR: Final = re.compile(rb'(?:"(?:[^"\\\n]|\\.)*"|[-\w.+]+)(?=[ \t]*(?:[,\]]|$))')
 _LONG_LINE_BYTES: Final = 1 << 20
 """Longer lines are read value by value."""
@@ -58,7 +60,7 @@ def _add_lines(buffer: TextBuffer, frame: RawFrame, most_rows: int) -> None:
     text, at, line = buffer.text, buffer.at, buffer.line
     while buffer.item == 0 and not frame.is_full(most_rows):
         end = text.find(b"\n", at)
-        if not 0 < end - at < _LONG_LINE_BYTES:
+        if not 0 < end - at < _LONG_LINE_BYTES or text[at] not in _FIRST_BYTES:
             break
         value = _line_value(text[at:end])
         if type(value) is dict:
@@ -168,13 +170,12 @@ def _add_other(buffer: TextBuffer, frame: RawFrame) -> None:
     """Add what is no object: an object behind text, another value, or what is no JSON."""
     size = buffer.line_size()
     line = buffer.text[buffer.at : buffer.at + size]
-    scalar = _SCALAR.match(line)
     if prefix := CRI_LINE.match(line):
         around = {"time": prefix[1].decode(), "stream": prefix[2].decode()}
         piece = Piece(buffer.line, buffer.item, line[prefix.end() :], around, "broken_line")
         buffer.use(size, buffer.pieces.add(frame, piece, is_last=prefix[3] == b"F"))
         frame.count_bytes(size)
-    elif scalar and _is_json(scalar[0]):
+    elif (scalar := _SCALAR.match(line)) and _is_json(scalar[0]):
         buffer.use(scalar.end(), frame.reject(buffer.line, "not_a_record", buffer.item))
     elif not _add_behind_text(buffer, frame, line):
         _reject(buffer, frame, next_record(line, frame.names, is_behind_end=True) or size)

@@ -59,6 +59,8 @@ class Pieces:
 
     def add(self, frame: RawFrame, piece: Piece, *, is_last: bool) -> int:
         """Add what a piece completes; return how many rows and rejects came of it."""
+        if is_last and not self._held and piece.text.strip():
+            return _add_each(frame, [piece])
         held = [*self._held.pop(piece.source, ()), piece]
         if not piece.text.strip() and len(held) == 1:
             return 0  # a blank line, or the end of one that was cut in front of it
