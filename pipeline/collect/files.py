@@ -17,6 +17,8 @@ from stat import S_ISREG
 from typing import IO, Final
 
 from pipeline.collect.log_names import date_in, globs_of, has_date, name_regex
+from pipeline.collect.objects import FoundObject, find_objects, open_object
+from pipeline.model.bucket_urls import is_url
 from pipeline.model.errors import SmsDeliveryError
 from pipeline.model.phone_numbers import mask_digits
 
@@ -29,6 +31,7 @@ class LogFile:
     """A sent log when it was listed: absolute path, the date in its name if the pattern has one, its state.
 
     Attributes:
+        object: what it is in a bucket; None for a file. Its path serves name and folders alone then.
         has_rested: it is as an earlier run found it, RESTING_TIME ago, whatever its modification time says.
         stored_name: what is stored of its name where that holds a phone number; else None.
     """
@@ -37,13 +40,15 @@ class LogFile:
     file_date: date | None
     size: int
     mtime_ns: int
+    object: FoundObject | None = None
     has_rested: bool = field(default=False, compare=False)
     stored_name: str | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:
         """The path as text that can be stored: bytes that are not UTF-8 become the replacement character."""
-        return self.stored_name or str(self.path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        name = self.object.url if self.object else str(self.path)
+        return self.stored_name or name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def is_being_written(self, now: datetime) -> bool:
         """Tell whether its end may be half written: it changed less than RESTING_TIME ago, or since it was listed.
@@ -51,14 +56,30 @@ class LogFile:
         A time ahead of now is of another clock, or of ours before it was corrected, and says nothing.
         """
         age = now - datetime.fromtimestamp(self.mtime_ns / 1e9, UTC)
-        return (age < RESTING_TIME and not self.has_rested) or _listed(self.path, self.file_date) != self
+        if age < RESTING_TIME and not self.has_rested:
+            return True
+        return self.object is None and _listed(self.path, self.file_date) != self
+
+    def open(self) -> IO[bytes]:
+        """Open it.
+
+        Raises:
+            OSError: it can't be opened, or is no regular file.
+        """
+        if self.object:
+            return open_object(self.object.url, tag=self.object.tag, size=self.size)
+        return open_log(self.path)
+
+    def is_readable(self) -> bool:
+        """Say whether it can be opened, as far as its mode tells."""
+        return self.object is not None or os.access(self.path, os.R_OK)
 
 
 class LogFileUnreadable(SmsDeliveryError):  # noqa: N818 - says what the file is
     """A sent log can't be opened or read: permissions or the disk, not its content."""
 
     def __init__(self, file: LogFile, why: str) -> None:
-        super().__init__(f"{mask_digits(str(file.path), is_own=True)}: {why}")
+        super().__init__(f"{mask_digits(file.label, is_own=True)}: {why}")
         self.file = file
 
 
@@ -97,11 +118,20 @@ def find_log_files(patterns: Sequence[str], days: Collection[date] | None) -> li
     """
     window = None if days is None else _window(days)
     dates: dict[str, date | None] = {}
+    objects: dict[str, LogFile] = {}
     for pattern in patterns:
+        if is_url(pattern):
+            objects |= {found.url: _file_of(found) for found in find_objects(pattern, window)}
+            continue
         for path, file_date in _matches(_absolute(pattern), window):
             dates[path] = dates.get(path) or file_date
-    listed = (_listed(Path(path), file_date) for path, file_date in dates.items())
-    return sorted(filter(None, listed), key=lambda file: (file.file_date or date.min, str(file.path)))
+    listed = [*(_listed(Path(path), file_date) for path, file_date in dates.items()), *objects.values()]
+    return sorted(filter(None, listed), key=lambda file: (file.file_date or date.min, file.label))
+
+
+def _file_of(found: FoundObject) -> LogFile:
+    modified_ns = int(found.modified.timestamp() * 1e9)
+    return LogFile(Path(found.url), found.file_date, found.size, modified_ns, found)
 
 
 def _window(days: Collection[date]) -> set[date]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from pathlib import Path
 from typing import Final
 
-from pipeline.collect.files import open_log
+from pipeline.collect.files import LogFile
 from pipeline.collect.formats.compression import pieces_of
 
 HEAD_BYTES: Final = 256
@@ -20,19 +19,19 @@ _LENGTH_BITS: Final = 8
 _HASH_BITS: Final = 55
 
 
-def head_of(path: Path) -> int | None:
+def head_of(file: LogFile) -> int | None:
     """Return 63 bits for the first bytes of a log's content and how many they are; None for an empty or unreadable one.
 
     Compression makes no difference.
     """
-    content = _first_bytes(path)
+    content = _first_bytes(file)
     return _as_number(content) if content else None
 
 
-def begins_like(path: Path, head: int) -> bool:
+def begins_like(file: LogFile, head: int) -> bool:
     """Tell whether a log begins like the one whose `head_of` is `head`; it may have grown since."""
     length = (head & ((1 << _LENGTH_BITS) - 1)) + 1
-    content = _first_bytes(path)[:length]
+    content = _first_bytes(file)[:length]
     return len(content) == length and _as_number(content) == head
 
 
@@ -41,10 +40,10 @@ def _as_number(content: bytes) -> int:
     return digest << _LENGTH_BITS | (len(content) - 1)
 
 
-def _first_bytes(path: Path) -> bytes:
+def _first_bytes(file: LogFile) -> bytes:
     content = b""
     try:
-        with open_log(path) as stream:
+        with file.open() as stream:
             for piece in itertools.takewhile(len, pieces_of(stream)):
                 content += piece[:HEAD_BYTES]
                 if len(content) >= HEAD_BYTES:

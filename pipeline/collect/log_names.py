@@ -60,6 +60,11 @@ def globs_of(pattern: str, day: date | None) -> list[str]:
     return [*globs, f"{dated[: ending.start()]}{_ROTATED_GLOB}{ending[0]}*"] if ending else globs
 
 
+def with_date(pattern: str, day: date) -> str:
+    """Return a pattern with a day in the place of its date; an hour stays open."""
+    return _DATE_MARK.sub(lambda mark: _DIRECTIVE.sub(_as_glob(day), mark[1] or "%Y-%m-%d"), pattern)
+
+
 def _as_glob(day: date | None) -> Callable[[re.Match[str]], str]:
     if day is not None:
         return lambda directive: "*" if directive[0] == "%H" else _written(day, directive[0])

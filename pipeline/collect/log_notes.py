@@ -84,7 +84,7 @@ def state_of(file: LogFile, settings: Settings) -> int:
     """Return 63 bits for a log's size and modification time, and for the settings that it is read with."""
     apps = sorted(filter(is_number, named_apps(settings)))  # others are no reason for a reject
     read_with = (*settings.logs_read_with, *apps, file.file_date)
-    text = repr((file.size, file.mtime_ns, read_with))
+    text = repr((file.size, (file.object and file.object.tag) or file.mtime_ns, read_with))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 

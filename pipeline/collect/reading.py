@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from pipeline.collect.fields import FieldNames
-from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable, open_log
+from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable
 from pipeline.collect.formats.compression import pieces_of
 from pipeline.collect.formats.csv import csv_frames
 from pipeline.collect.formats.json import json_frames
@@ -86,7 +86,7 @@ def read_sent_log(
         LogFileUnreadable: it can't be opened or read; chunks before are good.
     """
     try:
-        with open_log(file.path) as stream:
+        with file.open() as stream:
             names = names or FieldNames(rules.labels, rules.fields)
             for frame in _frames_of(file, stream, chunk_rows, names, rules):
                 if len(frame):

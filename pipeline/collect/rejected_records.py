@@ -65,7 +65,7 @@ class StagedRejects:
         Raises:
             LakeError: the lake can't be read or written.
         """
-        heads = {file.label: head_of(file.path) for file in read}
+        heads = {file.label: head_of(file) for file in read}
         rejected = self.by_log()
 
         def commit() -> None:
@@ -117,6 +117,6 @@ class StagedRejects:
 def _is_another(file: LogFile, read: Sequence[LogFile], present: Snapshot) -> bool:
     """Tell whether a log replaced one of its name that is gone: no log that was read begins like it."""
     head, size = present.transaction(_HEAD + file.label), present.transaction(_SIZE + file.label) or 0
-    if head is None or (file.size >= size and begins_like(file.path, head)):
+    if head is None or (file.size >= size and begins_like(file, head)):
         return False
-    return not any(begins_like(other.path, head) for other in read if other.label != file.label)
+    return not any(begins_like(other, head) for other in read if other.label != file.label)

@@ -208,18 +208,37 @@ class Store:
             if there is None or there[0] != content:
                 raise
 
-    def listed(self, prefix: str, *, after: str | None = None) -> list[Stored]:
-        """Return the objects below a prefix of whole segments, those whose names come after one."""
-        return _repeated(lambda: self._listed(prefix, after))
+    def read_range(self, name: str, start: int, end: int, *, tag: str) -> bytes:
+        """Return some bytes of an object that still has an ETag.
 
-    def _listed(self, prefix: str, after: str | None) -> list[Stored]:
+        Raises:
+            ChangedMeanwhileError: it has another one, or has gone.
+        """
+        return _repeated(lambda: self._read_range(name, start, end, tag))
+
+    def _read_range(self, name: str, start: int, end: int, tag: str) -> bytes:
+        try:
+            with self._errors():
+                options: Any = {"range": (start, end)} | ({"if_match": tag} if tag else {})
+                found = self._objects.get(name, options=options)
+                return bytes(found.bytes())
+        except FileNotFoundError:
+            raise ChangedMeanwhileError(f"{self.setting}: {self.url}/{name} has gone") from None
+
+    def listed(self, prefix: str, *, after: str | None = None, until: str | None = None) -> list[Stored]:
+        """Return the objects below a prefix of whole segments, those whose names are between two."""
+        return _repeated(lambda: self._listed(prefix, after, until))
+
+    def _listed(self, prefix: str, after: str | None, until: str | None) -> list[Stored]:
+        listed: list[Stored] = []
         with self._errors():
-            pages = self._objects.list(prefix or None, offset=after, chunk_size=1000)
-            return [
-                Stored(found["path"], found["size"], found["e_tag"] or "", found["last_modified"])
-                for page in pages
-                for found in page
-            ]
+            for page in self._objects.list(prefix or None, offset=after, chunk_size=1000):
+                listed += [
+                    Stored(found["path"], found["size"], found["e_tag"] or "", found["last_modified"]) for found in page
+                ]
+                if until and listed and listed[-1].name > until:
+                    break
+        return listed if until is None else [found for found in listed if found.name <= until]
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects; those that are not there are fine."""

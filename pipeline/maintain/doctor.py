@@ -145,7 +145,7 @@ def _check_logs(settings: Settings, now: datetime) -> str:
     everything = find_log_files(settings.sent_logs, None)
     if not everything:
         raise _ToFixError(f"no file matches; fix SMS_SENT_LOGS: {', '.join(settings.sent_logs)}")
-    if unreadable := [file.label for file in recent if not os.access(file.path, os.R_OK)]:
+    if unreadable := [file.label for file in recent if not file.is_readable()]:
         raise _ToFixError(f"{unreadable[0]} can't be read; fix its mode")
     if not recent:
         newest = everything[-1].label

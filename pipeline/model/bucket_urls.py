@@ -34,6 +34,7 @@ STORE_VARIABLES: Final = {
 }
 """Scheme to the variables that say how to reach a bucket; the library knows further ones in the environment."""
 _URL: Final = re.compile(r"(?P<scheme>s3|gs|az)://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<path>(?:/[^/\s?#]+)*)/*")
+_PATTERN: Final = re.compile(r"(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*/[^/\s].*")
 _ANY_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _STRANGE: Final = frozenset({".", ".."})
 
@@ -61,3 +62,13 @@ def copies_name(url: str, endpoint: str) -> str:
     """Return the name of the folder for local copies of what is below a URL."""
     digest = hashlib.blake2b(f"{endpoint} {url}".encode(), digest_size=6).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9._-]', '-', url.partition('://')[2])[:40]}-{digest}"
+
+
+def check_pattern(pattern: str) -> None:
+    """Check that a pattern of logs is one of objects in a bucket.
+
+    Raises:
+        ValueError: it is a URL of something else.
+    """
+    if not _PATTERN.fullmatch(pattern):
+        raise ValueError("must be local paths or globs, or URLs like s3://bucket/sent/{date}/*.jsonl")

@@ -30,7 +30,7 @@ from pydantic import (
     field_validator,
 )
 
-from pipeline.model.bucket_urls import STORE_VARIABLES, bucket_url, copies_name, is_url
+from pipeline.model.bucket_urls import STORE_VARIABLES, bucket_url, check_pattern, copies_name, is_url
 from pipeline.model.env_file import env_file_of, env_values
 from pipeline.model.errors import SettingsError
 from pipeline.model.log_settings import log_fields, time_format
@@ -169,11 +169,18 @@ class Settings(BaseModel):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("sent_logs", "duckdb", "report", "cache", mode="before")
+    @field_validator("duckdb", "report", "cache", mode="before")
     @classmethod
     def _local_path(cls, value: object) -> object:
-        if any(map(is_url, value.split(",") if isinstance(value, str) else ())):
-            raise ValueError("must be a local path; only the lake may be in a bucket")
+        if is_url(value):
+            raise ValueError("must be a local path; only the lake and sent logs may be in a bucket")
+        return value
+
+    @field_validator("sent_logs")
+    @classmethod
+    def _known_stores(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in filter(is_url, value):
+            check_pattern(pattern)
         return value
 
     @field_validator("sent_log_labels", mode="before")
@@ -341,6 +348,8 @@ def _absolute_paths(settings: Settings, folder: Path) -> dict[str, object]:
 
 
 def _absolute_pattern(pattern: str, folder: Path) -> str:
+    if is_url(pattern):
+        return pattern
     expanded = Path(pattern).expanduser()
     return str(expanded) if expanded.is_absolute() else f"{glob.escape(str(folder))}/{pattern}"
 

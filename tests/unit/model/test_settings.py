@@ -91,7 +91,7 @@ WRONG = {
     "SMS_CACHE_LIMIT": ["much", "-1GB", "10"],
     "SMS_DUCKDB": ["s3://bucket/analytics.duckdb"],
     "SMS_REPORT": ["s3://bucket/report.html"],
-    "SMS_SENT_LOGS": ["s3://bucket/sent/{date}/*.jsonl"],
+    "SMS_SENT_LOGS": ["https://a.example/x.jsonl", "s3://bucket", "logs/*.jsonl, ftp://a.example/x"],
 }
 
 
