@@ -5,7 +5,8 @@ slice is committed (`recorder.py`).
 
 Three tables can't change in one commit. So a note of calls and rejects is written before the answers are committed, and
 their rows are stored after. If the process dies or the disk is full between the two, the next run stores them; a note
-of answers that were never committed stores nothing, since their ids are asked again.
+of answers that were never committed stores nothing, since their ids are asked again. The note of a lake in a bucket is
+on the machine that asked.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pipeline.lake.durable import make_folder, sync_folder
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
 from pipeline.lake.queries import database, show_files
+from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, PARTITION_KEY, REJECTED_RECORDS, Table
 
@@ -56,8 +58,8 @@ def append_rows(lake: Lake, table: Table, rows: pa.Table) -> None:
     """Append rows to a table, a file for each partition."""
     days = rows[PARTITION_KEY].unique().to_pylist()
     masks = [pa.compute.equal(rows[PARTITION_KEY], pa.scalar(day, pa.date32())) for day in days]
-    parts = [rows.filter(mask) for mask in masks] if len(days) > 1 else [rows]
-    lake.append(table, [lake.write(table, part, day) for part, day in zip(parts, days, strict=False)])
+    parts = [rows] if len(days) == 1 else [rows.filter(mask) for mask in masks]
+    lake.append(table, [lake.write(table, part, day) for part, day in zip(parts, days, strict=True)])
 
 
 def finish_slices(lake: Lake, settings: Settings) -> None:
@@ -90,7 +92,11 @@ def _note(lake: Lake, table: Table, rows: pa.Table) -> Path:
 
 def _missing(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, note: Path) -> pa.Table:
     """Return the rows of a note whose answers are there and that are not."""
-    rows, call_id = pq.read_table(note), _CALL_ID[table]
+    try:
+        rows, call_id = pq.read_table(note), _CALL_ID[table]
+    except (OSError, pa.ArrowException) as error:
+        what = "rows of api_calls or rejected_records that a dead run left"
+        raise LakeError(f"{note} can't be read ({what}); move it away to go on without them") from error
     days = set(rows[PARTITION_KEY].to_pylist())
     show_files(connection, DELIVERY_REPORTS, lake.snapshot(DELIVERY_REPORTS).files)  # of any day: messages may move
     show_files(connection, table, lake.snapshot(table).of(days))

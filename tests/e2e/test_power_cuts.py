@@ -1,7 +1,7 @@
 """A power cut at any moment of a run leaves a lake that the next run completes, and takes back nothing committed.
 
 A run is recorded once, call by call. Then each test writes what a disk may hold after a power cut at one of these
-calls (`tests/support/disk.py`), and runs the command again: it must end as if the power had never gone.
+calls (`tests/support/power_cuts.py`), and runs the command again: it must end as if the power had never gone.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from pipeline.lake.damage import LogFiles, footer_damage
 from pipeline.lake.lake import Lake
 from pipeline.lake.versions import noted
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, SENT_MESSAGES
-from tests.support.disk import Change, Disk, Survives, any_of_them, everything, nothing, write_what_is_left
+from tests.support.disk import Change, Disk
 from tests.support.places import COMMAND, Answers, Place, logged_messages, still_place
+from tests.support.power_cuts import Survives, any_of_them, everything, nothing, write_what_is_left
 from tests.support.processes import UNDISTURBED_SQL, asked_ids, assert_whole, chance_of
 from tests.support.syscalls import recorded
 

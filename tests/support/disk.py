@@ -1,23 +1,15 @@
-"""A disk that forgets: replays recorded calls, and gives what a power cut at any moment may leave of a folder.
+"""A disk, and when what is written to it is safe: recorded calls replayed onto a model of a file system.
 
-The model is that of POSIX; ext4, XFS and btrfs promise more:
-- What a file holds is on the disk once the file was synced. Of each write and truncation since, any may be there: the
-  later without the earlier, the beginning of a write, or zeros in its place (the size was written, the blocks not).
-- A name (created, linked, renamed, deleted) is on the disk once a folder was synced that it is changed in. Of the
-  changes since, any may be there, each as a whole: a rename is there or not. A file that was synced may have no name,
-  and a name may lead to a file that is empty.
-- A folder whose own name is lost is lost with all that is in it.
-- Modes are kept; time and `sync_file_range` promise nothing.
+By POSIX, what a file holds is safe once the file was synced, and a name once a folder was synced that it is changed in.
 
-Belongs here: the model. Does not: the recording (`syscalls.py`), what must hold after a cut.
+Belongs here: names, files, and which changes are safe since when. Does not: the recording (`syscalls.py`), what a power
+cut leaves of changes that are not (`power_cuts.py`).
 """
 
 from __future__ import annotations
 
 import os
-import random
 import stat
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,10 +61,6 @@ class Change:
         if self.file is None:
             return ", ".join(f"{name.path}{'' if name.node else ' deleted'}" for name in self.names)
         return f"size {self.start}" if self.written is None else f"{len(self.written)} bytes at {self.start}"
-
-
-Survives = Callable[[Change], Change | None]
-"""What is left of a change that was not synced: all of it, a part or nothing."""
 
 
 @dataclass
@@ -140,11 +128,11 @@ class Disk:
 
     def _write(self, file: Node, start: int, written: bytes) -> None:
         self._add(Change(self.calls, file=file, start=start, written=written))
-        _put(file.content, start, written)
+        put(file.content, start, written)
 
     def _resize(self, file: Node, size: int) -> None:
         self._add(Change(self.calls, file=file, start=size))
-        _set_size(file.content, size)
+        set_size(file.content, size)
 
     def _add(self, change: Change) -> None:
         self.changes.append(change)
@@ -313,107 +301,14 @@ _ACTS: Final[dict[str, Callable[[Disk, Call], None]]] = {
 }
 
 
-def _put(content: bytearray, start: int, written: bytes) -> None:
+def put(content: bytearray, start: int, written: bytes) -> None:
+    """Write bytes into a file's content; a hole before them is zeros."""
     if start > len(content):
         content.extend(bytes(start - len(content)))
     content[start : start + len(written)] = written
 
 
-def _set_size(content: bytearray, size: int) -> None:
+def set_size(content: bytearray, size: int) -> None:
+    """Cut a file's content, or fill it up with zeros."""
     del content[size:]
     content.extend(bytes(size - len(content)))
-
-
-def write_what_is_left(disk: Disk, at: int, survives: Survives) -> list[Change]:
-    """Write what a power cut after a number of calls leaves to the disk's folder; return the changes that it lost.
-
-    The folder must be missing.
-    """
-    names: dict[Node, dict[str, Node]] = defaultdict(dict)
-    contents: dict[Node, bytearray] = defaultdict(bytearray)
-    lost: list[Change] = []
-    for change in disk.changes:
-        if change.at > at:
-            break
-        left = change if change.safe_from <= at else survives(change)
-        lost += [change] if left is not change else []
-        if left:
-            _apply(left, names, contents)
-    written: dict[Node, Path] = {}
-    for name, node in names[disk.above].items():
-        _put_down(node, disk.root.with_name(name), names, contents, written)
-    return lost
-
-
-def _apply(change: Change, names: dict[Node, dict[str, Node]], contents: dict[Node, bytearray]) -> None:
-    for each in change.names:
-        if each.node is None:
-            names[each.folder].pop(each.name, None)
-        else:
-            names[each.folder][each.name] = each.node
-    if change.file and change.written is None:
-        _set_size(contents[change.file], change.start)
-    elif change.file and change.written is not None:
-        _put(contents[change.file], change.start, change.written)
-
-
-def _put_down(
-    node: Node,
-    path: Path,
-    names: dict[Node, dict[str, Node]],
-    contents: dict[Node, bytearray],
-    written: dict[Node, Path],
-) -> None:
-    if stat.S_ISLNK(node.mode):
-        path.symlink_to(node.target)
-    elif stat.S_ISDIR(node.mode):
-        path.mkdir()
-        for name, inner in names[node].items():
-            _put_down(inner, path / name, names, contents, written)
-        path.chmod(stat.S_IMODE(node.mode))
-    elif node in written:
-        path.hardlink_to(written[node])
-    else:
-        path.write_bytes(contents[node])
-        path.chmod(stat.S_IMODE(node.mode))
-        written[node] = path
-
-
-def everything(change: Change) -> Change:
-    """Lose nothing."""
-    return change
-
-
-def nothing(change: Change) -> None:
-    """Lose all that was not synced."""
-
-
-def names_alone(change: Change) -> Change | None:
-    """Lose what files hold, and keep their names: the disk had no time for blocks."""
-    return change if change.names else None
-
-
-def contents_alone(change: Change) -> Change | None:
-    """Lose names, and keep what files hold."""
-    return change if change.file else None
-
-
-def some(chance: random.Random) -> Survives:
-    """Lose some changes, keep others, and of others a part: writes are cut or become zeros."""
-    share = chance.choice([0.1, 0.5, 0.9])
-
-    def survives(change: Change) -> Change | None:
-        if chance.random() < share:
-            return change
-        if not change.written or chance.random() < 0.5:
-            return None
-        if chance.random() < 0.5:
-            return replace(change, written=bytes(len(change.written)))
-        return replace(change, written=change.written[: chance.randrange(len(change.written))])
-
-    return survives
-
-
-def any_of_them(chance: random.Random) -> Survives:
-    """Choose how a disk forgets."""
-    return chance.choice([nothing, names_alone, contents_alone, some(chance), some(chance), some(chance)])

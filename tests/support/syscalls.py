@@ -1,8 +1,8 @@
 """What a command does to files, recorded by strace: each call with its arguments and all bytes that it writes.
 
 strace sees every call, whoever makes it: Python, the Rust of deltalake, DuckDB, pyarrow. A layer under LD_PRELOAD would
-see those alone that go through the C library. Only the calls below stop the process (a filter of the kernel lets the
-others pass), so a run takes about twice as long as without.
+see those alone that go through the C library. Only the calls below stop the process: a filter in the kernel lets the
+others pass.
 
 Belongs here: the recording and its lines. Does not: what the calls do to a disk (`disk.py`).
 """

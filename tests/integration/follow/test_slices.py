@@ -94,6 +94,15 @@ def test_what_belongs_to_answers_that_were_not_stored_is_not_stored(
     assert notes_in(lake) == []
 
 
+def test_a_note_that_cant_be_read_is_named(lake: Lake, settings: Callable[..., Settings]) -> None:
+    with pytest.raises(LakeError):
+        store_slice(FullLake(lake.folder, lake.mode), *slice_of(1))
+    (note,) = lake.folder.glob(f"_slices/{API_CALLS.name}-*")
+    note.write_bytes(b"")
+    with pytest.raises(LakeError, match=note.name):
+        finish_slices(lake, settings())
+
+
 def test_a_run_stores_the_calls_that_the_run_before_could_not_and_asks_for_no_answer_again(
     simulator: Callable[..., Running], settings: Callable[..., Settings], lake: Lake, clock: Any
 ) -> None:
