@@ -138,6 +138,12 @@ def waiting_notes(
     return notes
 
 
+def of_records_in_future(labels: Iterable[str], present: Snapshot) -> dict[str, int]:
+    """Return what is noted of logs with records in the future that have no such note: they are read again at once."""
+    notes = {_AGAIN + label: 1 for label in labels if present.transaction(_AGAIN + label) is None}
+    return notes | {_ANY_AGAIN: 1} if notes else {}
+
+
 def notes_of(
     states: Mapping[str, int],
     *,

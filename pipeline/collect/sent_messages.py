@@ -15,6 +15,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, datetime
 
+from pipeline.collect.earlier_lakes import note_waits_of_earlier_versions
 from pipeline.collect.files import LogFile
 from pipeline.collect.listing import list_logs
 from pipeline.collect.log_group import CollectTally, LogGroup, ReadBytes
@@ -43,6 +44,7 @@ def collect(
     Raises:
         LakeError: the lake can't be read or written.
     """
+    note_waits_of_earlier_versions(lake, settings)
     found = list_logs(days, lake, settings)
     tally = CollectTally(files_matched=len(found))
     waiting = deque(unread(found, lake, settings, now))

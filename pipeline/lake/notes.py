@@ -32,6 +32,7 @@ _NUMBERS_KEY: Final = "forgotten_numbers.key"
 _OWNER_ONLY: Final = 0o600
 _LOOK_SECONDS: Final = 10.0
 _WATERMARKS: Final = "_marks"
+_WAITS_NOTED: Final = f"{_WATERMARKS}/waits_noted"
 _RATES_DERIVED: Final = f"{_WATERMARKS}/rates_derived_on"
 _RATES_FORMULA: Final = f"{_WATERMARKS}/rates_formula"
 _RECORD_READING: Final = f"{_WATERMARKS}/record_reading"
@@ -162,6 +163,17 @@ def days_changed(lake: Lake, tables: Sequence[Table], *, reader: str) -> Iterato
     if known != present:
         with lake.lock(_WATERMARKS):
             write_text(lake, mark, json.dumps(present))
+
+
+def are_waits_noted(lake: Lake) -> bool:
+    """Say whether each log with a record in the future has a note of when it is read again."""
+    return read_text(lake, _WAITS_NOTED) is not None
+
+
+def note_waits_noted(lake: Lake) -> None:
+    """Note that each log with a record in the future has such a note; earlier versions made none."""
+    with lake.lock(_WATERMARKS):
+        write_text(lake, _WAITS_NOTED, "noted\n")
 
 
 def rates_derived_on(lake: Lake) -> date:

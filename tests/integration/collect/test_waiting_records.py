@@ -13,6 +13,7 @@ import pytest
 from pipeline.collect.sent_messages import collect, days_read
 from pipeline.collect.told import stored_rejects
 from pipeline.lake.lake import Lake
+from pipeline.lake.log_names import rename_transactions
 from pipeline.maintain.due import days_waiting, what_is_due
 from pipeline.maintain.status import status_text
 from pipeline.model.settings import Settings
@@ -130,3 +131,24 @@ def test_a_half_written_line_waits_whatever_the_clock_of_its_writer_shows(
         tally = collect([DAY], lake=lake, settings=chosen, now=now)
         seen.append((tally.files_read, stored(lake), tally.waiting))
     assert seen == [(1, ["1"], 1), (1, ["1"], 1), (1, ["1"], 1), (1, ["1", "2"], 0), (0, ["1", "2"], 0)]
+
+
+def test_a_log_that_an_earlier_version_found_a_record_in_the_future_in_is_read_again(
+    lake: Lake, chosen: Settings, tmp_path: Path
+) -> None:
+    """Earlier versions noted no moment for it: without the change to their lake the message was missing for ever."""
+    write(tmp_path, SLOW - timedelta(hours=1), NOW - timedelta(hours=1))
+    collect([SLOW.date()], lake=lake, settings=chosen, now=SLOW)
+    forget_waits(lake)
+    assert collect([DAY], lake=lake, settings=chosen, now=NOW).files_read == 0, "the lake is not as it was then"
+    forget_waits(lake)
+    (lake.folder / "_marks" / "waits_noted").unlink()
+    tally = collect([DAY], lake=lake, settings=chosen, now=NOW)
+    assert (tally.files_read, tally.stored, tally.rejected) == (1, 1, 0)
+    assert (stored(lake), rejected(lake)) == (["1", "2"], 0)
+    assert collect([DAY], lake=lake, settings=chosen, now=NOW).files_read == 0
+
+
+def forget_waits(lake: Lake) -> None:
+    """Take the notes of when logs are read again out of the Delta log."""
+    rename_transactions(lake, SENT_MESSAGES, lambda name: name.replace("_again", "_unknown_then"))
