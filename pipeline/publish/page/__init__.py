@@ -2,5 +2,5 @@
 
 One file that needs no network. In: the published DuckDB file. Out: `report.html`. May not touch: the lake.
 `content` reads counts by name and bin of days (`timeline`), `changes` and `events` find what is beyond chance,
-`sentences` says it, `payload` and `document` write it down for `page.js`, and `writing` puts the file in its place.
+`sentences` says it, `payload` and `document` write it down for `script/`, and `writing` puts the file in its place.
 """

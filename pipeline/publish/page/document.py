@@ -21,12 +21,14 @@ from pipeline.publish.page.names import Dimension
 from pipeline.publish.page.payload import Texts, payload
 from pipeline.publish.page.story import WHOLE
 
+SCRIPTS: Final = ("figures", "parts", "page")
+"""Files of the script, in their order."""
 _NO_RATE: Final = "-"
 
 
 def document(content: PageContent, texts: Texts) -> str:
     """Make the whole page."""
-    script, style = _resource("page.js"), _resource("style.css")
+    script, style = _script(), _resource("style.css")
     return _template().render(
         policy=_policy(script, style),
         style=style,
@@ -65,6 +67,11 @@ def _policy(script: str, style: str) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _script() -> str:
+    """Return the script: its files share names, and leave none to the page."""
+    return f'(() => {{\n"use strict";\n{"".join(_resource(f"script/{name}.js") for name in SCRIPTS)}}})();'
 
 
 @cache

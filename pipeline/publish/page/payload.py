@@ -1,4 +1,4 @@
-"""The rows of the page as JSON-ready values, compact enough for a page of 400 days: see `page.js` for the reader."""
+"""The rows of the page as JSON-ready values, compact enough for 400 days; `script/figures.js` reads them."""
 
 from __future__ import annotations
 
