@@ -20,7 +20,16 @@ from assets import metadata
 from assets.events import step_events
 from assets.metadata import FAILURES, REJECTS, ROWS, Result, add_by_day, results
 from assets.partitions import days_of, sent_dates
-from assets.phases import ASKING, COUNTING, DERIVING, PUBLISHING_FILE, READING, READING_RECORD, WRITING_PAGE
+from assets.phases import (
+    ASKING,
+    ASKING_BALANCE,
+    COUNTING,
+    DERIVING,
+    PUBLISHING_FILE,
+    READING,
+    READING_RECORD,
+    WRITING_PAGE,
+)
 from assets.project import Project
 from assets.resources import Workspace, utc_now
 from assets.specs import FRESH, about_file, about_lake_table, about_table, asset_spec, table_spec, tables_and_views
@@ -31,10 +40,12 @@ from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.follow.reconcile import reconcile
 from pipeline.follow.workers import FollowTally, follow
+from pipeline.maintain.balance import accounts_due, store_balances
 from pipeline.maintain.due import days_asked
 from pipeline.model.accounts import check_inputs, load_accounts
 from pipeline.model.settings import API_MEMORY, Settings
 from pipeline.model.tables import (
+    ACCOUNT_BALANCE,
     API_CALLS,
     DELIVERY_RATES_DAILY,
     DELIVERY_REPORTS,
@@ -83,7 +94,8 @@ class AskConfig(dg.Config):
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets in their order, partitioned by day up to the rates."""
     steps = (
-        sent_messages, delivery_reports, messages, delivery_rates, platform_record, analytics_db, delivery_page,
+        sent_messages, delivery_reports, messages, delivery_rates, account_balance, platform_record, analytics_db,
+        delivery_page,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # `backfill_policy` has no stable twin
@@ -249,6 +261,35 @@ def delivery_rates(settings: Settings) -> dg.AssetsDefinition:
     return derive_figures
 
 
+def account_balance(settings: Settings) -> dg.AssetsDefinition:
+    """What is left on each account, and what its messages cost a day; asked for once an hour at most (getBalance).
+
+    A platform that refuses it is told in a line, and fails no run. The check `balance_lasts` warns in time.
+    """
+
+    @dg.multi_asset(
+        specs=[
+            table_spec(
+                ACCOUNT_BALANCE, settings, description=getdoc(account_balance), kinds={"python", "deltalake"},
+                source="getbalance", deps=["messages"],
+            )
+        ],
+        **_whole("account_balance", settings) | {"pool": "sms_delivery_lake"},
+    )  # fmt: skip
+    def ask_balance(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
+        summary = "asked for within the last hour"
+        with step_events(context):
+            lake, settings, now = sms_workspace.lake, sms_workspace.settings, utc_now()
+            accounts = load_accounts(settings)
+            if due := accounts_due(lake, accounts, now):
+                with sms_workspace.phase(ASKING_BALANCE) as phase:
+                    tally = store_balances(due, lake=lake, accounts=accounts, settings=settings, now=now)
+                    phase.done(summary := metadata.balance_summary(tally))
+        yield from results(context, ACCOUNT_BALANCE.name, summary)
+
+    return ask_balance
+
+
 def platform_record(settings: Settings) -> dg.AssetsDefinition:
     """The platform's own record of what was sent on these days (getSentRcd), to compare with the sent logs.
 
@@ -303,6 +344,7 @@ def analytics_db(settings: Settings) -> dg.AssetsDefinition:
         "delivery_rates",
         "record_reads",
         "platform_record",
+        "account_balance",
     ]
     about = about_table(SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": tables_and_views()}
 

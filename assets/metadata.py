@@ -19,6 +19,7 @@ from pipeline.collect.pushed_reports import PushTally
 from pipeline.derive.days import DayFigures
 from pipeline.follow.reconcile import ReconcileTally
 from pipeline.follow.workers import FollowTally
+from pipeline.maintain.balance import BalanceTally
 from pipeline.model.printable import for_markdown
 from pipeline.publish.database import Publication
 
@@ -146,6 +147,11 @@ def reconcile_summary(tally: ReconcileTally) -> str:
         f"{tally.read:,} days of apps read{left}, {tally.requests:,} requests: "
         f"{tally.rows_by_day.total():,} messages in the platform's record{rejected}{_forgotten(tally.forgotten)}"
     )
+
+
+def balance_summary(tally: BalanceTally) -> str:
+    """Return what asking for balances did, in one line."""
+    return "; ".join([f"{tally.stored:,} accounts have told their balance", *tally.problems])
 
 
 def publication_metadata(publication: Publication) -> dict[str, Any]:

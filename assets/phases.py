@@ -30,6 +30,7 @@ BYTES: Final = "bytes"
 READING: Final = Phase("logs", "reading logs", BYTES)
 ASKING: Final = Phase("API", "asking", "messages")
 READING_RECORD: Final = Phase("record", "reading the platform's record", "days of apps")
+ASKING_BALANCE: Final = Phase("balance", "asking for the balance")
 DERIVING: Final = Phase("messages", "deriving messages", "days")
 COUNTING: Final = Phase("rates", "deriving rates", "days")
 PUBLISHING_FILE: Final = Phase("file", "publishing the file")

@@ -10,7 +10,7 @@ import json
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -36,6 +36,7 @@ _WAITS_NOTED: Final = f"{_WATERMARKS}/waits_noted"
 _RATES_DERIVED: Final = f"{_WATERMARKS}/rates_derived_on"
 _RATES_FORMULA: Final = f"{_WATERMARKS}/rates_formula"
 _RECORD_READING: Final = f"{_WATERMARKS}/record_reading"
+_BALANCE_ASKED: Final = f"{_WATERMARKS}/balance_asked"
 
 
 def forgotten_messages(lake: Lake) -> AbstractSet[MessageKey]:
@@ -212,6 +213,26 @@ def note_record_reading(lake: Lake, *, since: datetime | None) -> None:
             delete_text(lake, _RECORD_READING)
         else:
             write_text(lake, _RECORD_READING, since.isoformat())
+
+
+def balance_asked(lake: Lake) -> dict[str, datetime]:
+    """Return when the balance of each account was last asked for, by fingerprint, whatever came of it."""
+    return _moments(read_text(lake, _BALANCE_ASKED))
+
+
+def note_balance_asked(lake: Lake, accounts: Collection[str], *, at: datetime) -> None:
+    """Note that the balance of these accounts is asked for now."""
+
+    def noted(former: str | None) -> str:
+        asked = _moments(former) | dict.fromkeys(accounts, at)
+        return json.dumps({account: moment.isoformat() for account, moment in asked.items()})
+
+    with lake.lock(_WATERMARKS):
+        change_text(lake, _BALANCE_ASKED, noted)
+
+
+def _moments(text: str | None) -> dict[str, datetime]:
+    return {name: datetime.fromisoformat(moment) for name, moment in json.loads(text or "{}").items()}
 
 
 def _fingerprints(lake: Lake, tables: Sequence[Table]) -> dict[str, int]:

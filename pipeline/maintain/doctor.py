@@ -16,6 +16,7 @@ from typing import Final
 
 from pipeline.api.batches import Batch
 from pipeline.api.client import Gateway, Ledger
+from pipeline.api.endpoints import BalanceQuestion
 from pipeline.collect.files import LogFileGone, LogFileUnreadable, find_log_files
 from pipeline.collect.reading import read_sent_log
 from pipeline.collect.sent_messages import log_rules
@@ -48,7 +49,8 @@ LATENCY_DAYS: Final = 28
 """Latest days in the lake whose latency is looked at."""
 _SAMPLE_ROWS: Final = 1000
 _ANY_ID: Final = "1"
-"""Asked for where no log has an id: whether unknown or refused, the answer shows that the credentials are good."""
+"""Asked for where no log has an id and the platform tells no balance: unknown or refused, the answer shows that the
+credentials are good."""
 
 
 @dataclass(frozen=True)
@@ -211,19 +213,13 @@ def _check_tables(lake: Lake) -> None:
         raise _ToFixError(f"{'; '.join(wrong)}; {REMEDY}")
 
 
-def _ids_to_ask(settings: Settings, accounts: Accounts, now: datetime) -> dict[str, str]:
-    """Return a msg_id by app_id for each app: the newest of the logs, and an unknown id for the accounts not in them.
-
-    Raises:
-        SettingsError: no app is known.
-    """
-    samples = _newest_ids(settings, now)
-    if not samples and accounts.default and settings.app_id:
-        samples = {settings.app_id: _ANY_ID}
-    samples |= {app_id: _ANY_ID for app_id in accounts.named if app_id not in samples}
-    if not samples:
-        raise SettingsError("SMS_APP_ID: is not set and no sent log names an app, so no account can be checked")
-    return samples
+def _ids_to_ask(settings: Settings, accounts: Accounts, now: datetime) -> dict[str | None, str | None]:
+    """Return the newest msg_id of the logs by app_id, None for accounts not in them; app None where none is known."""
+    samples: dict[str | None, str | None] = {}
+    samples.update(_newest_ids(settings, now))
+    if not samples and accounts.default:
+        samples = {settings.app_id: None}
+    return samples | {app_id: None for app_id in accounts.named if app_id not in samples}
 
 
 def _newest_ids(settings: Settings, now: datetime) -> dict[str, str]:
@@ -240,22 +236,46 @@ def _newest_ids(settings: Settings, now: datetime) -> dict[str, str]:
     return ids
 
 
-async def _ask_all(settings: Settings, accounts: Accounts, samples: Mapping[str, str], now: datetime) -> list[Finding]:
+async def _ask_all(
+    settings: Settings, accounts: Accounts, samples: Mapping[str | None, str | None], now: datetime
+) -> list[Finding]:
     async with Gateway(
         timeout_seconds=settings.timeout_seconds,
         max_attempts=1,
         requests_per_second=settings.max_requests_per_second,
     ) as gateway:
-        batches = [Batch(app_id, [(msg_id, now.date())]) for app_id, msg_id in samples.items()]
-        findings = [await _ask(gateway, batch, accounts.of(batch.app_id)) for batch in batches]
+        findings = [
+            await _check_account(gateway, app_id, msg_id, accounts.of(app_id or ""), now)
+            for app_id, msg_id in samples.items()
+        ]
         offsets = gateway.seen_offsets()
     return [*findings, *(_clock_finding(url, offset) for url, offset in offsets.items())]
 
 
-async def _ask(gateway: Gateway, batch: Batch, account: Account | None) -> Finding:
+async def _check_account(
+    gateway: Gateway, app_id: str | None, msg_id: str | None, account: Account | None, now: datetime
+) -> Finding:
+    """Ask for a message, or where none is known for the balance; a platform without it is asked for any id."""
     if account is None:
-        text = f"app {batch.app_id} has none: set SMS_API_KEY and SMS_API_SECRET, or name it in SMS_ACCOUNTS"
+        text = f"app {app_id} has none: set SMS_API_KEY and SMS_API_SECRET, or name it in SMS_ACCOUNTS"
         return Finding("credentials", ok=False, text=text, is_setting=True)
+    if msg_id is None:
+        try:
+            return await _ask_balance(gateway, app_id, account)
+        except CallError as error:
+            if app_id is None:
+                return Finding("credentials", ok=False, text=f"{account.base_url}: {error}")
+    return await _ask(gateway, Batch(app_id or "", [(msg_id or _ANY_ID, now.date())]), account)
+
+
+async def _ask_balance(gateway: Gateway, app_id: str | None, account: Account) -> Finding:
+    answer = await gateway.ask(BalanceQuestion(), account, Ledger())
+    whose = f" of app {app_id}" if app_id else ", but no app is known: set SMS_APP_ID or log one"
+    balance = f"; balance {answer.envelope.balance:f}" if answer.envelope.balance is not None else ""
+    return Finding("credentials", ok=True, text=f"{account.base_url} accepts the credentials{whose}{balance}")
+
+
+async def _ask(gateway: Gateway, batch: Batch, account: Account) -> Finding:
     good = f"{account.base_url} accepts app {batch.app_id} and its credentials"
     try:
         await gateway.ask(batch, account, Ledger())

@@ -28,6 +28,7 @@ from pipeline.model.errors import LakeError
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings
 from pipeline.model.tables import (
+    ACCOUNT_BALANCE,
     API_CALLS,
     DELIVERY_REPORTS,
     LAKE_TABLES,
@@ -57,6 +58,7 @@ _AGAIN: Final = {
     API_CALLS: "they can't be had again",
     PLATFORM_RECORD: "`sms-delivery reconcile` reads them again",
     RECORD_READS: "`sms-delivery reconcile` reads the record again",
+    ACCOUNT_BALANCE: "they can't be had again",
     RATE_PUBLICATIONS: "they can't be had again",
 }
 

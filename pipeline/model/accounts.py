@@ -5,6 +5,7 @@ What belongs here: the file of `SMS_ACCOUNTS`, and the default account from the 
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +19,7 @@ from pipeline.model.settings import Settings, check_base_url, environment_secret
 from pipeline.model.trusted import read_trusted
 
 _FIELDS = frozenset({"api_key", "api_secret", "api_secret_env", "base_url"})
+_FINGERPRINT_DIGITS = 8
 _UNFIT_KEY = "must be printable ASCII without blanks, since it is sent in an HTTP header"
 
 
@@ -28,6 +30,12 @@ class Account:
     base_url: str
     api_key: SecretStr
     api_secret: SecretStr
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the key from others and does not tell the key: too short to find the one that it is of."""
+        text = f"sms-delivery: account {self.base_url} {self.api_key.get_secret_value()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,10 @@ class Accounts:
     def of(self, app_id: str) -> Account | None:
         """Return the account of an app; None if it has none."""
         return self.named.get(app_id, self.default)
+
+    def by_app(self) -> dict[str | None, Account]:
+        """Return each account by the app that it is named for; under None the one of all other apps."""
+        return dict(self.named) | ({None: self.default} if self.default else {})
 
 
 def load_accounts(settings: Settings) -> Accounts:

@@ -372,6 +372,35 @@ RECORD_READS: Final = Table(
     ("app_id", "sent_date"),
 )
 
+_AMOUNT: Final = (
+    ", exact to 12 decimals, in the account's currency, which the platform does not name; null if unreadable."
+)
+ACCOUNT_BALANCE: Final = Table(
+    "account_balance",
+    "One row per account and app each time that the balance was asked for (getBalance), at most once an hour.",
+    (
+        Column("account", "VARCHAR", "Fingerprint of base URL and key: tells accounts apart, and not the key."),
+        Column(
+            "app_id",
+            "VARCHAR",
+            "appId that SMS_ACCOUNTS names the account for; null for the account of all other apps.",
+        ),
+        Column("balance", "DECIMAL(24,12)", "Balance" + _AMOUNT),
+        Column("gift", "DECIMAL(24,12)", "Balance given as a gift" + _AMOUNT),
+        Column("credit", "DECIMAL(24,12)", "Credit" + _AMOUNT),
+        Column(
+            "spend_per_day",
+            "DECIMAL(24,12)",
+            "What the account's messages cost a day, on average of the last 7 whole days of sending at most; null "
+            "where no answer has a price, or prices are in several currencies.",
+        ),
+        Column("currency", "VARCHAR", "Currency of these prices; null if unknown."),
+        Column("observed_at", "TIMESTAMPTZ", "When the balance arrived; stored in UTC."),
+        Column("sent_date", "DATE", "Day of observed_at in the time zone SMS_TIMEZONE; the partition key."),
+    ),
+    ("account", "app_id", "observed_at"),
+)
+
 _COUNTS: Final = (
     Column("sent", "BIGINT", "Number of messages sent in this bucket, by time of sending."),
     Column("delivered", "BIGINT", "Of those: delivered."),
@@ -482,6 +511,7 @@ DETAIL_TABLES: Final = (
     API_CALLS,
     REJECTED_RECORDS,
     *RECORD_TABLES,
+    ACCOUNT_BALANCE,
     RATE_PUBLICATIONS,
 )
 """Tables that the published file shows as views of the lake's Parquet files."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.maintain.audits.account_balance import balance_lasts
 from pipeline.maintain.audits.analytics_db import published_file_agrees, schema_as_documented
 from pipeline.maintain.audits.context import AuditContext, Finding
 from pipeline.maintain.audits.delivery_rates import delivery_rate_held, latency_plausible, states_sum_to_sent
@@ -40,6 +41,7 @@ _AUDITS: Final = (
     Audit("delivery_rates", delivery_rate_held),
     Audit("delivery_rates", latency_plausible),
     Audit("platform_record", logs_complete),
+    Audit("account_balance", balance_lasts),
     Audit("analytics_db", published_file_agrees),
     Audit("analytics_db", schema_as_documented),
 )

@@ -20,7 +20,7 @@ from pipeline.model.tables import DELIVERY_RATES_DAILY, LAKE_TABLES, RATE_PUBLIC
 
 ROOT = Path(__file__).parents[3]
 CHAIN = ["sent_messages", "delivery_reports", "messages", "delivery_rates", "analytics_db", "delivery_page"]
-WHOLE = ["analytics_db", RATE_PUBLICATIONS.name, "delivery_page"]
+WHOLE = ["account_balance", "analytics_db", RATE_PUBLICATIONS.name, "delivery_page"]
 PARTITIONED = [name for name in ASSETS if name not in WHOLE]
 
 
@@ -90,7 +90,7 @@ def test_only_what_is_published_has_a_freshness_policy(definitions: dg.Definitio
 
 def test_the_job_takes_every_asset_and_the_last_check(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def(REFRESH)
-    assert {node.name for node in job.nodes} == {*CHAIN, "audit", "run_outcome"}
+    assert {node.name for node in job.nodes} == {*CHAIN, "account_balance", "audit", "run_outcome"}
 
 
 @pytest.mark.parametrize("settings", [{}, {"SMS_TIMEZONE": "Mars/Olympus", "SMS_BATCH_SIZE": "0"}])

@@ -22,7 +22,9 @@ from tests.support.places import KEY, SECRET, opened_place, write_logs
 from tests.support.runs import recorded
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-PARTITIONED = [name for name in ASSETS if name not in {"analytics_db", "rate_publications", "delivery_page"}]
+PARTITIONED = [
+    name for name in ASSETS if name not in {"account_balance", "analytics_db", "rate_publications", "delivery_page"}
+]
 
 
 @dataclass

@@ -42,7 +42,10 @@ def look(tmp_path: Path) -> Iterator[Examine]:
     before = os.umask(0o077)
 
     def found(*, ahead: float = 0, faults: str | None = None, **values: Any) -> dict[str, Finding]:
-        struck = Faults.from_specs([faults] if faults else [])
+        is_refused = faults == "getBalance"  # that call alone
+        struck = Faults.from_specs([faults] if faults and not is_refused else [])
+        if is_refused:
+            struck = Faults(script=lambda _, call: "-32" if call.name == "getBalance" else None)
         chosen = SimulatorOptions(api_key=KEY, api_secret=SECRET, faults=struck)
         with running(chosen, clock=lambda: datetime.now(UTC) + timedelta(seconds=ahead)) as server:
             findings = examine(settings_of(server, **values), now=now)
@@ -110,7 +113,19 @@ def test_missing_logs_are_reported_and_the_app_of_the_settings_is_asked_for(look
     assert list(wrong(findings)) == ["sent logs"]
     assert "SMS_SENT_LOGS" in findings["sent logs"].text
     assert "app app" in findings["credentials"].text
-    assert wrong(look(sent_logs="elsewhere/{date}.jsonl"))["credentials"].startswith("SMS_APP_ID: ")
+
+
+def test_credentials_are_tested_by_the_balance_where_no_message_is_known(look: Examine) -> None:
+    """Without an app the account can still be asked; a platform that tells no balance is asked for an id instead."""
+    new = {"sent_logs": "elsewhere/{date}.jsonl"}
+
+    no_app = look(**new)["credentials"]
+    assert no_app.ok
+    assert "SMS_APP_ID" in no_app.text
+    assert "balance 1250.75" in no_app.text
+    assert wrong(look(**new, api_secret="another-secret"))["credentials"].count("SMS_API_KEY and SMS_API_SECRET") == 1
+    assert "SMS_API_KEY" in wrong(look(**new, api_secret="another-secret", app_id="app"))["credentials"]
+    assert "and its credentials" in look(**new, app_id="app", faults="getBalance")["credentials"].text
 
 
 def test_an_id_refused_with_minus_14_shows_that_the_credentials_are_good(look: Examine) -> None:

@@ -1,0 +1,172 @@
+"""Use case: ask for the balance of each account, and store it with what its messages cost a day.
+
+What belongs here: how often, what is stored, the spend. What does not: one request (`api/client.py`), whether the
+balance lasts (`audits/account_balance.py`, the view `account_runway`).
+
+It is an extra: a platform that refuses or does not answer is told in a line, and stops nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import httpx
+import pyarrow as pa
+
+from pipeline.api.client import Clock, Gateway, GoodResponse, Ledger
+from pipeline.api.endpoints import BalanceQuestion
+from pipeline.lake.lake import Lake
+from pipeline.lake.notes import balance_asked, note_balance_asked
+from pipeline.lake.parquet import arrow_schema
+from pipeline.lake.queries import database, query, rows_of, show_files
+from pipeline.model.accounts import Account, Accounts
+from pipeline.model.errors import BatchFailed, CallError
+from pipeline.model.settings import Settings
+from pipeline.model.tables import ACCOUNT_BALANCE, MESSAGES
+
+EVERY: Final = timedelta(hours=1)
+"""Shortest time between two questions for one balance."""
+SPEND_DAYS: Final = 7
+"""Whole days of sending whose prices count."""
+TIMEOUT_SECONDS: Final = 10.0
+"""A refresh does not wait longer for what it can do without."""
+_PLACES: Final = Decimal(1).scaleb(-12)
+_BEYOND: Final = Decimal(1).scaleb(12)
+"""The first amount that DECIMAL(24, 12) does not hold: no price is."""
+
+
+@dataclass(frozen=True)
+class BalanceTally:
+    """What asking for balances did: how many were stored, and a line for each that was not got."""
+
+    stored: int
+    problems: Sequence[str] = ()
+
+
+def accounts_due(lake: Lake, accounts: Accounts, now: datetime) -> dict[str, Account]:
+    """Return the accounts whose balance was not asked for within the last hour, by fingerprint."""
+    asked = balance_asked(lake)
+    known = {account.fingerprint: account for account in accounts.by_app().values()}
+    return {name: account for name, account in known.items() if not _is_recent(asked.get(name), now)}
+
+
+def _is_recent(asked: datetime | None, now: datetime) -> bool:
+    """Say whether an instant is within the last hour; one ahead of now is of a clock that was wrong."""
+    return asked is not None and now - EVERY < asked <= now
+
+
+def store_balances(
+    due: Mapping[str, Account],
+    *,
+    lake: Lake,
+    accounts: Accounts,
+    settings: Settings,
+    now: datetime,
+    clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> BalanceTally:
+    """Ask for the balance of some accounts once each, and store what came.
+
+    Raises:
+        LakeError: the lake can't be read or written.
+    """
+    note_balance_asked(lake, list(due), at=now)
+    gateway = Gateway(
+        timeout_seconds=min(settings.timeout_seconds, TIMEOUT_SECONDS),
+        max_attempts=1,
+        requests_per_second=settings.max_requests_per_second,
+        clock=clock,
+        transport=transport,
+    )
+    answers = asyncio.run(_ask_all(gateway, due))
+    problems = [f"the balance of account {name} is not known: {e}" for name, e in answers.items() if _failed(e)]
+    found = {name: answer for name, answer in answers.items() if isinstance(answer, GoodResponse)}
+    if found:
+        spends = _spends(lake, accounts, settings, settings.today(now))
+        _append(lake, settings, [row for name in found for row in _rows(name, found[name], accounts, spends)])
+    return BalanceTally(len(found), problems)
+
+
+def _failed(answer: GoodResponse | CallError) -> bool:
+    return isinstance(answer, CallError)
+
+
+async def _ask_all(gateway: Gateway, due: Mapping[str, Account]) -> dict[str, GoodResponse | CallError]:
+    async with gateway:
+        return {name: await _ask(gateway, account) for name, account in due.items()}
+
+
+async def _ask(gateway: Gateway, account: Account) -> GoodResponse | CallError:
+    try:
+        response = await gateway.ask(BalanceQuestion(), account, Ledger())
+    except CallError as error:
+        return error
+    if response.envelope.balance is None:
+        return BatchFailed(f"the answer of {account.base_url} has no amount that can be read")
+    return response
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What an account's messages cost a day, in one currency; None where it is not known."""
+
+    per_day: Decimal | None = None
+    currency: str | None = None
+
+
+def _spends(lake: Lake, accounts: Accounts, settings: Settings, today: date) -> dict[str, Spend]:
+    """Return the spend of each account, by fingerprint."""
+    days = [today - timedelta(days=step) for step in range(SPEND_DAYS + 1)]
+    with database(lake, settings) as connection:
+        show_files(connection, MESSAGES, lake.snapshot(MESSAGES).of(days))
+        rows = rows_of(connection, query("maintain/sql/spend"))
+    by_account: dict[str, list[tuple[date, str | None, Decimal]]] = {}
+    for app_id, day, currency, pay in rows:
+        account = accounts.of(app_id)
+        if account is not None:
+            by_account.setdefault(account.fingerprint, []).append((day, currency, pay))
+    return {name: spend_of(costs, today) for name, costs in by_account.items()}
+
+
+def spend_of(costs: Collection[tuple[date, str | None, Decimal]], today: date) -> Spend:
+    """Return the average cost of a day: of the whole days since the first that has a price, else of today.
+
+    Args:
+        costs: day of sending, currency, and what its messages cost.
+        today: the day that goes on.
+    """
+    whole = [cost for cost in costs if cost[0] < today]
+    counted = whole or list(costs)
+    currencies = {currency for _, currency, _ in counted}
+    if len(currencies) != 1:
+        return Spend()
+    days = (today - min(day for day, *_ in counted)).days if whole else 1
+    per_day = sum((pay for *_, pay in counted), Decimal(0)) / days
+    return Spend(per_day.quantize(_PLACES), currencies.pop()) if abs(per_day) < _BEYOND else Spend()
+
+
+def _rows(name: str, response: GoodResponse, accounts: Accounts, spends: Mapping[str, Spend]) -> list[dict[str, Any]]:
+    """Return the rows of an account: one for each app that it is named for, or for all others."""
+    envelope, spend = response.envelope, spends.get(name, Spend())
+    same = {
+        "account": name,
+        "balance": envelope.balance,
+        "gift": envelope.gift,
+        "credit": envelope.credit,
+        "spend_per_day": spend.per_day,
+        "currency": spend.currency,
+        "observed_at": response.observed_at,
+    }
+    apps = [app for app, account in accounts.by_app().items() if account.fingerprint == name]
+    return [same | {"app_id": app} for app in apps]
+
+
+def _append(lake: Lake, settings: Settings, rows: Sequence[dict[str, Any]]) -> None:
+    day = settings.today(rows[0]["observed_at"])
+    table = pa.Table.from_pylist([row | {"sent_date": day} for row in rows], schema=arrow_schema(ACCOUNT_BALANCE))
+    lake.append(ACCOUNT_BALANCE, [lake.write(ACCOUNT_BALANCE, table, day)])
