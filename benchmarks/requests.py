@@ -1,14 +1,17 @@
 """Requests of simulated days, as the schedule makes them: how many, how full, and how soon a final state is known.
 
-    python -m benchmarks.requests [--messages N,N] [--apps N,N] [--minutes M,M] [--days D] [--write]
+    python -m benchmarks.requests [--messages N,N] [--apps N,N] [--minutes M,M] [--pushed S,S] [--days D] [--write]
 
-The pipeline's own code on a real lake: each tick stores what was sent since the last one, asks for what is due and
-derives. The clock is simulated; the platform is the simulator, called without a socket.
+The pipeline's own code on a real lake: each tick stores what was sent since the last one, takes the reports that were
+pushed, asks for what is due and derives. The clock is simulated; the platform is the simulator, called without a
+socket. `pushed` is the share of final messages whose report arrives, 0 where none are pushed: 0.9 loses every tenth.
 """
 
 from __future__ import annotations
 
 import argparse
+import heapq
+import itertools
 import math
 import tempfile
 from collections import Counter
@@ -26,18 +29,24 @@ from benchmarks.report import table_of, write_section
 from benchmarks.rule import API_KEY, API_SECRET
 from pipeline.api.batches import MAX_IDS
 from pipeline.api.client import Clock
+from pipeline.api.push_journal import HourFile
+from pipeline.api.pushes import PushRules, line_of
 from pipeline.api.simulator.app import build_app
 from pipeline.api.simulator.calls import Call
 from pipeline.api.simulator.options import SimulatorOptions
 from pipeline.api.simulator.rules import fate_of, make_msg_id, sent_at_of
+from pipeline.collect.pushed_reports import take_pushed
 from pipeline.derive.messages import derive_messages
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.accounts import load_accounts
-from pipeline.model.settings import given_settings
+from pipeline.model.phone_numbers import NumberPolicy
+from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import SENT_MESSAGES
 
+Final = tuple[datetime, str, str]
+"""When a message becomes final, its id and its app."""
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SOON = timedelta(hours=1)
 """Messages that are final within this time count for the time until that is known."""
@@ -49,16 +58,17 @@ MANY = 20_000
 
 @dataclass(frozen=True)
 class Load:
-    """Messages a day, over how many apps, and the minutes between two ticks."""
+    """Messages a day, over how many apps, the minutes between two ticks, and the share of reports that are pushed."""
 
     messages: int
     apps: int
     minutes: int
+    pushed: float = 0
 
     @property
     def goal(self) -> float:
         """Most requests beside the least for the freshness."""
-        return 1.05 if self.messages >= MANY else 1.10
+        return 1.05 if self.messages >= MANY or self.pushed else 1.10
 
 
 @dataclass
@@ -67,7 +77,8 @@ class Outcome:
 
     Attributes:
         requests: requests made.
-        least: fewest requests with which each tick could ask for every new message: ceil(new / 200) per tick and app.
+        least: fewest requests with which each tick could ask for every new message, or where reports are pushed for
+            every message that became final: ceil(messages / 200) per tick and app.
         sent: messages sent.
         asked: how often each id was asked for.
         known_at: tick that first saw the final state of an id.
@@ -126,14 +137,17 @@ def simulate(load: Load, *, days: int, folder: Path) -> Outcome:
     """Play the ticks of some days in an empty folder."""
     settings = given_settings(
         folder, api_key=API_KEY, api_secret=API_SECRET, api_base_url="http://127.0.0.1/sms",
-        max_requests_per_second=0, start_date=START.date(),
+        max_requests_per_second=0, start_date=START.date(), pushed_reports=folder / "pushed",
     )  # fmt: skip
+    finals: list[Final] = []
     lake = Lake.open(settings.lake, mode=settings.file_mode, recorded={})
     platform, step = Platform(), timedelta(minutes=load.minutes)
     clock = Clock(now=lambda: platform.now)
     for _ in range(timedelta(days=days) // step):
         platform.now += step
-        _send(lake, load, platform, since=platform.now - step)
+        _send(lake, load, platform, finals, since=platform.now - step)
+        _push(load, platform, finals, settings)
+        take_pushed(lake=lake, settings=settings, now=platform.now)
         covered = [platform.now.date() - timedelta(days=back) for back in range(OPEN_DAYS)]
         follow(
             covered, lake=lake, accounts=load_accounts(settings), settings=settings, now=platform.now,
@@ -143,7 +157,24 @@ def simulate(load: Load, *, days: int, folder: Path) -> Outcome:
     return platform.outcome
 
 
-def _send(lake: Lake, load: Load, platform: Platform, *, since: datetime) -> None:
+def _push(load: Load, platform: Platform, finals: list[Final], settings: Settings) -> None:
+    """Push the reports of the messages that have become final, each as the platform does once it is."""
+    of_app: Counter[str] = Counter()
+    lines = []
+    while finals and finals[0][0] <= platform.now:
+        final_at, msg_id, app_id = heapq.heappop(finals)
+        of_app[app_id] += 1
+        if int(msg_id) * 2654435761 % 1000 < load.pushed * 1000:
+            pushed = {"appId": app_id, "msgid": msg_id, "status": int(fate_of(msg_id).status)}
+            lines.append(line_of(pushed, PushRules(NumberPolicy(), None, final_at))[0])
+    if load.pushed:
+        platform.outcome.least += sum(math.ceil(ids / MAX_IDS) for ids in of_app.values())
+        file = HourFile(settings.pushed_reports or Path(), mode=0o600, now=lambda: platform.now)
+        file.append(b"".join(lines))
+        file.close()
+
+
+def _send(lake: Lake, load: Load, platform: Platform, finals: list[Final], *, since: datetime) -> None:
     """Store the messages sent since the last tick, evenly over time and apps."""
     gap = timedelta(days=1) / load.messages
     first, last = math.ceil((since - START) / gap), math.ceil((platform.now - START) / gap)
@@ -151,8 +182,12 @@ def _send(lake: Lake, load: Load, platform: Platform, *, since: datetime) -> Non
     for day in sorted({row["sent_date"] for row in rows}):
         table = pa.Table.from_pylist([row for row in rows if row["sent_date"] == day], arrow_schema(SENT_MESSAGES))
         lake.append(SENT_MESSAGES, [lake.write(SENT_MESSAGES, table, day)])
+    for row in rows:
+        if final_at := fate_of(row["msg_id"]).final_at:
+            heapq.heappush(finals, (final_at, row["msg_id"], row["app_id"]))
     of_app = Counter(row["app_id"] for row in rows)
-    platform.outcome.least += sum(math.ceil(ids / MAX_IDS) for ids in of_app.values())
+    if not load.pushed:
+        platform.outcome.least += sum(math.ceil(ids / MAX_IDS) for ids in of_app.values())
     platform.outcome.sent += len(rows)
 
 
@@ -167,12 +202,12 @@ def _row(number: int, sent_at: datetime, apps: int) -> dict[str, Any]:
     }
 
 
-def line_of(load: Load, outcome: Outcome) -> list[str]:
+def cells_of(load: Load, outcome: Outcome) -> list[str]:
     """Return the cells of a load."""
     cuts = quantiles(outcome.delays(), n=100)
     share = outcome.share_of_least
     return [
-        f"{load.messages:,}", str(load.apps), f"{load.minutes} min", f"{outcome.requests:,}",
+        f"{load.messages:,}", str(load.apps), f"{load.minutes} min", f"{load.pushed:.0%}", f"{outcome.requests:,}",
         f"{share:.2f}" + ("" if share <= load.goal else " **missed**"),
         f"{outcome.requests / math.ceil(outcome.sent / MAX_IDS):.2f}",
         f"{outcome.asked.total() / outcome.sent:.2f}",
@@ -186,12 +221,14 @@ def main() -> None:
     parser.add_argument("--messages", type=_numbers, default=[2_000, 20_000, 100_000])
     parser.add_argument("--apps", type=_numbers, default=[1, 3])
     parser.add_argument("--minutes", type=_numbers, default=[5, 15, 60])
+    parser.add_argument("--pushed", type=_shares, default=[0, 1])
     parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--write", action="store_true", help="put the table into README.md beside this file")
     chosen = parser.parse_args()
-    loads = [Load(n, apps, minutes) for n in chosen.messages for apps in chosen.apps for minutes in chosen.minutes]
+    ways = itertools.product(chosen.messages, chosen.apps, chosen.minutes, chosen.pushed)
+    loads = [Load(*way) for way in ways]
     header = [
-        "messages a day", "apps", "every", "requests", "x least", "x ceil(n / 200)", "questions a message",
+        "messages a day", "apps", "every", "pushed", "requests", "x least", "x ceil(n / 200)", "questions a message",
         "final to known, minutes: p50 / p95 / p99",
     ]  # fmt: skip
     lines = table_of(header, list(_played(loads, days=chosen.days)))
@@ -203,9 +240,13 @@ def main() -> None:
 def _played(loads: Sequence[Load], *, days: int) -> Iterator[list[str]]:
     for load in loads:
         with tempfile.TemporaryDirectory() as folder:
-            cells = line_of(load, simulate(load, days=days, folder=Path(folder)))
+            cells = cells_of(load, simulate(load, days=days, folder=Path(folder)))
         print(" | ".join(cells), flush=True)
         yield cells
+
+
+def _shares(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
 
 
 def _numbers(text: str) -> list[int]:

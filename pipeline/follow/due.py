@@ -6,6 +6,9 @@ What belongs here: the due rule, where a message's last answer is found, batches
 A message that is never answered finally is asked for at ages that grow by half each time. First asked for ten
 minutes after sending and given up after seven days, it costs 1 + floor(ln(10080 / 10) / ln 1.5) = 18 calls
 when every due moment is met; a schedule of 15 minutes makes it fewer.
+
+A pushed report is a hint: it makes its message due at once, and getReport decides. Where pushes come in, a message
+without one waits longer than that, by a factor that is learnt for each app from how complete pushes have been.
 """
 
 from __future__ import annotations
@@ -27,12 +30,19 @@ from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, database, query, rows_of, show_files
 from pipeline.lake.snapshots import is_derived, rows_in
 from pipeline.model.settings import API_MEMORY, CLOCK_TOLERANCE, Settings
-from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, PUSHED_REPORTS, SENT_MESSAGES
 
 MIN_INTERVAL: Final = timedelta(seconds=60)
 """Shortest time between two requests for one id."""
 AGE_SHARE: Final = 0.5
 """Share of its age that an id waits: at two hours it waits one."""
+MOST_STRETCH: Final = 60.0
+"""How many times as long as usual a message waits at most while nothing is pushed for it: one never asked an hour."""
+MOST_DELAY: Final = timedelta(hours=12)
+"""Longest time by which a question is put off since nothing was pushed: so late at most is a lost push made up for."""
+_LEARNT_FROM: Final = timedelta(days=3)
+_SAMPLE: Final = 100_000
+"""Messages that are looked at to learn how complete pushes are: of more, every second, third, …"""
 _CHUNK_IDS: Final = 20_000
 """Due ids read at a time: 100 batches."""
 
@@ -44,6 +54,7 @@ class Polled:
     messages: Snapshot
     sent: Snapshot
     reports: Snapshot
+    pushed: Snapshot
 
     @classmethod
     def of(cls, lake: Lake) -> Polled:
@@ -52,7 +63,8 @@ class Polled:
         Raises:
             LakeError: the lake can't be read.
         """
-        return cls(lake.snapshot(MESSAGES), lake.snapshot(SENT_MESSAGES), lake.snapshot(DELIVERY_REPORTS))
+        tables = (MESSAGES, SENT_MESSAGES, DELIVERY_REPORTS, PUSHED_REPORTS)
+        return cls(*(lake.snapshot(table) for table in tables))
 
     def are_derived(self, day: date) -> bool:
         """Say whether `messages` is up to date for a day: derived from its present files, no row lost since."""
@@ -65,6 +77,7 @@ class Polled:
 
         Reads `messages` where it is up to date, at a tenth of the cost; otherwise joins sent messages and answers.
         """
+        self.show_rule(connection, days, now=now)
         derived = {day for day in days if self.are_derived(day)}
         behind = set(days) - derived
         show_files(connection, MESSAGES, self.messages.of(derived))
@@ -73,9 +86,34 @@ class Polled:
         of_derived = f"SELECT app_id, msg_id, sent_date, sent_at, is_final, last_polled_at FROM {MESSAGES.name}"
         sources = [of_derived] if derived else []
         sources += [f"({query('follow/sql/polled')})"] if behind or not derived else []
+        polled = query("follow/sql/polled_and_pushed").replace("/* polled */", " UNION ALL BY NAME ".join(sources))
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW polled AS {polled}")
+
+    def show_rule(self, connection: duckdb.DuckDBPyConnection, days: Collection[date], *, now: datetime) -> None:
+        """Create the due rule as of `now`, and what it needs of pushes for messages of some days.
+
+        These are `last_pushes`, by message, and `push_stretch`, by app, learnt once for a moment.
+        """
         use_due_rule(connection)
         connection.execute("SET VARIABLE polled_at = $now::TIMESTAMPTZ", {"now": now})
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW polled AS {' UNION ALL BY NAME '.join(sources)}")
+        if rows_of(connection, "SELECT getvariable('learnt_at')::VARCHAR") != [(now.isoformat(),)]:
+            self._learn(connection, now)
+            connection.execute("SET VARIABLE learnt_at = $now", {"now": now.isoformat()})
+        show_files(connection, PUSHED_REPORTS, self.pushed.of(days))
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW last_pushes AS {query('follow/sql/last_pushes')}")
+
+    def _learn(self, connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
+        """Make `push_stretch`: how complete pushes have been in the last days."""
+        today = now.date()
+        days = [today + timedelta(days=step) for step in range(-_LEARNT_FROM.days - 1, 2)]
+        pushed, sent = self.pushed.of(days), self.sent.of(days)
+        connection.execute("CREATE OR REPLACE TEMP TABLE push_stretch (app_id VARCHAR, stretch DOUBLE)")
+        if not pushed:
+            return
+        show_files(connection, PUSHED_REPORTS, pushed)
+        show_files(connection, SENT_MESSAGES, sent)
+        parameters = {"now": now, "one_in": rows_in(sent) // _SAMPLE + 1, "most_stretch": MOST_STRETCH}
+        connection.execute(f"INSERT INTO push_stretch {query('follow/sql/push_stretch')}", parameters)
 
 
 def use_due_rule(connection: duckdb.DuckDBPyConnection) -> None:
@@ -93,6 +131,7 @@ def due_parameters(settings: Settings, now: datetime, *, force: bool = False) ->
         "memory_seconds": API_MEMORY.total_seconds(),
         "min_interval_seconds": MIN_INTERVAL.total_seconds(),
         "age_share": AGE_SHARE,
+        "most_delay_seconds": MOST_DELAY.total_seconds(),
     }
 
 

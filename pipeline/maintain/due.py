@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Final
 
 from pipeline.collect.files import LogFile
+from pipeline.collect.pushed_reports import has_unread
 from pipeline.collect.sent_messages import awaited_logs, unread_logs
 from pipeline.derive.days import counted_days
 from pipeline.derive.rates import days_matured
-from pipeline.follow.due import Polled, due_parameters, is_any_due, use_due_rule
+from pipeline.follow.due import Polled, due_parameters, is_any_due
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.settings import Settings
 from pipeline.model.tables import MESSAGES, SENT_MESSAGES
 
 _ONE_DAY = timedelta(days=1)
+_PUSHED_DAYS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,19 @@ class Due:
             become mature since.
         logged: days with a log that is new or has changed, or has a record that waited until now.
         logs: number of such logs.
+        pushed: the last days, where reports were pushed that no run has read: most are of them. A message of an older
+            day is due for the next run.
     """
 
     open: frozenset[date]
     logged: frozenset[date]
     logs: int
+    pushed: frozenset[date] = frozenset()
 
     @property
     def range(self) -> tuple[date, date] | None:
         """Smallest range that covers the days with work, None where there is none."""
-        days = self.open | self.logged
+        days = self.open | self.logged | self.pushed
         return (min(days), max(days)) if days else None
 
     @property
@@ -49,6 +55,7 @@ class Due:
         """What the work is, for a person."""
         parts = [f"{len(self.open)} days with messages that are due"] if self.open else []
         parts += [f"{self.logs} sent logs that are new or have changed"] if self.logged else []
+        parts += ["reports that the platform pushed"] if self.pushed else []
         return " and ".join(parts) or "nothing to do: no message is due, and no sent log is new or has changed"
 
 
@@ -58,7 +65,15 @@ def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
     days = (day for day in open_days(lake=lake, settings=settings, now=now) if settings.start_date <= day <= today)
     read_on = (_day_to_read(file, settings, today) for file in unread_logs(lake=lake, settings=settings, now=now))
     logged = [day for day in read_on if day]
-    return Due(frozenset(days), frozenset(logged), len(logged))
+    pushed = (
+        [today - step * _ONE_DAY for step in range(_PUSHED_DAYS)] if has_unread(lake=lake, settings=settings) else []
+    )
+    return Due(
+        frozenset(days),
+        frozenset(logged),
+        len(logged),
+        frozenset(day for day in pushed if settings.start_date <= day),
+    )
 
 
 def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = date.max) -> set[date]:
@@ -73,7 +88,7 @@ def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = d
         counted = counted_days(connection, lake)
         not_closed = [day for day in derived.days() if not (day in counted and counted[day].is_closed)]
         show_files(connection, MESSAGES, derived.of([day for day in not_closed if day < before]))
-        use_due_rule(connection)
+        Polled.of(lake).show_rule(connection, not_closed, now=now)
         days = {day for (day,) in rows_of(connection, query("maintain/sql/open_days"), bounds)}
     matured = {day for day in days_matured(lake=lake, settings=settings, now=now) if day < before}
     return days | matured | (sent - counted.keys())

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pipeline.derive.days import counted_days
-from pipeline.follow.due import due_parameters, use_due_rule
+from pipeline.follow.due import Polled, due_parameters
 from pipeline.follow.workers import disagree_too_often
 from pipeline.lake.queries import literal, query, relation, rows_of
 from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
@@ -53,7 +53,7 @@ def nothing_overdue(context: AuditContext) -> Finding:
     _show_stored(
         context, [day for (day,) in rows_of(context.connection, query("maintain/sql/checks/never_asked_days"))]
     )
-    use_due_rule(context.connection)
+    Polled.of(context.lake).show_rule(context.connection, days, now=context.now)
     within_age_limits = due_parameters(context.settings, context.now, force=True)
     bad = context.bad_rows("nothing_overdue", bound_seconds=OVERDUE.total_seconds(), **within_age_limits)
     hours = max((float(row["overdue_hours"]) for row in bad), default=0.0)

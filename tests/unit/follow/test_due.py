@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.follow.due import AGE_SHARE, MIN_INTERVAL, use_due_rule
+from pipeline.follow.due import AGE_SHARE, MIN_INTERVAL, MOST_DELAY, MOST_STRETCH, use_due_rule
 from pipeline.lake.queries import query
 from pipeline.model.settings import API_MEMORY
 from tests.oracle.due import is_due, next_due_at
@@ -150,9 +150,11 @@ def due_by_query(
             "memory_seconds": API_MEMORY.total_seconds(),
             "min_interval_seconds": MIN_INTERVAL.total_seconds(),
             "age_share": AGE_SHARE,
+            "most_delay_seconds": MOST_DELAY.total_seconds(),
         }
         use_due_rule(connection)
-        connection.execute(f"CREATE TEMP VIEW polled AS {query('follow/sql/polled')}")
+        unpushed = "SELECT *, NULL::TIMESTAMPTZ AS pushed_at, 1 AS stretch"
+        connection.execute(f"CREATE TEMP VIEW polled AS {unpushed} FROM ({query('follow/sql/polled')})")
         found = connection.execute(query("follow/sql/due_ids"), parameters).fetchall()
     assert len(found) == len(set(found))
     return {msg_id for _, msg_id, _, urgency in found if urgency < 2}
@@ -219,7 +221,8 @@ def test_a_final_message_is_never_asked_again_even_if_a_later_answer_was_not_fin
             [SENT_AT + timedelta(minutes=1), SENT_AT + timedelta(minutes=2)],
         )
         use_due_rule(connection)
-        connection.execute(f"CREATE VIEW polled AS {query('follow/sql/polled')}")
+        unpushed = "SELECT *, NULL::TIMESTAMPTZ AS pushed_at, 1 AS stretch"
+        connection.execute(f"CREATE VIEW polled AS {unpushed} FROM ({query('follow/sql/polled')})")
         due = connection.execute(
             query("follow/sql/due_ids"),
             {
@@ -229,7 +232,64 @@ def test_a_final_message_is_never_asked_again_even_if_a_later_answer_was_not_fin
                 "memory_seconds": API_MEMORY.total_seconds(),
                 "min_interval_seconds": 60.0,
                 "age_share": AGE_SHARE,
+                "most_delay_seconds": MOST_DELAY.total_seconds(),
             },
         ).fetchall()
 
     assert due == []
+
+
+seconds = st.integers(0, 9 * 86_400)
+pushed_cases = st.tuples(
+    seconds, st.none() | seconds, st.none() | seconds, st.sampled_from([1.0, 2.0, 7.5, MOST_STRETCH])
+)
+"""Age, seconds since the latest answer, seconds since the latest push, and the stretch of its app."""
+
+
+def _around_bounds(age: int, waited: int | None, since_push: int | None, stretch: float) -> list[int]:
+    """Return the seconds by which a message is moved so as to stand at its due moment, and a second either side."""
+    now = SENT_AT + timedelta(seconds=age)
+    last = None if waited is None else now - timedelta(seconds=min(waited, age))
+    pushed = None if since_push is None else now - timedelta(seconds=min(since_push, age))
+    at = next_due_at(sent_at=SENT_AT, last_answer_at=last, pushed_at=pushed, stretch=stretch)
+    off = (at - now) // timedelta(seconds=1)
+    return [0, off - 1, off, off + 1]
+
+
+@example([(3600, None, None, 60.0), (3540, None, None, 60.0), (7200, 3600, 1800, 60.0), (7200, 30, 10, 60.0)])
+@given(st.lists(pushed_cases, min_size=1, max_size=15))
+def test_the_macro_says_with_pushes_what_the_rule_says(cases: list[tuple[int, int | None, int | None, float]]) -> None:
+    """At any moment and around each due moment; whatever is pushed, nothing is due before the shortest interval."""
+    rows = [(*case, by) for case in cases for by in _around_bounds(*case)]
+    expected, given_rows = [], []
+    for age, waited, since_push, stretch, by in rows:
+        then = SENT_AT + timedelta(seconds=age)
+        last = None if waited is None else then - timedelta(seconds=min(waited, age))
+        pushed = None if since_push is None else then - timedelta(seconds=min(since_push, age))
+        now = then + timedelta(seconds=by)
+        given_rows.append((SENT_AT, last, pushed, stretch, now))
+        expected.append(
+            is_due(now=now, sent_at=SENT_AT, last_answer_at=last, give_up_after=WEEK, pushed_at=pushed, stretch=stretch)
+        )
+    with DATABASE.cursor() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        use_due_rule(connection)
+        columns = [list(column) for column in zip(*given_rows, strict=True)]
+        types = ["TIMESTAMPTZ", "TIMESTAMPTZ", "TIMESTAMPTZ", "DOUBLE", "TIMESTAMPTZ"]
+        arguments = ", ".join(f"unnest(?::{kind}[])" for kind in types)
+        numbers = f"{WEEK.total_seconds()}, {API_MEMORY.total_seconds()}, 60, {AGE_SHARE}, {MOST_DELAY.total_seconds()}"
+        found = connection.execute(
+            f"SELECT is_due(s, l, p, f, n, false, {numbers}) FROM (SELECT {arguments}) AS rows(s, l, p, f, n)", columns
+        ).fetchall()
+    assert [due for (due,) in found] == expected
+
+
+@given(pushed_cases)
+def test_a_lost_push_puts_no_question_off_for_longer_than_the_bound(
+    case: tuple[int, int | None, int | None, float],
+) -> None:
+    age, waited, _, stretch = case
+    last = None if waited is None else SENT_AT + timedelta(seconds=max(0, age - waited))
+    usual = next_due_at(sent_at=SENT_AT, last_answer_at=last)
+    stretched = next_due_at(sent_at=SENT_AT, last_answer_at=last, stretch=stretch)
+    assert usual <= stretched <= usual + MOST_DELAY
