@@ -45,6 +45,9 @@ FINAL = {"delivered", "failed", "invalid_id"}
 FIRST_ASKED_WITHIN = timedelta(days=90)
 SPLIT_CALLS = 20
 """Most calls that splitting refused batches adds to a slice."""
+MOST_STRETCH, MOST_DELAY = 60, timedelta(hours=12)
+"""Bounds of the wait where nothing is pushed for a message."""
+FEWEST_LEARNT_FROM = 10
 _ONE_DAY = timedelta(days=1)
 AHEAD = timedelta(hours=1)
 """How far an answer may be ahead before nobody knows when it came."""
@@ -104,6 +107,7 @@ class Chronicle:
         self._answered: dict[str, list[datetime]] = defaultdict(list)
         self.settings = settings
         self._moments: list[datetime] = []
+        self.pushed: list[tuple[Key, datetime]] = []
         self._calls = _Growing(lake)
 
     @property
@@ -179,16 +183,31 @@ class Chronicle:
         if self._day(key) not in played.days or any(each.status in FINAL for each in said):
             return [False]
         age = played.now - sent_at
+        pushed_at = max((at for each, at in self.pushed if each == key and at <= played.now + AHEAD), default=None)
         if not said:
-            return [age <= FIRST_ASKED_WITHIN]
+            if age > FIRST_ASKED_WITHIN or played.run.force or pushed_at:
+                return [age <= FIRST_ASKED_WITHIN]
+            return [stretch == 1 or age >= timedelta(minutes=stretch - 1) for stretch in self._stretches()]
         if age > self.settings.give_up_after:
             return [False]
         return [
             played.run.force
             or last > played.now + AHEAD
-            or 2 * (played.now - last) >= max(timedelta(seconds=120), last - sent_at)
+            or played.now - last >= self._wait(last, sent_at, pushed_at, stretch)
             for last in self._lasts(key)
+            for stretch in self._stretches()
         ]
+
+    def _wait(self, last: datetime, sent_at: datetime, pushed_at: datetime | None, stretch: int) -> timedelta:
+        """Return how long an id waits after an answer: "When an id is due", and what a push changes of it."""
+        usual = max(timedelta(seconds=60), (last - sent_at) / 2)
+        if pushed_at is None:
+            return usual + min((stretch - 1) * usual, MOST_DELAY)
+        return timedelta(seconds=60) if pushed_at > last else usual
+
+    def _stretches(self) -> tuple[int, ...]:
+        """Return the least and the greatest factor that may have been learnt: few messages prove nothing."""
+        return (1, MOST_STRETCH) if self.pushed and len(self.known) >= FEWEST_LEARNT_FROM else (1,)
 
     def _lasts(self, key: Key) -> set[datetime]:
         """Return when an id was answered last: answers ahead of the moment that decides count where no other does."""
@@ -201,8 +220,10 @@ class Chronicle:
     def _may_fill(self, key: Key, played: Played) -> bool:
         """Return whether an id that is not due may take room in a request: open, not too old, not asked just now."""
         said, age = self.answers(key), played.now - self.messages[key].sent.sent_at
-        if not said or self._day(key) not in played.days or any(each.status in FINAL for each in said):
+        if self._day(key) not in played.days or any(each.status in FINAL for each in said):
             return False
+        if not said:
+            return len(self._stretches()) > 1 and age <= self.settings.give_up_after
         waited = played.now - min(self._lasts(key))
         return waited >= timedelta(seconds=60) and age <= self.settings.give_up_after
 
@@ -357,7 +378,8 @@ def _said(row: Row) -> Said:
 
 
 def _state(row: Row) -> Row:
-    left_out = {"app_id", "msg_id", "country", "sender_id", "order_id"}
+    left_out = {"app_id", "msg_id", "country", "sender_id", "order_id", "price", "pay", "currency", "charge_count"}
+    left_out |= {"failure_reason", "network", "network_name"}
     return {name: value for name, value in row.items() if name not in left_out}
 
 

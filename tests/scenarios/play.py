@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from pipeline.collect.pushed_reports import take_pushed
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages
 from pipeline.follow.workers import follow
@@ -27,6 +28,7 @@ from pipeline.model.errors import Interrupted
 from pipeline.model.settings import Settings, given_settings
 from tests.oracle.chronicle import FINAL, Chronicle, Key, Played, is_stopped
 from tests.scenarios.api import HOSTS, KEY, SECRET, FakeApi, VirtualTime
+from tests.scenarios.pushes import Pushes, pushes_of
 from tests.scenarios.stage import MEMORY_LIMIT, Killed, Life, Stage
 from tests.scenarios.story import START, End, Message, Run, World
 from tests.support.lakes import store_sent
@@ -77,7 +79,8 @@ class Player:
         self._world = world
         self._stage = stage
         self._logs = logs
-        self._settings = _settings(world, logs)
+        self.pushes = Pushes(stage.lake.folder / "pushed")
+        self._settings = _settings(world, logs).model_copy(update={"pushed_reports": self.pushes.folder})
         self.chronicle = Chronicle(stage.lake, self._settings, world.messages, has_logs=logs is not None)
 
     def play(self) -> Ending:
@@ -89,6 +92,7 @@ class Player:
             self.time.advance(max(timedelta(), due_at - self.time.true))
             self.time.error = run.clock_error + timedelta(microseconds=number)
             self._log(number, run)
+            self._push(number, run)
             since, played = self.time.true, self._run(run)
             self.chronicle.check(played)
         assert played is not None
@@ -110,6 +114,15 @@ class Player:
             path, text = self._logs / name, "".join(of_file)
             if not path.exists() or path.read_text() != text:
                 path.write_text(text)
+
+    def _push(self, number: int, run: Run) -> None:
+        """Let the receiver take what is pushed before a run, by its own clock."""
+        if not self._world.pushes:
+            return
+        now, sent = self.time.wall(), [message.read_in(number, run) for message in self._world.messages]
+        pushed = pushes_of(self._world.pushes, number, sent)
+        self.pushes.take(pushed, now)
+        self.chronicle.pushed += [(key, now) for key, _ in pushed]
 
     def _run(self, run: Run) -> Played:
         days = self._days(run)
@@ -135,6 +148,7 @@ class Player:
         days, now = played.days, played.now
         if self._logs is not None:
             collect(days, lake=lake, settings=settings, now=now)
+        take_pushed(lake=lake, settings=settings, now=now)
         tally = follow(
             days,
             lake=lake,

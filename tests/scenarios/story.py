@@ -126,12 +126,17 @@ class Run:
 
 @dataclass(frozen=True)
 class World:
-    """Messages, the runs that follow them, and a last run without faults that asks for everything."""
+    """Messages, the runs that follow them, and a last run without faults that asks for everything.
+
+    Attributes:
+        pushes: seed of what is pushed before each run: lost, doubled, late, contradicting, forged; 0 pushes nothing.
+    """
 
     messages: tuple[Message, ...]
     runs: tuple[Run, ...]
     last: Run
     give_up_days: float = 7
+    pushes: int = 0
 
 
 def _seconds(values: st.SearchStrategy[int]) -> st.SearchStrategy[timedelta]:
@@ -257,6 +262,7 @@ def worlds(draw: st.DrawFn, *, is_crowded: bool = False, most_runs: int = 4) -> 
         tuple(story),
         last,
         draw(st.sampled_from([7, 7, 3, 90])),
+        draw(st.sampled_from([0, 1, 2, 3])),
     )
 
 
