@@ -84,11 +84,12 @@ def has_own_id(value: Mapping[str, object], picker: Picker) -> bool:
     return id_of(extended_value(own.msg_id)) is not None or not is_empty(own.response)
 
 
-def _objects_of(value: object) -> list[dict[str, object]]:
+def _objects_of(value: object, lists: int = 0) -> list[dict[str, object]]:
+    """Return the objects that a value is or holds, inside at most _DEEPEST lists."""
     if isinstance(value, str):
         return _objects_of(_decoded(value))
     if isinstance(value, list):
-        return _objects_in_list(value)
+        return _objects_in_list(value, lists + 1) if lists < _DEEPEST else []
     return [_without_lists(value)] if isinstance(value, dict) else []
 
 
@@ -99,14 +100,14 @@ def _without_lists(value: dict[str, object]) -> dict[str, object]:
     return value
 
 
-def _objects_in_list(value: list[object]) -> list[dict[str, object]]:
+def _objects_in_list(value: list[object], lists: int) -> list[dict[str, object]]:
     """Return the objects of a list, of text written as its bytes (journald), or of times and texts (Loki)."""
     kinds = set(map(type, value))
     if kinds == {int} and all(0 <= each < _BYTES for each in value if isinstance(each, int)):
         return _objects_of(bytes(value).decode("utf-8", "replace"))  # type: ignore[arg-type]  # integers, as was seen
     if kinds == {str} and len(value) == len(_PAIR):
         return [dict(zip(_PAIR, value, strict=True))]
-    return [each for one in value if isinstance(one, dict | list) for each in _objects_of(one)]
+    return [each for one in value if isinstance(one, dict | list) for each in _objects_of(one, lists)]
 
 
 def _decoded(text: str) -> object:

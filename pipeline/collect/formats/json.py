@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.collect.fields import FieldNames
 from pipeline.collect.formats.json_broken import broken_size, has_swallowed, next_record
@@ -64,11 +64,11 @@ def _add_lines(buffer: TextBuffer, frame: RawFrame, most_rows: int) -> None:
             break
         value = _line_value(text[at:end])
         if type(value) is dict:
-            _add_value(buffer, frame, line, value)
+            _add_value(buffer, frame, Place(line, 0, end - at), value)
         elif type(value) is list and all(type(each) is dict for each in value):
             added = 0
             for each in value:
-                added += _add_value(buffer, frame, line, each, added)
+                added += _add_value(buffer, frame, Place(line, added, end - at), each)
         else:
             break
         frame.count_bytes(end - at)
@@ -116,7 +116,8 @@ def _add_object(buffer: TextBuffer, frame: RawFrame) -> None:
     if found.size > MOST_BYTES:
         _reject(buffer, frame, found.size)
         return
-    added = _add_value(buffer, frame, buffer.line, found.value, buffer.item, has_bad_bytes=found.has_bad_bytes)
+    place = Place(buffer.line, buffer.item, found.size)
+    added = _add_value(buffer, frame, place, found.value, has_bad_bytes=found.has_bad_bytes)
     frame.count_bytes(found.size)
     buffer.use(found.size, added)
 
@@ -152,18 +153,25 @@ def _object_at(buffer: TextBuffer) -> Decoded:
                 raise
 
 
-def _add_value(
-    buffer: TextBuffer, frame: RawFrame, line: int, value: object, item: int = 0, *, has_bad_bytes: bool = False
-) -> int:
+class Place(NamedTuple):
+    """Where a value stands: its line, how many messages and rejects stand before it there, the bytes it takes."""
+
+    line: int
+    item: int
+    size: int
+
+
+def _add_value(buffer: TextBuffer, frame: RawFrame, place: Place, value: object, *, has_bad_bytes: bool = False) -> int:
     """Add a decoded value; a text that a container runtime has cut is gathered first."""
     text = value.get("log") if type(value) is dict else None
     if type(text) is not str or (text.endswith("\n") and not buffer.pieces and text != "\n"):
-        return frame.add_record(line, value, item, has_bad_bytes=has_bad_bytes)
+        return frame.add_record(place.line, value, place.item, has_bad_bytes=has_bad_bytes)
     record: dict[str, object] = value  # type: ignore[assignment]  # it has a text
     if frame.names.picker(tuple(record)).is_record:
-        return frame.add_record(line, value, item, has_bad_bytes=has_bad_bytes)
+        return frame.add_record(place.line, value, place.item, has_bad_bytes=has_bad_bytes)
     is_last = text.endswith("\n") or record.get("logtag") == "F" or record.get("partial_last") == "true"
-    return buffer.pieces.add(frame, Piece(line, item, text.encode("utf-8", "surrogatepass"), record), is_last=is_last)
+    piece = Piece(place.line, place.item, text.encode("utf-8", "surrogatepass"), record, place.size)
+    return buffer.pieces.add(frame, piece, is_last=is_last)
 
 
 def _add_other(buffer: TextBuffer, frame: RawFrame) -> None:
@@ -172,7 +180,7 @@ def _add_other(buffer: TextBuffer, frame: RawFrame) -> None:
     line = buffer.text[buffer.at : buffer.at + size]
     if prefix := CRI_LINE.match(line):
         around = {"time": prefix[1].decode(), "stream": prefix[2].decode()}
-        piece = Piece(buffer.line, buffer.item, line[prefix.end() :], around, "broken_line")
+        piece = Piece(buffer.line, buffer.item, line[prefix.end() :], around, size, "broken_line")
         buffer.use(size, buffer.pieces.add(frame, piece, is_last=prefix[3] == b"F"))
         frame.count_bytes(size)
     elif (scalar := _SCALAR.match(line)) and _is_json(scalar[0]):

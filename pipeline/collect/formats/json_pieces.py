@@ -17,10 +17,16 @@ from pipeline.collect.frames import RawFrame
 from pipeline.collect.wrappers import TEXT_BEFORE, TextObject, object_in
 
 _MOST_PIECES: Final = 1024
-_MOST_TRIED: Final = 8
+_MOST_TRIED: Final = 4
 """Pieces up to which a text is tried that does not say whether it is whole."""
 _MOST_STARTS: Final = 3
-_SOURCE: Final = ("stream", "container_id", "container_name", "kubernetes")
+_OBJECT_BYTES: Final = 2000
+"""What a piece takes beside the bytes of its line, about."""
+_SOURCE: Final = ("stream", "container_id", "container_name")
+_POD: Final = ("namespace_name", "pod_name", "container_name")
+
+
+Source = tuple[str | None, ...]
 
 
 class Piece(NamedTuple):
@@ -31,6 +37,7 @@ class Piece(NamedTuple):
         item: how many messages and rejects stand before it in its line.
         text: without what the runtime puts in front.
         around: the fields around it.
+        size: bytes of its line.
         code: code of its reject if it is no object; None where the object around it has one.
     """
 
@@ -38,12 +45,16 @@ class Piece(NamedTuple):
     item: int
     text: bytes
     around: Mapping[str, object]
+    size: int
     code: str | None = None
 
     @property
-    def source(self) -> str:
+    def source(self) -> Source:
         """What tells the streams of a log apart."""
-        return repr([self.around.get(name) for name in _SOURCE])
+        pod = self.around.get("kubernetes")
+        told = [self.around.get(name) for name in _SOURCE]
+        told += [pod.get(name) for name in _POD] if isinstance(pod, dict) else []
+        return tuple(each if isinstance(each, str) else None for each in told)
 
 
 class Pieces:
@@ -51,7 +62,8 @@ class Pieces:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._held: dict[str, list[Piece]] = {}
+        self._held: dict[Source, list[Piece]] = {}
+        self._size = 0
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
@@ -61,7 +73,7 @@ class Pieces:
         """Add what a piece completes; return how many rows and rejects came of it."""
         if is_last and not self._held and piece.text.strip():
             return _add_each(frame, [piece])
-        held = [*self._held.pop(piece.source, ()), piece]
+        held = [*self._taken(piece.source), piece]
         if not piece.text.strip() and len(held) == 1:
             return 0  # a blank line, or the end of one that was cut in front of it
         if len(held) == 1 and (is_last or not TEXT_BEFORE.match(piece.text) or object_in(piece.text)):
@@ -69,10 +81,19 @@ class Pieces:
         may_be_whole = is_last or (len(held) <= _MOST_TRIED and piece.text.rstrip().endswith(b"}"))
         if may_be_whole and (added := _add_joined(frame, held)):
             return added
-        if is_last or len(held) > _MOST_PIECES or sum(len(each.text) for each in held) > LONGEST_LINE_BYTES:
+        if is_last or len(held) > _MOST_PIECES:
             return _add_each(frame, held)
         self._held[piece.source] = held
-        return 0
+        self._size += _size_of(held)
+        added = 0
+        while self._size > LONGEST_LINE_BYTES:  # that of the stream that was silent longest is given up
+            added += _add_each(frame, self._taken(next(iter(self._held))))
+        return added
+
+    def _taken(self, source: Source) -> Sequence[Piece]:
+        held = self._held.pop(source, [])
+        self._size -= _size_of(held)
+        return held
 
     def add_rest(self, frame: RawFrame) -> None:
         """Add what is left at the end of a file: what makes no object is not finished."""
@@ -81,6 +102,11 @@ class Pieces:
                 for each in held:
                     frame.reject(each.line, "unfinished_line", each.item)
         self._held.clear()
+        self._size = 0
+
+
+def _size_of(pieces: Sequence[Piece]) -> int:
+    return sum(each.size + _OBJECT_BYTES for each in pieces)
 
 
 def _add_joined(frame: RawFrame, held: Sequence[Piece]) -> int:

@@ -136,3 +136,12 @@ def test_a_text_that_a_runtime_cut_is_one_record_and_a_lost_piece_costs_its_reco
     lines = [row["line"] for row in [*messages, *rejects]]
     assert len(lines) == len(set(lines))
     assert lost is not None or rejects == []
+
+
+def test_pieces_of_more_streams_than_are_held_are_rejects_of_their_own(tmp_path: Path) -> None:
+    lines = [json.dumps({"log": '{"msg_id', "stream": str(number)}) for number in range(6000)]
+    good = docker_line(json.dumps(record(1)) + "\n")
+    messages, rejects = read(writer(tmp_path)("a.log", "\n".join([*lines, good, ""]).encode()), chunk_rows=1000)
+    assert [message["msg_id"] for message in messages] == ids([1])
+    assert [reject["line"] for reject in sorted(rejects, key=lambda each: each["line"])] == [*range(1, 6001)]
+    assert {reject["reason"].partition(":")[0] for reject in rejects} == {"no_id", "unfinished_line"}
