@@ -284,16 +284,35 @@ def publish() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--from", "first", type=DATE, help="First day of sending (default: the first one).")
 @click.option("--to", "last", type=DATE, help="Last day of sending, included (default: the last one).")
-def export(file: Path, first: datetime | None, last: datetime | None) -> None:
-    """Write a DuckDB file with the data inside, to take away.
+@click.option("--table", help="Table to write as .csv, .parquet or .xlsx (default: messages).")
+@click.option("--view", help="View to write instead of a table.")
+@click.option("--where", help="Condition for its rows, such as \"country = 'NG'\".")
+def export(file: Path, first: datetime | None, last: datetime | None, **rows: str | None) -> None:
+    """Write published data to a file, to take away.
 
-    It holds all tables, views and comments, and opens without the lake. Days are those of SMS_TIMEZONE; the data
-    is that of the last publication, phone numbers as SMS_NUMBERS says. FILE must not exist yet; its folder must.
+    The ending of FILE says how. A .duckdb file holds all tables, views and comments, and opens without the lake. The
+    others hold one table or view: .parquet, .csv, or .xlsx for Excel, the last two with times local to SMS_TIMEZONE
+    and without formulas. Days are those of SMS_TIMEZONE; the data is that of the last publication, phone numbers as
+    SMS_NUMBERS says. FILE must not exist yet; its folder must.
     """
     with loaded_settings() as settings:
-        from assets.cli.operations import export_days  # noqa: PLC0415
+        from assets.cli.operations import export_days, export_rows  # noqa: PLC0415
+        from pipeline.publish.extract import ENDINGS, Extract  # noqa: PLC0415
 
-        export_days(settings, file.absolute(), first=_day(first), last=_day(last))
+        table, view, where = (rows[name] for name in ("table", "view", "where"))
+        path, days = file.absolute(), {"first": _day(first), "last": _day(last)}
+        if path.suffix not in (".duckdb", *ENDINGS):
+            raise SettingsError(f"FILE: must end with .duckdb or {' or '.join(ENDINGS)}")
+        if table and view:
+            raise SettingsError("--table, --view: name one of them")
+        if path.suffix != ".duckdb":
+            export_rows(
+                settings, path, Extract("view" if view else "table", view or table or "messages", where), **days
+            )
+        elif table or view or where:
+            raise SettingsError(f"--table, --view, --where: a .duckdb file holds all; take {' or '.join(ENDINGS)}")
+        else:
+            export_days(settings, path, **days)
 
 
 @main.command()

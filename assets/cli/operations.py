@@ -19,6 +19,7 @@ from assets.phases import (
     DERIVING,
     ERASING,
     EXPORTING,
+    EXPORTING_ROWS,
     PUBLISHING_FILE,
     REPAIRING,
     WRITING_PAGE,
@@ -36,7 +37,8 @@ from pipeline.model.errors import RunFailed, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.publish.database import PUBLISHING, publish
-from pipeline.publish.export import Days, export
+from pipeline.publish.export import Days, export, export_extract
+from pipeline.publish.extract import Extract
 from pipeline.publish.page.writing import write_page
 
 
@@ -75,6 +77,22 @@ def export_days(settings: Settings, path: Path, *, first: date | None = None, la
     with shown(EXPORTING) as phase:
         rows = export(path, days=days, lake=lake, settings=settings, on_progress=phase.update)
         phase.done(f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers")
+
+
+def export_rows(
+    settings: Settings, path: Path, extract: Extract, *, first: date | None = None, last: date | None = None
+) -> None:
+    """Write a published table or view, or some of its rows, as Parquet, CSV or an Excel sheet.
+
+    Raises:
+        SettingsError: the file exists already, or what is asked for is not there.
+        LakeError: nothing is published, or the file can't be written.
+    """
+    lake, days = _existing_lake(settings), Days(first, last)
+    with shown(EXPORTING_ROWS) as phase:
+        rows = export_extract(path, extract, days=days, lake=lake, settings=settings, on_progress=phase.update)
+        local = "" if path.suffix == ".parquet" else f"; times are those of {settings.timezone.key}"
+        phase.done(f"wrote {path}: {rows:,} rows of {extract.name}{local}")
 
 
 def forget_number(settings: Settings, number: str) -> None:

@@ -1,4 +1,4 @@
-"""Use case: export a range of days as a DuckDB file with the data inside.
+"""Use case: export a range of days as a DuckDB file with the data inside, or one table or view in another format.
 
 The source is the published file, not the lake: all tables are of one snapshot, even while a run goes on. Numbers are
 as `SMS_NUMBERS` left them in the lake. An existing file is never overwritten.
@@ -7,10 +7,11 @@ as `SMS_NUMBERS` left them in the lake. An existing file is never overwritten.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 
@@ -22,10 +23,12 @@ from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, DETAIL_TABLES, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
 from pipeline.publish.contents import add_ready_made_views, add_table, insert_rows, opened_file
-from pipeline.publish.reading import PUBLISHED, attached_published, detail_files, detail_select
+from pipeline.publish.extract import Extract, write_extract
+from pipeline.publish.reading import PUBLISHED, attached_published, detail_files, detail_select, show_published
 
 _EXPORTING: Final = "export"
 """Name of the lock that an export holds."""
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Days:
 
     first: date | None
     last: date | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all days are in it."""
+        return self.first is None and self.last is None
 
     @property
     def condition(self) -> str:
@@ -53,6 +61,51 @@ def export(path: Path, *, days: Days, lake: Lake, settings: Settings, on_progres
         SettingsError: the file exists, its folder does not, or no message was sent on these days.
         LakeError: nothing is published, or the file can't be written.
     """
+    return _written(path, lake, settings, lambda file: _write(file, days, lake, settings, on_progress))
+
+
+def export_extract(
+    path: Path,
+    extract: Extract,
+    *,
+    days: Days,
+    lake: Lake,
+    settings: Settings,
+    on_progress: Progress = untold,
+) -> int:
+    """Write a published table or view, or some of its rows, to a new file in the format of its ending; return the rows.
+
+    Raises:
+        SettingsError: the file exists, its folder does not, or what is asked for is not there.
+        LakeError: nothing is published, or the file can't be written.
+    """
+    extract.check()
+
+    def write(file: Path) -> int:
+        with (
+            lake.scratch() as scratch,
+            database(lake, settings) as connection,
+            attached_published(connection, lake, settings),
+        ):
+            show_published(connection, lake.folder)
+            ((zone,),) = rows_of(connection, f"SELECT any_value(time_zone) FROM {SNAPSHOT_INFO.name}")
+            made = scratch / f"export{path.suffix}"
+            rows = write_extract(
+                connection,
+                made,
+                extract,
+                days=None if days.is_open else days.condition,
+                zone=zone,
+                on_progress=on_progress,
+            )
+            shutil.move(made, file)
+        return rows
+
+    return _written(path, lake, settings, write)
+
+
+def _written(path: Path, lake: Lake, settings: Settings, write: Callable[[Path], _Result]) -> _Result:
+    """Let `write` make a file that appears at `path` whole."""
     _check_place(path)
     if not settings.duckdb.is_file():
         raise LakeError(f"SMS_DUCKDB: there is no {settings.duckdb}; `sms-delivery publish` makes it")
@@ -60,11 +113,11 @@ def export(path: Path, *, days: Days, lake: Lake, settings: Settings, on_progres
         with lake.lock(_EXPORTING):
             remove_leftovers(path)
             with written_whole(path, mode=settings.file_mode) as temporary:
-                rows = _write(temporary, days, lake, settings, on_progress)
+                result = write(temporary)
                 _check_place(path)
     except (OSError, duckdb.Error) as error:
         raise LakeError(f"FILE: {path} can't be written: {str(error).splitlines()[0]}") from error
-    return rows
+    return result
 
 
 def _check_place(path: Path) -> None:
