@@ -269,15 +269,17 @@ def listen(host: str, port: int, max_requests_per_second: float) -> None:
 
 
 @main.command()
-def publish() -> None:
+@click.option("--lake-at", type=click.Path(path_type=Path), help="Where readers see the lake (default: SMS_LAKE_AT).")
+def publish(lake_at: Path | None) -> None:
     """Publish the DuckDB file and the page again.
 
-    From the lake, without calling the API.
+    From the lake, without calling the API. --lake-at is for readers that mount the lake under another path, such as a
+    container; the next run publishes by SMS_LAKE_AT again.
     """
     with loaded_settings() as settings:
         from assets.cli.operations import publish_again  # noqa: PLC0415
 
-        publish_again(settings)
+        publish_again(settings, lake_at=lake_at)
 
 
 @main.command()

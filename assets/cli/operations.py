@@ -34,7 +34,7 @@ from pipeline.maintain.repair import repair
 from pipeline.maintain.status import status_text
 from pipeline.model.accounts import check_inputs
 from pipeline.model.errors import RunFailed, SettingsError
-from pipeline.model.settings import Settings
+from pipeline.model.settings import Settings, checked_lake_at
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.publish.database import PUBLISHING, publish
 from pipeline.publish.export import Days, export, export_extract
@@ -42,9 +42,15 @@ from pipeline.publish.extract import Extract
 from pipeline.publish.page.writing import write_page
 
 
-def publish_again(settings: Settings) -> None:
-    """Publish the DuckDB file and the page from the lake, without calling the API."""
+def publish_again(settings: Settings, *, lake_at: Path | None = None) -> None:
+    """Publish the DuckDB file and the page from the lake, without calling the API; `lake_at` is for this time only.
+
+    Raises:
+        SettingsError: `lake_at` is no path that a view can name.
+    """
     lake = _existing_lake(settings)
+    if lake_at:
+        settings = settings.model_copy(update={"lake_at": checked_lake_at(lake_at)})
     with shown(PUBLISHING_FILE) as phase:
         publication = publish(lake=lake, settings=settings, now=utc_now())
         phase.done(f"published {publication.path}")

@@ -32,6 +32,10 @@ STORAGE_VERSION: Final = "v1.0.0"
 """DuckDB's oldest storage format with all features in use, so that older tools open the files."""
 _COUNTED_SHARE: Final = 0.7
 """Share of the memory limit given to DuckDB: the batches that a file is written from are not counted by it."""
+LAKE_VARIABLE: Final = "sms_lake"
+"""Variable of a connection that says where the lake is, for a file that was published with `SMS_LAKE_AT`."""
+_LAKE: Final = "{lake}"
+"""Stands for the lake's folder in the names of its files."""
 Scalar = str | int | float | bool | datetime | None
 
 
@@ -134,9 +138,17 @@ def relation(table: Table, data_files: Sequence[DataFile]) -> str:
     return _select(table, [(layout_of(file), str(file.path)) for file in data_files])
 
 
-def published_relation(table: Table, data_files: Sequence[DataFile]) -> str:
-    """Return what `relation` does, for a view that is read elsewhere too: it names the objects of a bucket."""
+def published_relation(table: Table, data_files: Sequence[DataFile], *, lake_at: Path | None = None) -> str:
+    """Return what `relation` does, for a view that is read elsewhere too: it names the objects of a bucket.
+
+    Where readers see the lake at another path, `lake_at`, its files are looked for there, or where a connection's
+    variable `sms_lake` says.
+    """
     copies = _copies_with(table, data_files)
+    if lake_at and not copies:
+        lakes = {file.path.parents[2 if table.is_partitioned else 1] for file in data_files}
+        names = [f"{_LAKE}/{file.path.relative_to(lake)}" for lake in lakes for file in data_files]
+        return _select(table, list(zip(map(layout_of, data_files), names, strict=True)), lake_at=lake_at)
     paths = [f"{copies.store.url}/{copies.name_of(f.path)}" if copies else str(f.path) for f in data_files]
     return _select(table, list(zip(map(layout_of, data_files), paths, strict=True)))
 
@@ -145,7 +157,7 @@ def _copies_with(table: Table, data_files: Sequence[DataFile]) -> Copies | None:
     return copies_of(data_files[0].path.parents[2 if table.is_partitioned else 1]) if data_files else None
 
 
-def _select(table: Table, data_files: Sequence[tuple[int, str]]) -> str:
+def _select(table: Table, data_files: Sequence[tuple[int, str]], *, lake_at: Path | None = None) -> str:
     """Return a SELECT of all columns from files, given by layout and path or URL."""
     if not data_files:
         columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
@@ -154,7 +166,8 @@ def _select(table: Table, data_files: Sequence[tuple[int, str]]) -> str:
     for layout, path in data_files:
         layouts.setdefault(layout, []).append(path)
     return " UNION ALL ".join(
-        f"SELECT {_columns_in(table, layout)} FROM {_parquet(table, paths)}" for layout, paths in layouts.items()
+        f"SELECT {_columns_in(table, layout)} FROM {_parquet(table, paths, lake_at=lake_at)}"
+        for layout, paths in layouts.items()
     )
 
 
@@ -166,13 +179,16 @@ def _columns_in(table: Table, layout: int) -> str:
     )
 
 
-def _parquet(table: Table, paths: Iterable[Path | str], options: str = "") -> str:
+def _parquet(table: Table, paths: Iterable[Path | str], options: str = "", *, lake_at: Path | None = None) -> str:
     """Return the table function that reads the given files.
 
     Their paths are the lines of one text (Delta accepts no folder with a line break in its name): DuckDB takes twice as
     long to parse a list of thousands of texts.
     """
     paths_text = literal("\n".join(map(str, paths)))
+    if lake_at:
+        place = f"coalesce(getvariable({literal(LAKE_VARIABLE)})::VARCHAR, {literal(str(lake_at))})"
+        paths_text = f"replace({paths_text}, {literal(_LAKE)}, {place})"
     partitions = f"true, hive_types = {{'{PARTITION_KEY}': DATE}}" if table.is_partitioned else "false"
     return f"read_parquet(string_split({paths_text}, chr(10)), hive_partitioning = {partitions}{options})"
 

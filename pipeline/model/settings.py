@@ -76,6 +76,12 @@ def _file_mode(value: object) -> int:
     return mode
 
 
+def _path_elsewhere(value: Path) -> Path:
+    if not value.is_absolute() or any(character in str(value) for character in f"{UNSAFE_LAKE_CHARACTERS}{{}}\n"):
+        raise ValueError(f"must be an absolute path without {' '.join(UNSAFE_LAKE_CHARACTERS)} {{ }}")
+    return value
+
+
 def _memory_limit(value: str) -> str:
     if not re.fullmatch(r"\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)", value.strip(), re.IGNORECASE):
         raise ValueError("must be a size, for example 400MB or 2GB")
@@ -137,6 +143,7 @@ class Settings(BaseModel):
     lake: Path = Path("data/lake")
     cache: Path = Path("~/.cache/sms-delivery")
     cache_limit: Annotated[str, AfterValidator(_memory_limit)] = "10GB"
+    lake_at: Annotated[Path, AfterValidator(_path_elsewhere)] | None = None
     duckdb: Path = Path("data/analytics.duckdb")
     report: Path = Path("data/report.html")
     timezone: Zone = ZoneInfo("UTC")
@@ -436,6 +443,18 @@ def revealed(secret: SecretStr | None) -> str:
 def number_policy(settings: Settings) -> NumberPolicy:
     """Return the treatment of phone numbers before they are stored."""
     return NumberPolicy(mode=settings.numbers, key=revealed(settings.numbers_key).encode())
+
+
+def checked_lake_at(path: Path) -> Path:
+    """Return the path at which readers see the lake.
+
+    Raises:
+        SettingsError: a view can't name it.
+    """
+    try:
+        return _path_elsewhere(path)
+    except ValueError as error:
+        raise SettingsError(f"--lake-at: {error}") from error
 
 
 def given_settings(folder: Path, **values: Any) -> Settings:

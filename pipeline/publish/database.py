@@ -19,7 +19,7 @@ import duckdb
 from pipeline import __version__
 from pipeline.lake.damage import REMEDY, DamagedTableError, data_damage
 from pipeline.lake.lake import Lake, Snapshot
-from pipeline.lake.queries import database
+from pipeline.lake.queries import LAKE_VARIABLE, database, literal
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import (
@@ -102,7 +102,9 @@ def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Set
             connection.execute(f"DROP TABLE {BUILT_FROM}")
             info = [(name, rows[name], snapshot.version, *same) for name, snapshot in snapshots.items()]
             insert_rows(connection, SNAPSHOT_INFO.name, info)
+            connection.execute(f"SET VARIABLE {LAKE_VARIABLE} = {literal(str(lake.folder))}")  # views are bound here
             for table in DETAIL_TABLES:
-                add_detail_view(connection, table, detail_select(table, snapshots[table.name].files))
+                select = detail_select(table, snapshots[table.name].files, lake_at=settings.lake_at)
+                add_detail_view(connection, table, select)
             add_ready_made_views(connection)
     return rows

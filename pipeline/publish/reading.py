@@ -116,9 +116,9 @@ def show_published(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
     add_ready_made_views(connection)
 
 
-def detail_select(table: Table, files: Sequence[DataFile]) -> str:
-    """Return the query of a detail table's view."""
-    select = published_relation(table, files)
+def detail_select(table: Table, files: Sequence[DataFile], *, lake_at: Path | None = None) -> str:
+    """Return the query of a detail table's view; `lake_at` is where its readers see the lake, if not where it is."""
+    select = published_relation(table, files, lake_at=lake_at)
     if table is REJECTED_RECORDS:  # two runs at once may store the same reject
         key = ", ".join(table.key)
         return f"SELECT DISTINCT ON ({key}) * FROM ({select}) ORDER BY {key}, rejected_at"
