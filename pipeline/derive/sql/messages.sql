@@ -64,7 +64,9 @@ priced AS NOT MATERIALIZED (
     extra,
     hash(app_id, msg_id) AS key
   FROM delivery_reports
-  WHERE contains(extra, 'pricedetail') AND json_valid(extra) AND json_type(extra, '$.pricedetail') <> 'NULL'
+  WHERE
+    contains(extra, 'pricedetail')
+    AND CASE WHEN json_valid(extra) THEN json_type(extra, '$.pricedetail') <> 'NULL' ELSE false END
 ),
 details AS (
   SELECT app_id, msg_id, extra
