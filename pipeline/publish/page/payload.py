@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.publish.page.content import STATES, PageContent, row_limit
+from pipeline.publish.page.content import PageContent, row_limit
+from pipeline.publish.page.cube import STATES
 from pipeline.publish.page.events import ALL
 from pipeline.publish.page.sentences import Telling
 from pipeline.publish.page.timeline import SPANS, Timeline
