@@ -64,6 +64,7 @@ def find_objects(pattern: str, window: Collection[date] | None) -> Iterator[Foun
     if is_dated and window is not None and not window:
         return
     bucket, inside = _split(pattern)
+    _store(bucket).renew()
     days = [min(window), max(window)] if is_dated and window else []
     first, last = (_fixed(with_date(inside, day)) for day in days) if days else (_fixed(inside),) * 2
     folder = first[: len(_common(first, last))].rpartition("/")[0]

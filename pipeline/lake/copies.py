@@ -279,12 +279,14 @@ def make_copies(folder: Path, url: str, *, mode: int, limit: int) -> Copies:
     text = json.dumps({"url": url, "mode": mode, "limit": limit})
     note = folder / _NOTE
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not note.is_file() or note.read_text("utf-8") != text:
             _write(note, text)
     except OSError as error:
         raise SettingsError(f"SMS_CACHE: {folder} can't be used: {error.strerror}") from error
-    return _copies(folder, text)
+    copies = _copies(folder, text)
+    copies.store.renew()
+    return copies
 
 
 def _is_whole(path: Path, size: int) -> bool:

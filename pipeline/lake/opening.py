@@ -114,7 +114,7 @@ def _create(shared: SharedFolder, table: Table) -> None:
     """Create a table, or add the columns that a lake made by an earlier version lacks; its files stay as they are."""
     folder = shared.folder / table.name
     if LogFiles.of(folder).newest < 0:
-        if noted(shared, table) is None and not any(folder.rglob("*.parquet")):
+        if noted(shared, table) is None and not _has_data(folder):
             with contextlib.suppress(FileExistsError), shared.scratch() as scratch:
                 with written_aside(folder, scratch) as copy:
                     create_empty(copy, table)
@@ -126,6 +126,11 @@ def _create(shared: SharedFolder, table: Table) -> None:
         if missing:
             with shared.scratch() as scratch, written_aside(folder, scratch) as copy:
                 DeltaTable(copy).alter.add_columns(missing)
+
+
+def _has_data(folder: Path) -> bool:
+    copies = copies_of(folder.parent)
+    return bool(copies.stored_in(folder)) if copies else any(folder.rglob("*.parquet"))
 
 
 def _refresh(folder: Path) -> None:

@@ -92,6 +92,10 @@ class Store:
             found: ObjectStore = from_url(self.url, **parts)
             return found
 
+    def renew(self) -> None:
+        """Read the variables again when the store is asked next: credentials change while a process lives."""
+        self.__dict__.pop("_objects", None)
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         with translated(self.setting, self.url):

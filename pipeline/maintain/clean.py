@@ -4,7 +4,8 @@ A Parquet file is deleted once all of this holds:
 - neither the newest version of its table nor the published DuckDB file names it;
 - it was replaced `SMS_SNAPSHOT_HOURS` ago; a file that no log names (its run died before the commit) was last written
   as long ago, and at least `IN_FLIGHT` ago;
-- every run at work in the lake began after that moment, with `SMS_SNAPSHOT_HOURS=0`, too.
+- every run at work in the lake began after that moment, with `SMS_SNAPSHOT_HOURS=0`, too; runs of other machines are
+  not known, so that in a bucket it was at least `IN_FLIGHT` ago.
 
 The lock of publishing is held meanwhile, so no publication can name a file that is about to be deleted.
 """
@@ -55,7 +56,7 @@ def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
         remove_old_versions(settings.duckdb)
         for table in LAKE_TABLES:
             unnamed = list(_unnamed(lake, table, published))
-            kept = timedelta(hours=settings.snapshot_hours)
+            kept = max(timedelta(hours=settings.snapshot_hours), IN_FLIGHT if lake.has_copies else timedelta(0))
             old = [file for file, since in unnamed if since + kept <= now and since < began]
             lake.delete(old)
             tally.files += len(old)

@@ -73,8 +73,8 @@ def delete_cache(lake: Lake) -> None:
 
 
 @contextmanager
-def opened_cache(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[None]:
-    """Attach the cache as `cache`; the block is one transaction. The caller holds the lock of publishing.
+def opened_cache(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[Path]:
+    """Attach the cache as `cache` and give its path; the block is one transaction. The caller holds the lock.
 
     After a failure or a kill in the block the next publication finds the cache as it was, and does the same work again.
     """
@@ -82,7 +82,7 @@ def opened_cache(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[
     _attach(connection, lake, path)
     connection.execute("BEGIN")
     _fill_if_new(connection)
-    yield
+    yield path
     connection.execute("COMMIT")
     if path.with_name(f"{path.name}.wal").exists():  # of now, or of a publication that died: the file is copied next
         connection.execute(f"CHECKPOINT {CACHE}")

@@ -90,13 +90,13 @@ def _check_files(snapshots: Iterable[Snapshot]) -> None:
 def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Settings, now: datetime) -> dict[str, int]:
     """Bring the cache up to date and copy it to `path`; return the rows of each table."""
     with database(lake, settings) as connection:
-        with opened_cache(connection, lake):
+        with opened_cache(connection, lake) as cached:
             days = refresh_rates(connection, snapshots)
             record_publication(connection, lake, days, rollups=f"{CACHE}.{DELIVERY_ROLLUPS_DAILY.name}", now=now)
             snapshots[RATE_PUBLICATIONS.name] = lake.snapshot(RATE_PUBLICATIONS)
             rows = {name: snapshot.rows for name, snapshot in snapshots.items()}
             rows[REJECTED_RECORDS.name] = count_rejects(connection, snapshots[REJECTED_RECORDS.name])
-        shutil.copyfile(cache_path(lake), path)
+        shutil.copyfile(cached, path)
         same = (now, snapshots[DELIVERY_REPORTS.name].latest, settings.timezone.key, __version__)
         with opened_file(connection, path):
             connection.execute(f"DROP TABLE {BUILT_FROM}")

@@ -1,0 +1,129 @@
+"""Several machines on one lake in a bucket, each with copies of its own: no commit is lost, no state is undone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from deltalake import DeltaTable
+
+from pipeline.derive.messages import derive_messages
+from pipeline.lake.copies import copies_of
+from pipeline.lake.damage import DamagedTableError
+from pipeline.lake.lake import Lake
+from pipeline.model.settings import Settings
+from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from tests.integration.lake.test_concurrent_commits import CrowdedLake
+from tests.support.buckets import Bucket, opened_bucket, running_store
+from tests.support.lakes import Said, Sent, store_answers, store_sent
+
+pytestmark = pytest.mark.slow
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+COMMITS = 25
+COMMITTING = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from pipeline.lake.lake import Lake
+from pipeline.model.settings import given_settings
+from tests.support.lakes import Sent, store_sent
+url, cache, name, commits = sys.argv[1:]
+lake = Lake.of(given_settings(Path(cache), lake=url, cache=Path(cache)))
+for number in range(int(commits)):
+    store_sent(lake, [Sent(f"{name}-{number}", datetime(2026, 3, 1, 12, tzinfo=UTC))])
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_store() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    before = os.umask(0o077)
+    with opened_bucket(server) as bucket:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        yield bucket
+    os.umask(before)
+
+
+@pytest.fixture
+def machine(bucket: Bucket, settings: Callable[..., Settings], tmp_path: Path) -> Callable[[str], Lake]:
+    """Return the lake as a machine of a name opens it."""
+    url = f"s3://{bucket.name}/lake"
+    return lambda name: Lake.of(settings(lake=url, cache=tmp_path / name))
+
+
+def test_of_four_processes_on_two_machines_that_commit_at_once_no_commit_is_lost(
+    bucket: Bucket, machine: Callable[[str], Lake], tmp_path: Path
+) -> None:
+    url = f"s3://{bucket.name}/lake"
+    arguments = [(str(tmp_path / f"machine{n % 2}"), f"p{n}", str(COMMITS)) for n in range(4)]
+    processes = [subprocess.Popen([sys.executable, "-c", COMMITTING, url, *of_one]) for of_one in arguments]
+    assert [process.wait(timeout=500) for process in processes] == [0] * 4
+    present = machine("third").snapshot(SENT_MESSAGES)
+    assert (present.version, present.rows) == (4 * COMMITS, 4 * COMMITS)
+    options = bucket.environment | {"AWS_ALLOW_HTTP": "true"}
+    stored = DeltaTable(f"{url}/{SENT_MESSAGES.name}", storage_options=options).to_pyarrow_table()["msg_id"].to_pylist()
+    assert sorted(map(str, stored)) == sorted(f"p{n}-{number}" for n in range(4) for number in range(COMMITS))
+
+
+def test_a_final_state_that_another_machine_derives_meanwhile_is_not_undone(
+    machine: Callable[[str], Lake], settings: Callable[..., Settings]
+) -> None:
+    day, now, ours = NOON.date(), NOON + timedelta(hours=1), settings()
+    here = machine("here")
+    store_sent(here, [Sent("1", NOON)])
+    other = machine("other")
+    here.snapshot(SENT_MESSAGES)  # looked at now, and not again for a while
+
+    def other_machine() -> None:
+        store_answers(other, [(Said("1", "delivered", now), day)])
+        derive_messages([day], lake=other, settings=ours, now=now)
+
+    crowded = CrowdedLake(here.folder, here.mode, table=MESSAGES, others=[other_machine])
+    derive_messages([day], lake=crowded, settings=ours, now=now)
+    assert crowded.others == []
+    (file,) = machine("other").snapshot(MESSAGES).files
+    assert duckdb.read_parquet(str(file.path)).project("delivery_status").fetchall() == [("delivered",)]
+
+
+def test_inputs_are_never_older_than_what_another_machine_derived_from_them(
+    machine: Callable[[str], Lake], settings: Callable[..., Settings]
+) -> None:
+    day, now, ours = NOON.date(), NOON + timedelta(hours=1), settings()
+    other = machine("other")
+    store_sent(other, [Sent("1", NOON)])
+    here = machine("here")
+    for table in (SENT_MESSAGES, DELIVERY_REPORTS):
+        here.snapshot(table)  # looked at now, and not again for a while
+    store_answers(other, [(Said("1", "delivered", now), day)])
+    derive_messages([day], lake=other, settings=ours, now=now)
+    copies = copies_of(here.folder)
+    assert copies is not None
+    copies._looked.pop(MESSAGES.name, None)  # as if the time of this table alone were over
+
+    assert derive_messages([day], lake=here, settings=ours, now=now).replaced == ()
+    assert [file.rows for file in here.snapshot(DELIVERY_REPORTS).files] == [1]
+
+
+def test_a_table_whose_log_has_gone_is_damaged_and_not_made_anew(
+    bucket: Bucket, machine: Callable[[str], Lake]
+) -> None:
+    store_sent(machine("here"), [Sent("1", NOON)])
+    client = bucket.client
+    for name in bucket.objects():
+        if name.startswith("lake/sent_messages/_delta_log/"):
+            client.delete_object(Bucket=bucket.name, Key=name)
+    with pytest.raises(DamagedTableError, match="sent_messages is damaged"):
+        machine("there").snapshot(SENT_MESSAGES)
+    assert not any(name.startswith("lake/sent_messages/_delta_log/") for name in bucket.objects())
