@@ -115,7 +115,7 @@ def _began_at(lake: Lake, now: datetime) -> datetime:
 
 
 def _is_done(read: Read | None, since: datetime, *, only_unread: bool) -> bool:
-    return read is not None and (read.read_at >= since or (only_unread and read.is_settled))
+    return read is not None and ((read.read_at >= since and read.is_whole) or (only_unread and read.is_settled))
 
 
 class _Reading:

@@ -26,10 +26,11 @@ class AppDay(NamedTuple):
 
 
 class Read(NamedTuple):
-    """When a day of an app was read, and whether none of its messages was under way any more."""
+    """When a day of an app was read, whether none of its messages was under way any more, and whether all rows came."""
 
     read_at: datetime
     is_settled: bool
+    is_whole: bool
 
 
 def reads(lake: Lake, settings: Settings) -> dict[AppDay, Read]:
@@ -41,7 +42,7 @@ def reads(lake: Lake, settings: Settings) -> dict[AppDay, Read]:
     with database(lake, settings) as connection:
         show_files(connection, RECORD_READS, lake.snapshot(RECORD_READS).files)
         rows = rows_of(connection, query("follow/sql/record_reads"))
-    return {AppDay(day, app_id): Read(read_at, is_settled) for app_id, day, read_at, is_settled in rows}
+    return {AppDay(day, app_id): Read(*read) for app_id, day, *read in rows}
 
 
 def apps_to_read(lake: Lake, accounts: Accounts, settings: Settings, now: datetime) -> list[str]:

@@ -21,6 +21,7 @@ from pipeline.follow.reconcile import ReconcileTally, reconcile
 from pipeline.follow.record_days import unread_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import record_reading_since
+from pipeline.maintain.forget import forget
 from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.settings import Settings
 from pipeline.model.tables import PLATFORM_RECORD, RECORD_READS, REJECTED_RECORDS, Table
@@ -220,6 +221,8 @@ def test_a_gap_is_told_by_the_platforms_own_counts(lake: Lake, simulator: Simula
     assert len(recorded_ids(lake)) == 19
     assert [read["missing"] for read in stored(lake, RECORD_READS)] == [1]
     assert "counts 1 messages more than it gives" in tally.failures[0]
+    again = go(simulator(sent={"app": ids_of(EIGHT, 20)}))
+    assert (again.read, again.failures, len(recorded_ids(lake))) == (1, [], 20)
 
 
 def test_an_outage_in_the_middle_keeps_what_was_read_and_the_next_run_reads_the_rest(
@@ -344,6 +347,23 @@ def test_two_at_once_store_each_message_once(lake: Lake, simulator: Simulate, go
     assert recorded_ids(lake) == sent
     assert sorted(read["recorded"] for read in stored(lake, RECORD_READS)) == [40, 40, 40]
     assert record_reading_since(lake) is None
+
+
+def test_a_number_that_was_erased_does_not_come_back_by_the_record(
+    lake: Lake, simulator: Simulate, go: Reconcile, settings: Callable[..., Settings]
+) -> None:
+    """`forget` erases it from the record, and a later reading drops it again, for all messages of that number."""
+    sent = ids_of(EIGHT, 10)
+    server = simulator(sent={"app": sent})
+    go(server)
+    number = fate_of(sent[3]).number
+
+    erased = forget(number, lake=lake, settings=settings(lake=lake.folder))
+    tally = go(server)
+
+    assert erased[PLATFORM_RECORD.name] == 1
+    assert tally.forgotten == 1
+    assert {row["msg_id"] for row in stored(lake, PLATFORM_RECORD) if row["number"] is None} == {sent[3]}
 
 
 @pytest.mark.parametrize(("mode", "kept"), [("mask", "*"), ("drop", None)])
