@@ -242,9 +242,13 @@ def simulator(
             switched_on = Faults.from_specs(faults, seed=seed)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--fault") from error
+        try:
+            options["sent"] = ids_by_app(sent_logs)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--sent-log") from error
         for name in ("apps", "unpriced_apps", "allowed_ips"):
             options[name] = frozenset(options[name])
-        chosen = SimulatorOptions(**options, faults=switched_on, sent=ids_by_app(sent_logs))
+        chosen = SimulatorOptions(**options, faults=switched_on)
         try:
             serve(chosen, host=host, port=port, announce=lambda url: say(f"SMS_API_BASE_URL={url}"))
         except OSError as error:

@@ -49,6 +49,7 @@ class PageContent:
     as_of: Row
     waiting: Row
     rejected: Sequence[Row]
+    balances: Sequence[Row]
     timeline: Timeline
     mature_days: Sequence[date]
     dimensions: Sequence[Dimension]
@@ -102,6 +103,7 @@ def read_content(connection: duckdb.DuckDBPyConnection) -> PageContent:
         as_of=as_of,
         waiting=waiting,
         rejected=reader.rows("rejected"),
+        balances=reader.rows("balances"),
         timeline=line,
         mature_days=[day for day, is_mature in days if is_mature],
         dimensions=[d for d in every if len(d.values) + d.others >= _FEWEST_VALUES],

@@ -25,6 +25,7 @@ from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.settings import Settings
 from pipeline.model.tables import ACCOUNT_BALANCE
 from pipeline.publish.database import publish
+from pipeline.publish.page.writing import write_page
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -171,4 +172,22 @@ def test_the_check_warns_under_three_days_and_is_red_under_twelve_hours(
     if not passed:
         assert "lasts for" in str(found.examples[0]["words"])
         assert "10.00 USD a day" in str(found.examples[0]["words"])
-    publish(lake=lake, settings=chosen, now=NOON + timedelta(minutes=5))
+
+
+def test_the_page_has_one_line_of_the_balance_and_none_where_nobody_knows_it(
+    lake: Lake, simulator: Simulate, ask: Ask, settings: Callable[..., Settings]
+) -> None:
+    """With what is left, and for how long; the key is nowhere."""
+    chosen = settings(lake=lake.folder)
+
+    def page() -> str:
+        publish(lake=lake, settings=chosen, now=NOON + timedelta(minutes=5))
+        return write_page(settings=chosen).read_text("utf-8")
+
+    assert "Balance:" not in page()
+    ask(simulator(balance={"balance": "1234.5", "gift": "0", "credit": "<b>"}))
+
+    shown = page()
+
+    assert "<li>Balance: 1,234.50" in shown
+    assert KEY not in shown

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipeline.api.simulator.rules import fate_of, sent_at_of
-from pipeline.api.simulator.sample_logs import SENDERS, sent_messages, write_sent_logs
+from pipeline.api.simulator.sample_logs import SENDERS, ids_by_app, sent_messages, write_sent_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,3 +138,16 @@ def test_no_messages_make_empty_files(tmp_path: Path) -> None:
     written = write_sent_logs(tmp_path, messages=0, days=DAYS, now=NOW, app_id="app")
 
     assert [path.read_text() for path in written] == ["", "", ""]
+
+
+def test_ids_are_read_back_from_the_logs_by_app_and_in_order(tmp_path: Path) -> None:
+    """What `--sent-log` puts on record is what was sent."""
+    days, now = [date(2026, 11, 27)], datetime(2026, 11, 29, tzinfo=UTC)
+    paths = write_sent_logs(tmp_path, messages=200, days=days, now=now, app_id="app1")
+
+    assert ids_by_app(paths) == {
+        "app1": sorted(msg_id for msg_id, _ in sent_messages(messages=200, days=days, now=now))
+    }
+    (tmp_path / "other.jsonl").write_text('{"id":1}\n')
+    with pytest.raises(ValueError, match="not a log of the simulator"):
+        ids_by_app([tmp_path / "other.jsonl"])
