@@ -12,7 +12,7 @@ from tests.support.places import Place, opened_place, write_logs
 from tests.support.terminals import lines_left, pictures, run_on_terminal
 
 MESSAGES = 3000
-LABELS = ["logs", "API", "messages", "rates", "file", "page"]
+LABELS = ["logs", "API", "messages", "balance", "rates", "file", "page"]
 DONE = re.compile(r"done in [0-9.]+ s: analytics.duckdb and report.html are up to date")
 
 
