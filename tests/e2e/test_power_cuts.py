@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +39,23 @@ PACED = {"SMS_MAX_REQUESTS_PER_SECOND": "150"}
 """A pace at which a run commits answers several times."""
 STAY = {SENT_MESSAGES.name: ["msg_id"], DELIVERY_REPORTS.name: ["msg_id", "call_id"], API_CALLS.name: ["call_id"]}
 """Tables whose rows stay, and what doesn't change of a row."""
+MAINTAIN = """
+from datetime import UTC, datetime, timedelta
+from assets.resources import Workspace
+from pipeline.derive.messages import derive_messages
+from pipeline.maintain.clean import clean
+from pipeline.maintain.compact import compact
+from pipeline.model.tables import MESSAGES
+from pipeline.publish.database import publish
+
+workspace = Workspace()
+later = {"lake": workspace.lake, "settings": workspace.settings, "now": datetime.now(UTC) + timedelta(days=60)}
+derive_messages(workspace.lake.snapshot(MESSAGES).days(), **later)
+print(compact(**later))
+publish(**later)
+print(clean(**later))
+"""
+"""What maintenance does two months later."""
 _ENTRY = re.compile(r"(\w+)/_delta_log/[0-9]{20}\.json$")
 Rows = set[tuple[str, ...]]
 
@@ -239,6 +258,27 @@ def test_after_a_power_cut_at_any_of_a_hundred_moments_the_lake_opens_without_a_
         at = moment_of(whole, chance)
         with told(whole, at, whole.cut(at, any_of_them(chance))):
             assert_sound(whole, at)
+
+
+@pytest.mark.slow
+def test_a_power_cut_while_files_are_compacted_and_deleted_loses_no_row(tmp_path: Path) -> None:
+    """Old files and entries are deleted once nobody needs them, and what replaced them is on the disk."""
+    data = tmp_path / "data"
+    with still_place(tmp_path, messages=1200, batch=5) as (place, answers):
+        place.run("run", status=0, **PACED)
+        for entry in place.lake.glob("*/_delta_log/*.json"):
+            os.utime(entry, (0, 0))  # old enough to be deleted
+        stored = [Stored(table, 0, rows_now(place, table)) for table in STAY]
+        before = set(state_of(data))
+        disk = Disk(data)
+        disk.replay(recorded(place, tmp_path / "calls", sys.executable, "-c", MAINTAIN), working_folder=tmp_path)
+        whole = Recording(place, answers, disk, [], stored, ())
+        assert {Path(name).suffix for name in before - set(state_of(data))} >= {".parquet", ".json"}
+        for seed in range(40):
+            chance = chance_of(seed)
+            at = moment_of(whole, chance)
+            with told(whole, at, whole.cut(at, any_of_them(chance))):
+                assert_sound(whole, at)
 
 
 @pytest.mark.slow

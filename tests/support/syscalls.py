@@ -9,7 +9,10 @@ Belongs here: the recording and its lines. Does not: what the calls do to a disk
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +30,7 @@ _TRACED: Final = (
     "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat",
     "mkdir", "mkdirat", "rmdir", "clone", "clone3", "fork", "vfork", "io_uring_setup",
 )  # fmt: skip
+_LONGEST_SECONDS: Final = 600
 _LONGEST: Final = 100_000_000
 """Bytes of a string that are recorded; strace takes no more than some hundred millions."""
 _LINE: Final = re.compile(rb"([0-9]+) +(?:<\.\.\. )?([a-z0-9_]+)(?:\(| resumed>)")
@@ -88,7 +92,13 @@ def recorded(place: Place, record: Path, *command: str, **environment: str) -> l
         f"trace={','.join(_TRACED)}",
     )
     process = place.start(*map(str, strace), "-e", "signal=none", *command, **environment)
-    output = process.communicate(timeout=300)[1]
+    try:
+        output = process.communicate(timeout=_LONGEST_SECONDS)[1]
+    except subprocess.TimeoutExpired:
+        with record.open("rb") as lines:
+            os.kill(int(lines.readline().split()[0]), signal.SIGKILL)  # strace alone would leave it running
+        process.communicate()
+        raise
     if process.returncode and "ptrace" in output:
         pytest.skip("no process can be traced here")
     assert process.returncode == 0, output
