@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.derive.messages import derive_messages
+from pipeline.derive.networks import show_networks
 from pipeline.derive.rates import derive_rates, selects_of
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
@@ -79,8 +80,9 @@ PLACES: Final = (
 """Zones, and when their clocks change, in UTC."""
 OF_THE_PLATFORM: Final = (
     "unlogged_messages", "unrecorded_messages", "record_differences", "record_by_day", "account_runway",
+    "contradictions", "pushes_by_hour",
 )  # fmt: skip
-"""Views of record and balance, which `test_logs_complete.py` and `test_balance.py` play: these worlds have neither."""
+"""Views of record, balance and pushed reports, which tests of their own play: these worlds have none of them."""
 READY_MADE: Final = tuple(view.name for view in VIEWS if view.name not in OF_THE_PLATFORM)
 SHOWN: Final = (*(table.name for table in RATE_TABLES), *READY_MADE)
 EXTRAS: Final = (
@@ -255,6 +257,7 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
             create_table(connection, table)
         for view in VIEWS:
             connection.execute(f"CREATE VIEW {view.name} AS {view_select(view.name)}")
+        show_networks(connection)
         for name in SHOWN:
             connection.execute(f"PREPARE show_{name} AS SELECT * FROM {name}")
         for table in (MESSAGES, RATE_PUBLICATIONS):
