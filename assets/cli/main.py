@@ -222,10 +222,26 @@ class _WithFaults(click.Command):
     help="Log of the demo (JSON lines) whose messages getSentRcd has on record; repeat for several.",
 )
 @click.option("--record-delay-seconds", default=0.0, help="Seconds after its final state that a message is on record.")
+@click.option("--push-to", metavar="URL", help="Push reports there: of --sent-log, and of messages asked for.")
+@click.option(
+    "--push-fault",
+    "push_specs",
+    multiple=True,
+    metavar="NAME=RATE",
+    help="What goes wrong with pushes: lost, doubled, late, false, forged; repeat for several.",
+)
 @click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="Switch on a fault; repeat for several.")
 @click.option("--seed", default=0, help="Seed of the faults.")
 def simulator(
-    host: str, port: int, faults: tuple[str, ...], seed: int, sent_logs: tuple[Path, ...], **options: Any
+    *,
+    host: str,
+    port: int,
+    faults: tuple[str, ...],
+    seed: int,
+    sent_logs: tuple[Path, ...],
+    push_to: str | None,
+    push_specs: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Serve a simulated API on this machine.
 
@@ -234,6 +250,7 @@ def simulator(
     sending and 7 more. Set SMS_API_BASE_URL to the printed address.
     """
     from pipeline.api.simulator.faults import Faults  # noqa: PLC0415
+    from pipeline.api.simulator.pushing import PushOptions, push_faults  # noqa: PLC0415
     from pipeline.api.simulator.sample_logs import ids_by_app  # noqa: PLC0415
     from pipeline.api.simulator.server import SimulatorOptions, serve  # noqa: PLC0415
 
@@ -246,6 +263,10 @@ def simulator(
             options["sent"] = ids_by_app(sent_logs)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--sent-log") from error
+        try:
+            options["push"] = PushOptions(push_to, push_faults(push_specs), seed) if push_to else None
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--push-fault") from error
         for name in ("apps", "unpriced_apps", "allowed_ips"):
             options[name] = frozenset(options[name])
         chosen = SimulatorOptions(**options, faults=switched_on)

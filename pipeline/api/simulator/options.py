@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.incidents import Incident
+from pipeline.api.simulator.pushing import PushOptions
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class SimulatorOptions:
         record_delay_seconds: how long after its final state a message comes into the record.
         page_rows: most rows of the record a call.
         balance: amounts of getBalance.
+        push: where reports are pushed, None = nowhere.
         faults: what goes wrong with calls on purpose.
     """
 
@@ -47,4 +49,5 @@ class SimulatorOptions:
     balance: Mapping[str, str] = field(
         default_factory=lambda: {"balance": "1250.7500", "gift": "10.0000", "credit": "0.0000"}
     )
+    push: PushOptions | None = None
     faults: Faults = field(default_factory=Faults)

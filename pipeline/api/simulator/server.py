@@ -15,6 +15,7 @@ from pipeline.api.serving import host_of, listen, quiet_server, stopped_by_signa
 from pipeline.api.simulator.app import Clock, build_app, utc_now
 from pipeline.api.simulator.calls import Call
 from pipeline.api.simulator.options import SimulatorOptions
+from pipeline.api.simulator.pushing import pushing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,8 +64,11 @@ def serve(
 
     Raises: OSError where the address can't be had.
     """
-    server = _server(build_app(options))
-    with listen(host, port) as listener, stopped_by_signals(server):
+    with (
+        pushing(options.push, options.sent, options.incidents, utc_now) as learn,
+        listen(host, port) as listener,
+        stopped_by_signals(server := _server(build_app(options, on_call=learn))),
+    ):
         if announce is not None:
             announce(_base_url(listener))
         server.run(sockets=[listener])
@@ -82,9 +86,15 @@ def running(
         port: port to listen on, 0 = any free one.
         record: keep the calls (about 4 KB for one of 200 ids); without it `calls` and `others` stay empty.
     """
-    with listen("127.0.0.1", port) as listener:
+    with listen("127.0.0.1", port) as listener, pushing(options.push, options.sent, options.incidents, clock) as learn:
         handle = Running(_base_url(listener))
-        app = build_app(options, clock=clock, on_call=handle.note if record else None)
+
+        def note(call: Call) -> None:
+            learn(call)
+            if record:
+                handle.note(call)
+
+        app = build_app(options, clock=clock, on_call=note)
         with _in_thread(_server(app), listener):
             yield handle
 

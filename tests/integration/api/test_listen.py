@@ -10,12 +10,16 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
 import httpx
 import pytest
 
+from pipeline.api.simulator.pushing import PushOptions
+from pipeline.api.simulator.rules import fate_of, make_msg_id
+from pipeline.api.simulator.server import SimulatorOptions, running
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import note_forgotten_number
 from tests.support.commands import run_command
@@ -208,3 +212,19 @@ def test_numbers_are_treated_as_in_the_lake_or_not_at_all(tmp_path: Path) -> Non
     Lake.open(tmp_path / "data" / "lake", mode=0o640, recorded={"SMS_NUMBERS": "mask"})
     with pytest.raises(AssertionError, match="SMS_NUMBERS"), receiving(tmp_path):
         pass
+
+
+def test_the_simulator_pushes_to_it(receiver: Receiver) -> None:
+    """Messages of its record, and those that it is asked for."""
+    sent_at = datetime.now(UTC) - timedelta(hours=60)
+    ids = [make_msg_id(sent_at, n) for n in range(40)]
+    final = {msg_id for msg_id in ids if fate_of(msg_id).final_at}
+    options = SimulatorOptions(
+        "key", "secret", sent={"app1": tuple(ids[:20])}, push=PushOptions(receiver.url, {"doubled": 1})
+    )
+    with running(options) as simulator:
+        httpx.get(f"{simulator.base_url}/getReport", params={"appId": "app1", "msgIds": ",".join(ids[20:])})
+        deadline = time.monotonic() + 20
+        while len([i for i in receiver.ids() if i in final]) < 2 * len(final) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert sorted(i for i in receiver.ids() if i in ids) == sorted([*final, *final])
