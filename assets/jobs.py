@@ -13,7 +13,7 @@ import dagster as dg
 from assets.events import readable_failures
 from assets.project import MAINTENANCE, RECONCILE, RECONCILED, REFRESH, REFRESHED, RUN_TAGS, Project
 from assets.resources import Workspace, utc_now
-from assets.run_history import prune_runs
+from assets.run_history import prune_runs, young_runs
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
 from pipeline.publish.database import publish
@@ -88,7 +88,10 @@ def prune_run_history(context: dg.OpExecutionContext, sms_workspace: dg.Resource
     """Delete our runs older than SMS_RUN_HISTORY_DAYS from Dagster's history."""
     with readable_failures():
         days, project = sms_workspace.settings.run_history_days, Project.of(sms_workspace.settings)
-        before, origin = utc_now() - timedelta(days=days), context.run.remote_job_origin
-        runs = prune_runs(context.instance, project, before=before, location=origin.location_name if origin else None)
+        now, origin = utc_now(), context.run.remote_job_origin
+        location = origin.location_name if origin else None
+        young = young_runs(context.instance, project, now=now, days=days, location=location)
+        before = now - timedelta(days=days)
+        runs = prune_runs(context.instance, project, before=before, location=location, spared=young)
     context.log.info("%d runs older than %g days deleted", runs, days)
     context.add_output_metadata({"runs": runs})

@@ -24,7 +24,7 @@ from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.printable import for_slack
-from pipeline.model.settings import CLOCK_TOLERANCE, Settings
+from pipeline.model.settings import Settings
 
 TICK_SECONDS: Final = 60
 _RUNS_PER_TICK: Final = 100
@@ -115,7 +115,9 @@ def _post_alerts(
             return str(error)
         for alert in news:
             memory.note_said(alert.subject, now=now)
-        memory.since = ended
+        memory.since = min(ended, now)
+        if ended > now:
+            memory.ahead = [*memory.ahead, run.run_id][-_RUNS_PER_TICK:]
     return f"{posted} messages posted" if posted else "nothing to post"
 
 
@@ -123,8 +125,8 @@ def _ended_since(instance: dg.DagsterInstance, memory: Memory, *, now: float) ->
     since = max(memory.since, now - GAP.total_seconds())
     wanted = dg.RunsFilter(statuses=_ENDED, updated_after=datetime.fromtimestamp(since, UTC))
     found = instance.get_run_records(wanted, limit=_RUNS_PER_TICK, order_by="update_timestamp", ascending=True)
-    latest = datetime.fromtimestamp(now, UTC) + CLOCK_TOLERANCE  # a run of a clock that was ahead would come each time
-    return [record for record in found if record.update_timestamp.replace(tzinfo=UTC) <= latest]
+    # The end of a run under a clock that was ahead lies ahead at each tick: it is told once.
+    return [record for record in found if record.dagster_run.run_id not in memory.ahead]
 
 
 def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, memory: Memory) -> list[Alert]:

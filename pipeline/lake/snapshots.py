@@ -77,6 +77,11 @@ class Snapshot:
         """Maximum of `observed_at` in all files; None if no file has one in the Delta log."""
         return max((file.maxima["observed_at"] for file in self.files if "observed_at" in file.maxima), default=None)
 
+    def latest_by(self, moment: datetime) -> datetime | None:
+        """Return the maximum of `observed_at` in the files whose maximum is not after a moment, as `latest` does."""
+        found = (file.maxima["observed_at"] for file in self.files if "observed_at" in file.maxima)
+        return max((each for each in found if each <= moment), default=None)
+
     def days(self) -> list[date]:
         """Return the partitions that have files, in order, without the one of rows without a date."""
         return sorted({file.sent_date for file in self.files if file.sent_date})

@@ -32,12 +32,14 @@ class Memory:
         said: when each subject was last posted, Unix seconds.
         lasting: subjects that have been bad since their last alert.
         held: alerts held back per subject since its last alert.
+        ahead: runs looked at whose end lay ahead of now, by a clock that was wrong.
     """
 
     since: float
     said: dict[str, float] = field(default_factory=dict)
     lasting: list[str] = field(default_factory=list)
     held: dict[str, int] = field(default_factory=dict)
+    ahead: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, text: str | None, *, now: float) -> Self:

@@ -21,7 +21,7 @@ from pipeline.lake.damage import REMEDY, DamagedTableError, data_damage
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import LAKE_VARIABLE, database, literal
 from pipeline.model.errors import LakeError
-from pipeline.model.settings import Settings
+from pipeline.model.settings import CLOCK_TOLERANCE, Settings
 from pipeline.model.tables import (
     DELIVERY_REPORTS,
     DELIVERY_ROLLUPS_DAILY,
@@ -65,7 +65,7 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
         snapshots = {table.name: lake.snapshot(table) for table in LAKE_TABLES}
         if not lake.has_copies:  # of a bucket: what is missing here is brought when it is read
             _check_files(snapshots.values())
-        data_as_of = snapshots[DELIVERY_REPORTS.name].latest
+        data_as_of = _data_as_of(snapshots[DELIVERY_REPORTS.name], now)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             is_anew = lake.has_copies and not cache_path(lake).exists()
@@ -78,6 +78,11 @@ def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
         except (OSError, duckdb.Error) as error:
             raise LakeError(f"SMS_DUCKDB: {path} can't be published: {error}") from error
     return Publication(path, rows, now, data_as_of)
+
+
+def _data_as_of(reports: Snapshot, now: datetime) -> datetime | None:
+    """Return when the latest answer arrived; one ahead of now is of a clock that was wrong, and would hide silence."""
+    return reports.latest_by(now + CLOCK_TOLERANCE)
 
 
 def _check_files(snapshots: Iterable[Snapshot]) -> None:
@@ -97,7 +102,7 @@ def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Set
             rows = {name: snapshot.rows for name, snapshot in snapshots.items()}
             rows[REJECTED_RECORDS.name] = count_rejects(connection, snapshots[REJECTED_RECORDS.name])
         shutil.copyfile(cached, path)
-        same = (now, snapshots[DELIVERY_REPORTS.name].latest, settings.timezone.key, __version__)
+        same = (now, _data_as_of(snapshots[DELIVERY_REPORTS.name], now), settings.timezone.key, __version__)
         with opened_file(connection, path):
             connection.execute(f"DROP TABLE {BUILT_FROM}")
             info = [(name, rows[name], snapshot.version, *same) for name, snapshot in snapshots.items()]

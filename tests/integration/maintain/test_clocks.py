@@ -6,14 +6,19 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
+import duckdb
+import pytest
 from filelock import FileLock
 
 from pipeline.lake.lake import Lake
 from pipeline.maintain.alerts import Memory
 from pipeline.maintain.asking import asking_of
+from pipeline.maintain.clean import clean
 from pipeline.maintain.doctor import examine
 from pipeline.maintain.status import status_text
 from pipeline.model.settings import Settings
+from pipeline.model.tables import SENT_MESSAGES
+from pipeline.publish.database import publish
 from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -61,3 +66,34 @@ def test_a_scratch_folder_of_a_clock_that_was_ahead_may_be_of_any_age(lake: Lake
         ahead.mkdir()
         with FileLock(f"{ahead}.lock"):
             assert lake.working_since() == datetime.fromtimestamp(0, UTC)
+
+
+def test_a_publication_is_as_of_the_latest_answer_that_is_not_ahead(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    """Before, it was as of next month: nothing showed that polling stood still."""
+    chosen = settings(lake=lake.folder)
+    store_sent(lake, [Sent("1", NOW - timedelta(hours=4))])
+    store_answers(lake, [(Said("1", "sending", AHEAD), DAY)])
+    assert publish(lake=lake, settings=chosen, now=NOW).data_as_of is None
+    store_answers(lake, [(Said("1", "sending", NOW), DAY)])
+    assert publish(lake=lake, settings=chosen, now=NOW + timedelta(hours=2)).data_as_of == NOW
+    with duckdb.connect(chosen.duckdb, read_only=True) as connection:
+        assert connection.execute("SELECT DISTINCT data_as_of FROM snapshot_info").fetchall() == [(NOW,)]
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=40), timedelta(days=-40)])
+def test_cleaning_under_a_clock_that_jumped_keeps_what_a_process_at_work_reads(
+    lake: Lake, settings: Callable[..., Settings], jump: timedelta
+) -> None:
+    now = datetime.now(UTC)
+    chosen = settings(lake=lake.folder)
+    with lake.scratch():
+        store_sent(lake, [Sent("1", now - timedelta(hours=4))])
+        present = lake.snapshot(SENT_MESSAGES)
+        (file,) = present.files
+        lake.commit(present, remove=[file])
+        clean(lake=lake, settings=chosen, now=now + jump)
+        assert file.path.exists()
+    clean(lake=lake, settings=chosen, now=now + timedelta(days=2))
+    assert not file.path.exists()
