@@ -14,7 +14,7 @@ from typing import Final
 from pipeline.collect.files import RESTING_TIME, LogFile
 from pipeline.collect.times import EPOCH
 from pipeline.lake.lake import Lake, Snapshot
-from pipeline.model.accounts import named_apps
+from pipeline.model.accounts import readable_apps
 from pipeline.model.phone_numbers import is_number
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
@@ -82,7 +82,7 @@ def _ms(moment: datetime) -> int:
 
 def state_of(file: LogFile, settings: Settings) -> int:
     """Return 63 bits for a log's size and modification time, and for the settings that it is read with."""
-    apps = sorted(filter(is_number, named_apps(settings)))  # others are no reason for a reject
+    apps = sorted(filter(is_number, readable_apps(settings)))  # others are no reason for a reject
     read_with = (*settings.logs_read_with, *apps, file.file_date)
     text = repr((file.size, (file.object and file.object.tag) or file.mtime_ns, read_with))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

@@ -27,7 +27,7 @@ from pipeline.lake.lake import Lake
 from pipeline.lake.moves import finish_moves, has_unfinished_moves
 from pipeline.lake.notes import forgotten_numbers
 from pipeline.lake.queries import database
-from pipeline.model.accounts import named_apps
+from pipeline.model.accounts import readable_apps
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings, number_policy
 from pipeline.model.tables import SENT_MESSAGES
@@ -115,7 +115,7 @@ def log_rules(settings: Settings, now: datetime) -> LogRules:
         start_date=settings.start_date,
         now=now,
         numbers=number_policy(settings),
-        named_apps=named_apps(settings),
+        named_apps=readable_apps(settings),
         labels=settings.sent_log_labels,
         fields=dict(settings.sent_log_fields),
         time_format=settings.sent_log_time_format,

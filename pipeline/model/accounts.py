@@ -80,8 +80,16 @@ def named_apps(settings: Settings) -> frozenset[str]:
         SettingsError: the file is invalid.
     """
     path = settings.accounts
-    apps = _apps_named(path, path.stat().st_mtime_ns) if path and path.exists() else frozenset()
+    apps = _apps_named(path, path.stat().st_mtime_ns if path.exists() else 0) if path else frozenset()
     return apps | ({settings.app_id} if settings.app_id else frozenset())
+
+
+def readable_apps(settings: Settings) -> frozenset[str]:
+    """Return the apps as `named_apps` does, none of a file that is invalid: each run refuses it by `check_inputs`."""
+    try:
+        return named_apps(settings)
+    except SettingsError:
+        return frozenset()
 
 
 @lru_cache(maxsize=4)

@@ -103,6 +103,13 @@ def test_a_platform_that_can_not_be_reached_is_reported(look: Examine) -> None:
     assert f"127.0.0.1:{port}" in findings["credentials"]
 
 
+def test_a_broken_accounts_file_is_named_and_all_else_is_looked_at(look: Examine, tmp_path: Path) -> None:
+    (tmp_path / "accounts.toml").write_text("[apps", "utf-8")
+    findings = look(accounts="accounts.toml", numbers="mask")
+    assert "is not a TOML file" in wrong(findings)["settings"]
+    assert findings["records"].ok
+
+
 def test_an_html_response_is_reported(look: Examine) -> None:
     findings = wrong(look(faults="html=1"))
     assert "HTTP 200" in findings["credentials"]
