@@ -242,7 +242,7 @@ class Settings(BaseModel):
         """`SMS_CACHE_LIMIT` in bytes."""
         return size_in_bytes(self.cache_limit)
 
-    def with_lake_at(self, url: str) -> Settings:
+    def with_lake_in_bucket(self, url: str) -> Settings:
         """Return these settings with the lake in a bucket."""
         endpoints = sorted(value for name, value in store_variables(url).items() if "ENDPOINT" in name)
         copies = self.cache / copies_name(url, " ".join(endpoints))
@@ -305,7 +305,7 @@ def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
     if settings.numbers == "hash":
         _check_numbers_key(revealed(settings.numbers_key))
     settings = settings.model_copy(update=_absolute_paths(settings, found.parent if found else folder))
-    return settings.with_lake_at(url) if url else settings
+    return settings.with_lake_in_bucket(url) if url else settings
 
 
 def _url_of_lake(values: dict[str, Any]) -> str | None:
@@ -462,4 +462,4 @@ def given_settings(folder: Path, **values: Any) -> Settings:
     url = _url_of_lake(values)
     settings = Settings(**values)
     settings = settings.model_copy(update=_absolute_paths(settings, folder.resolve()))
-    return settings.with_lake_at(url) if url else settings
+    return settings.with_lake_in_bucket(url) if url else settings

@@ -92,6 +92,7 @@ def test_a_run_with_nothing_to_do_asks_the_store_little_and_no_more_for_a_longer
 ) -> None:
     place, _ = here
     place.run("run", "--to", day_before(1))
+    assert len(bucket.requests) <= FIRST_REQUESTS, listing(bucket)
     place.run("run", "--to", day_before(1))
     bucket.requests.clear()
     place.run("run", "--to", day_before(1))
