@@ -87,6 +87,7 @@ WRONG = {
     "SMS_PUSH_TOKEN": ["short", "a" * 15, "a/b" * 9, "with a blank in it", "ééééééééééééééééé"],
     "SMS_NUMBERS": ["KEEP!", "encrypt"],
     "SMS_LAKE": ["a%20b", "a[1]", "a]b", "a*b", "a?b", "s3://", "s3://b/../c", "s3://b/x?y=1", "file:///tmp/lake"],
+    "SMS_LAKE_AT": ["lake", "/a*b", "/a{b"],
     "SMS_CACHE": ["s3://bucket/cache"],
     "SMS_CACHE_LIMIT": ["much", "-1GB", "10"],
     "SMS_DUCKDB": ["s3://bucket/analytics.duckdb"],
