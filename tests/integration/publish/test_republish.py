@@ -29,6 +29,8 @@ from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
 EARLY, LATE = NOW - timedelta(days=3), NOW - timedelta(days=1)
 TABLES = {table.name for table in (*LAKE_TABLES, SNAPSHOT_INFO)} | {view.name for view in VIEWS}
+UNTOLD = {"pushed_reports", "platform_record", "record_reads", "account_balance"}
+"""What the platform tells beside getReport: nothing here."""
 NAMES = """
     SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal
     ORDER BY ALL"""
@@ -92,7 +94,7 @@ def assert_documented(lake: Lake, chosen: Settings) -> None:
 def test_what_is_published_again_is_the_same(published: Lake, chosen: Settings) -> None:
     first = everything(chosen)
     for table in (*DETAIL_TABLES, *RATE_TABLES):
-        assert first[table.name], table.name
+        assert bool(first[table.name]) == (table.name not in UNTOLD), table.name
     for _ in range(2):
         publish(lake=published, settings=chosen, now=NOW)
         assert everything(chosen) == first
@@ -112,7 +114,7 @@ def test_a_change_in_any_table_is_published_as_if_there_were_no_cache(published:
     rows = refresh(published, chosen).rows
     assert (rows["rejected_records"], rows["messages"]) == (2, 4)
     kept = everything(chosen)
-    assert [table.name for table in LAKE_TABLES if before[table.name] == kept[table.name]] == []
+    assert {table.name for table in LAKE_TABLES if before[table.name] == kept[table.name]} == UNTOLD
     assert_documented(published, chosen)
     cache_path(published).unlink()
     publish(lake=published, settings=chosen, now=NOW)
