@@ -21,7 +21,7 @@ from typing import Any, Final
 from deltalake import DeltaTable
 
 from pipeline.lake.copies import copies_of
-from pipeline.lake.durable import sync_file, sync_folder
+from pipeline.lake.durable import make_folder, sync_file, sync_folder
 
 LOG: Final = "_delta_log"
 LAST_CHECKPOINT: Final = "_last_checkpoint"
@@ -79,7 +79,7 @@ def written_aside(folder: Path, scratch: Path) -> Iterator[Path]:
             (copied / path.name).hardlink_to(path)
     before = {path.name for path in copied.iterdir()} - {LAST_CHECKPOINT}
     yield copied.parent
-    log.mkdir(parents=True, exist_ok=True)  # the first commit of a new table syncs the folders
+    make_folder(log)  # on the disk before a data file is: a table with files and no log counts as damaged
     new = [path for path in copied.iterdir() if path.name not in before]
     copies = copies_of(folder.parent)
     for path in sorted(new, key=_order):
@@ -91,7 +91,7 @@ def written_aside(folder: Path, scratch: Path) -> Iterator[Path]:
             (log / path.name).hardlink_to(path)
         else:
             path.replace(log / path.name)
-            sync_folder(log)
+        sync_folder(log)  # a later entry must not be on the disk before this one
 
 
 def _order(path: Path) -> tuple[bool, bool]:
