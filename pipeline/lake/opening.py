@@ -26,7 +26,7 @@ from pipeline.lake.log_entries import written_aside
 from pipeline.lake.parquet import arrow_schema
 from pipeline.lake.texts import change_text, read_text
 from pipeline.lake.trust import check_lake
-from pipeline.lake.versions import noted
+from pipeline.lake.versions import clear_notes, noted
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import NUMBERS_KEY
 from pipeline.model.tables import LAKE_TABLES, Table
@@ -60,6 +60,7 @@ def prepare(folder: Path, *, mode: int, recorded: Mapping[str, str]) -> None:
             for table in LAKE_TABLES:
                 _create(shared, table)
         shared.clear_scratch()
+        clear_notes(shared)
         _clear_staged(folder)
     except (DeltaError, OSError) as error:
         # Delta's own errors have no number: they come after the folder was found usable.

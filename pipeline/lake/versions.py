@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from pipeline.lake.atomic import replace_text
+from pipeline.lake.atomic import remove_leftovers, replace_text
 from pipeline.lake.copies import copies_of
 from pipeline.lake.locks import SharedFolder
 from pipeline.lake.snapshots import Snapshot
 from pipeline.model.errors import LakeError
-from pipeline.model.tables import Table
+from pipeline.model.tables import LAKE_TABLES, Table
 
 VERSIONS: Final = "_versions"
 
@@ -67,3 +67,10 @@ def note_commit(
 def note_version(lake: SharedFolder, table: Table, now: Noted) -> None:
     """Replace the note of a table. The caller holds the lock of the notes, or is alone."""
     replace_text(lake.folder / VERSIONS / f"{table.name}.json", json.dumps(asdict(now)), mode=lake.mode)
+
+
+def clear_notes(lake: SharedFolder) -> None:
+    """Delete notes that a dead process did not finish."""
+    with lake.lock(VERSIONS):
+        for table in LAKE_TABLES:
+            remove_leftovers(lake.folder / VERSIONS / f"{table.name}.json")

@@ -117,7 +117,7 @@ def assert_whole(place: Place, answers: Answers) -> None:
             counted[day, state] += n
         assert +counted == counts
     assert_tables_open(place)
-    assert leftovers(place) == []
+    assert not leftovers(place), leftovers(place)
 
 
 def leftovers(place: Place) -> list[Path]:
