@@ -170,7 +170,7 @@ def run_summary(context: dg.AssetExecutionContext) -> dg.MarkdownMetadataValue:
     lines = ["| step | what it did |", "|---|---|"]
     found = materializations_of(context.instance, context.run.run_id)
     for name, metadata in ((name, metadata) for name, metadata in found.items() if SUMMARY in metadata):
-        lines.append(f"| `{name}` | {metadata[SUMMARY]} |")
+        lines.append(f"| `{name}` | {for_markdown(metadata[SUMMARY])} |")
         cells = [for_markdown(one_line(failure)) for failure in metadata.get(FAILURES, [])]
         lines += [f"| | **not got:** {cell} |" for cell in cells]
     return dg.MetadataValue.md("\n".join(lines))
