@@ -223,6 +223,7 @@ def test_the_demo_prints_rates_that_a_query_on_its_file_gives(tmp_path: Path) ->
     assert (tmp_path / "try" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_is_recorded_in_the_home_of_dagster_if_that_is_set(place: Place) -> None:
     write_logs(place, 20)
     home = place.folder / "home"
@@ -231,6 +232,7 @@ def test_a_run_is_recorded_in_the_home_of_dagster_if_that_is_set(place: Place) -
     assert list(home.rglob("*.db"))
 
 
+@pytest.mark.slow
 def test_two_first_runs_at_once_lose_and_double_no_message(place: Place) -> None:
     write_logs(place, 2000)
     command = [str(Path(sys.executable).with_name("sms-delivery")), "run"]

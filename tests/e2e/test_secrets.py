@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 
+import pytest
+
 from tests.support.places import KEY, SECRET, Place, write_logs
 
 
+@pytest.mark.slow
 def test_a_recorded_run_leaves_no_secret_signature_or_number_in_any_file_or_output(place: Place) -> None:
     write_logs(place, 200)
     home = place.folder / "home"

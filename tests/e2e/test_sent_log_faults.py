@@ -29,6 +29,7 @@ def write(place: Place, records: list[dict[str, str]]) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_a_default_app_that_was_wrong_leaves_nothing_behind_once_it_is_right(place: Place) -> None:
     noon = write(place, [])
     write(place, [{"msg_id": f"26112708000{number}000095", "sent_at": noon.isoformat()} for number in (1, 2, 3)])
@@ -40,6 +41,7 @@ def test_a_default_app_that_was_wrong_leaves_nothing_behind_once_it_is_right(pla
     assert place.query(rollups) == [("right", 3)]
 
 
+@pytest.mark.slow
 def test_a_zone_that_was_forgotten_is_told_with_the_offset_and_corrected_once_it_is_set(place: Place) -> None:
     noon = write(place, [])
     local = (noon + timedelta(hours=9)).replace(tzinfo=None).isoformat()

@@ -22,6 +22,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
+@pytest.mark.slow
 def test_another_key_is_refused_by_run_and_forget_and_the_messages_show_none(place: Place) -> None:
     """Before, one person was stored under two hashes, and `forget` with the other key found 0 rows."""
     write_logs(place, 10)

@@ -90,6 +90,7 @@ defs = dg.Definitions(assets=[dg.asset(name="nothing")(lambda: None)])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc; elsewhere a reload is needed")
 def test_what_dagster_copied_from_the_env_file_is_told_from_the_environment(tmp_path: Path) -> None:
     """Else a corrected `.env` counts only after the UI was started again: see how Dagster's commands load `.env`."""

@@ -7,9 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import quantiles
 
+import pytest
+
 from benchmarks.requests import Load, simulate
 
 
+@pytest.mark.slow
 def test_a_day_of_ticks_makes_hardly_more_requests_than_the_new_ids_need(tmp_path: Path) -> None:
     """Late answers are known at the next tick, in room that the requests for new ids leave."""
     load = Load(messages=2_000, apps=2, minutes=120)

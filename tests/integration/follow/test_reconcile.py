@@ -27,6 +27,8 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import PLATFORM_RECORD, RECORD_READS, REJECTED_RECORDS, Table
 from tests.support.lakes import Sent, store_sent
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """When `clock` begins."""
 DAY = date(2026, 2, 20)

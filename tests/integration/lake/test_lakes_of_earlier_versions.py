@@ -25,6 +25,8 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, REJECTED_RECORDS
 from pipeline.publish.database import publish
 
+pytestmark = pytest.mark.slow
+
 PACKED = Path(__file__).with_name("made_by")
 MADE = datetime(2026, 11, 29, 12, tzinfo=UTC)
 DAYS = [date(2026, 11, day) for day in (27, 28, 29)]

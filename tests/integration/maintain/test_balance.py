@@ -28,6 +28,8 @@ from pipeline.publish.database import publish
 from pipeline.publish.page.writing import write_page
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """When `clock` begins."""
 TODAY = NOON.date()

@@ -146,6 +146,7 @@ def test_csv_and_parquet_tell_times_each_in_its_way(lake: Lake, chosen: Settings
     assert found[".parquet"]["labels"] == {"campaign": "=1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_view_can_be_taken(lake: Lake, chosen: Settings, tmp_path: Path, ending: str) -> None:
     for view in VIEWS if ending == ".csv" else VIEWS[::5]:
