@@ -88,6 +88,11 @@ class _EqualOnce(logging.Handler):
                 say(f"{times:,} times: {' '.join(key.split())}", err=True)
         self._seen.clear()
 
+    def end(self) -> None:
+        """Leave the project's logger with the command: what others log in this process is not the next command's."""
+        logging.getLogger("pipeline").removeHandler(self)
+        self._seen.clear()
+
 
 _VARIABLE: Final = re.compile(r"call [0-9a-f]{32} of |, \d+ ids\b")
 """What differs between equal warnings: the id of a call and the size of its batch."""
@@ -113,6 +118,7 @@ def main() -> None:
     """
     # Python shows warnings by itself for a logger without a handler; a run in Dagster adds a handler of its own.
     logging.getLogger("pipeline").addHandler(_WARNINGS)
+    click.get_current_context().call_on_close(_WARNINGS.end)
 
 
 @main.command()
