@@ -264,7 +264,8 @@ def delivery_rates(settings: Settings) -> dg.AssetsDefinition:
 def account_balance(settings: Settings) -> dg.AssetsDefinition:
     """What is left on each account, and what its messages cost a day; asked for once an hour at most (getBalance).
 
-    A platform that refuses it is told in a line, and fails no run. The check `balance_lasts` warns in time.
+    A platform that refuses it is told in a line, and fails no run; one that has no getBalance is told once. The check
+    `balance_lasts` warns in time.
     """
 
     @dg.multi_asset(
@@ -277,7 +278,7 @@ def account_balance(settings: Settings) -> dg.AssetsDefinition:
         **_whole("account_balance", settings) | {"pool": "sms_delivery_lake"},
     )  # fmt: skip
     def ask_balance(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
-        summary = "asked for within the last hour"
+        summary = "asked for within the last hour, or the platform has no getBalance"
         with step_events(context):
             lake, settings, now = sms_workspace.lake, sms_workspace.settings, utc_now()
             accounts = load_accounts(settings)
@@ -334,18 +335,11 @@ def platform_record(settings: Settings) -> dg.AssetsDefinition:
 def analytics_db(settings: Settings) -> dg.AssetsDefinition:
     """The DuckDB file that analysts open (read-only). It is swapped in whole: each connection sees one snapshot.
 
-    Its views read the lake's files. If it is deleted, the next run or `sms-delivery publish` makes it again.
+    Its views read the lake's files, those of `platform_record` and `record_reads` as well: no dependency, since most
+    never read the record and the UI would warn of it each time. If the file is deleted, the next run or
+    `sms-delivery publish` makes it again.
     """
-    deps = [
-        "rejected_records",
-        "api_calls",
-        "pushed_reports",
-        "messages",
-        "delivery_rates",
-        "record_reads",
-        "platform_record",
-        "account_balance",
-    ]
+    deps = ["rejected_records", "api_calls", "pushed_reports", "messages", "delivery_rates", "account_balance"]
     about = about_table(SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": tables_and_views()}
 
     @dg.multi_asset(
@@ -356,6 +350,7 @@ def analytics_db(settings: Settings) -> dg.AssetsDefinition:
             ),
             table_spec(RATE_PUBLICATIONS, settings, deps=["delivery_rates"]),
         ],
+        op_tags={"dagster/priority": "-1"},  # after `platform_record` in `delivery_reconcile`
         **_whole("analytics_db", settings),
     )  # fmt: skip
     def publish_file(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
