@@ -19,7 +19,7 @@ from pipeline.collect.pushed_reports import PushTally
 from pipeline.derive.days import DayFigures
 from pipeline.follow.reconcile import ReconcileTally
 from pipeline.follow.workers import FollowTally
-from pipeline.maintain.balance import BalanceTally
+from pipeline.maintain.balance import ABSENT_DAYS, BalanceTally
 from pipeline.model.printable import for_markdown
 from pipeline.publish.database import Publication
 
@@ -151,7 +151,12 @@ def reconcile_summary(tally: ReconcileTally) -> str:
 
 def balance_summary(tally: BalanceTally) -> str:
     """Return what asking for balances did, in one line."""
-    return "; ".join([f"{tally.stored:,} accounts have told their balance", *tally.problems])
+    absent = [
+        f"{url} has no getBalance: balances are not known there, and all else works without; it is asked again after "
+        f"{ABSENT_DAYS} days"
+        for url in tally.absent
+    ]
+    return "; ".join([f"{tally.stored:,} accounts have told their balance", *absent, *tally.problems])
 
 
 def publication_metadata(publication: Publication) -> dict[str, Any]:

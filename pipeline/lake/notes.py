@@ -37,6 +37,7 @@ _RATES_DERIVED: Final = f"{_WATERMARKS}/rates_derived_on"
 _RATES_FORMULA: Final = f"{_WATERMARKS}/rates_formula"
 _RECORD_READING: Final = f"{_WATERMARKS}/record_reading"
 _BALANCE_ASKED: Final = f"{_WATERMARKS}/balance_asked"
+_BALANCE_ABSENT: Final = f"{_WATERMARKS}/balance_absent"
 
 
 def forgotten_messages(lake: Lake) -> AbstractSet[MessageKey]:
@@ -222,13 +223,26 @@ def balance_asked(lake: Lake) -> dict[str, datetime]:
 
 def note_balance_asked(lake: Lake, accounts: Collection[str], *, at: datetime) -> None:
     """Note that the balance of these accounts is asked for now."""
+    _note_moment(lake, _BALANCE_ASKED, accounts, at)
 
+
+def balance_absent(lake: Lake) -> dict[str, datetime]:
+    """Return when it was last learnt of an account, by fingerprint, that its platform does not tell balances."""
+    return _moments(read_text(lake, _BALANCE_ABSENT))
+
+
+def note_balance_absent(lake: Lake, accounts: Collection[str], *, at: datetime) -> None:
+    """Note that the platform of these accounts does not tell balances."""
+    _note_moment(lake, _BALANCE_ABSENT, accounts, at)
+
+
+def _note_moment(lake: Lake, note: str, names: Collection[str], at: datetime) -> None:
     def noted(former: str | None) -> str:
-        asked = _moments(former) | dict.fromkeys(accounts, at)
-        return json.dumps({account: moment.isoformat() for account, moment in asked.items()})
+        known = _moments(former) | dict.fromkeys(names, at)
+        return json.dumps({name: moment.isoformat() for name, moment in known.items()})
 
     with lake.lock(_WATERMARKS):
-        change_text(lake, _BALANCE_ASKED, noted)
+        change_text(lake, note, noted)
 
 
 def _moments(text: str | None) -> dict[str, datetime]:

@@ -3,7 +3,8 @@
 What belongs here: how often, what is stored, the spend. What does not: one request (`api/client.py`), whether the
 balance lasts (`audits/account_balance.py`, the view `account_runway`).
 
-It is an extra: a platform that refuses or does not answer is told in a line, and stops nothing.
+It is an extra: a platform that refuses or does not answer is told in a line, and stops nothing. One that has no
+getBalance is told once, and asked again after `ABSENT_DAYS`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pyarrow as pa
 from pipeline.api.client import Clock, Gateway, GoodResponse, Ledger
 from pipeline.api.endpoints import BalanceQuestion
 from pipeline.lake.lake import Lake
-from pipeline.lake.notes import balance_asked, note_balance_asked
+from pipeline.lake.notes import balance_absent, balance_asked, note_balance_absent, note_balance_asked
 from pipeline.lake.parquet import arrow_schema
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.accounts import Account, Accounts
@@ -31,10 +32,14 @@ from pipeline.model.tables import ACCOUNT_BALANCE, MESSAGES
 
 EVERY: Final = timedelta(hours=1)
 """Shortest time between two questions for one balance."""
+ABSENT_DAYS: Final = 30
+"""Days for which a platform that has no getBalance is not asked again."""
 SPEND_DAYS: Final = 7
 """Whole days of sending whose prices count."""
 TIMEOUT_SECONDS: Final = 10.0
 """A refresh does not wait longer for what it can do without."""
+_ABSENT: Final = frozenset({404, 405, 410, 501})
+"""HTTP statuses without an envelope that say that a platform has no such call."""
 _PLACES: Final = Decimal(1).scaleb(-12)
 _BEYOND: Final = Decimal(1).scaleb(12)
 """The first amount that DECIMAL(24, 12) does not hold: no price is."""
@@ -42,22 +47,50 @@ _BEYOND: Final = Decimal(1).scaleb(12)
 
 @dataclass(frozen=True)
 class BalanceTally:
-    """What asking for balances did: how many were stored, and a line for each that was not got."""
+    """What asking for balances did.
+
+    Attributes:
+        stored: accounts whose balance was stored.
+        problems: a line for each balance that was not got.
+        absent: base URLs that are now known to have no getBalance.
+    """
 
     stored: int
     problems: Sequence[str] = ()
+    absent: Sequence[str] = ()
 
 
 def accounts_due(lake: Lake, accounts: Accounts, now: datetime) -> dict[str, Account]:
-    """Return the accounts whose balance was not asked for within the last hour, by fingerprint."""
-    asked = balance_asked(lake)
-    known = {account.fingerprint: account for account in accounts.by_app().values()}
-    return {name: account for name, account in known.items() if not _is_recent(asked.get(name), now)}
+    """Return the accounts to ask for their balance, by fingerprint.
+
+    Left out are those that were asked within the last hour, and those whose platform is known to tell no balance.
+    """
+    asked, absent = balance_asked(lake), accounts_without_balance(lake, accounts, now)
+    known = _by_fingerprint(accounts)
+    return {
+        name: account
+        for name, account in known.items()
+        if name not in absent and not _is_within(EVERY, asked.get(name), now)
+    }
 
 
-def _is_recent(asked: datetime | None, now: datetime) -> bool:
-    """Say whether an instant is within the last hour; one ahead of now is of a clock that was wrong."""
-    return asked is not None and now - EVERY < asked <= now
+def accounts_without_balance(lake: Lake, accounts: Accounts, now: datetime) -> dict[str, tuple[str, datetime]]:
+    """Return the accounts whose platform has no getBalance, by fingerprint: base URL, and when that was learnt."""
+    known, lasts = _by_fingerprint(accounts), timedelta(days=ABSENT_DAYS)
+    return {
+        name: (known[name].base_url, learnt)
+        for name, learnt in balance_absent(lake).items()
+        if name in known and _is_within(lasts, learnt, now)
+    }
+
+
+def _by_fingerprint(accounts: Accounts) -> dict[str, Account]:
+    return {account.fingerprint: account for account in accounts.by_app().values()}
+
+
+def _is_within(time: timedelta, moment: datetime | None, now: datetime) -> bool:
+    """Say whether a moment is so recent; one ahead of now is of a clock that was wrong."""
+    return moment is not None and now - time < moment <= now
 
 
 def store_balances(
@@ -84,16 +117,21 @@ def store_balances(
         transport=transport,
     )
     answers = asyncio.run(_ask_all(gateway, due))
-    problems = [f"the balance of account {name} is not known: {e}" for name, e in answers.items() if _failed(e)]
+    failed = {name: answer for name, answer in answers.items() if isinstance(answer, CallError)}
+    absent = [name for name, error in failed.items() if _is_absent(error)]
+    problems = [f"the balance of account {name} is not known: {e}" for name, e in failed.items() if name not in absent]
+    newly_absent = sorted({due[name].base_url for name in set(absent) - balance_absent(lake).keys()})
+    if absent:
+        note_balance_absent(lake, absent, at=now)
     found = {name: answer for name, answer in answers.items() if isinstance(answer, GoodResponse)}
     if found:
         spends = _spends(lake, accounts, settings, settings.today(now))
         _append(lake, settings, [row for name in found for row in _rows(name, found[name], accounts, spends)])
-    return BalanceTally(len(found), problems)
+    return BalanceTally(len(found), problems, newly_absent)
 
 
-def _failed(answer: GoodResponse | CallError) -> bool:
-    return isinstance(answer, CallError)
+def _is_absent(error: CallError) -> bool:
+    return error.http_status in _ABSENT and error.status is None
 
 
 async def _ask_all(gateway: Gateway, due: Mapping[str, Account]) -> dict[str, GoodResponse | CallError]:

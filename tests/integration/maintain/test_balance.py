@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
+from assets.metadata import balance_summary
 from pipeline.api.client import Clock
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.server import Running
@@ -21,6 +22,7 @@ from pipeline.lake.lake import Lake
 from pipeline.maintain.audits.account_balance import balance_lasts
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.balance import BalanceTally, accounts_due, spend_of, store_balances
+from pipeline.maintain.doctor import examine
 from pipeline.model.accounts import Account, Accounts, load_accounts
 from pipeline.model.settings import Settings
 from pipeline.model.tables import ACCOUNT_BALANCE
@@ -85,6 +87,34 @@ def test_it_is_asked_for_once_an_hour_whatever_came_of_it(lake: Lake, simulator:
     assert ask(refused, now=NOON + timedelta(minutes=61)) is not None
     assert ask(refused, now=NOON - timedelta(days=1)) is not None
     assert stored(lake) == []
+
+
+@pytest.mark.parametrize("status", ["http-404", "http-405", "http-501"])
+def test_a_platform_without_the_call_is_told_once_and_asked_again_after_a_month(
+    lake: Lake, simulator: Simulate, ask: Ask, settings: Callable[..., Settings], status: str
+) -> None:
+    """It is no fault of a setting, and a doctor who asks why no balance is there is answered."""
+    server = simulator(faults=Faults(rates=((status, 1.0),)))
+
+    tally = ask(server)
+
+    assert tally is not None
+    assert (tally.problems, list(tally.absent)) == ([], [server.base_url])
+    (line,) = balance_summary(tally).split("; ")[1:2]
+    assert line.startswith(f"{server.base_url} has no getBalance")
+    assert "SMS_API_BASE_URL" not in balance_summary(tally)
+    for later in (timedelta(hours=2), timedelta(days=29)):
+        assert ask(server, now=NOON + later) is None
+    chosen = settings(lake=lake.folder, api_base_url=server.base_url)
+    (found,) = [each for each in examine(chosen, now=NOON + timedelta(days=1)) if each.subject == "balance"]
+    assert found.ok
+    assert "it is asked again after 2026-04-01" in found.text
+    tally = ask(server, now=NOON + timedelta(days=31))
+    assert tally is not None
+    assert (tally.problems, tally.absent) == ([], [])
+    tally = ask(simulator(), now=NOON + timedelta(days=31, hours=2))  # another base URL is another account
+    assert tally is not None
+    assert tally.stored == 1
 
 
 @pytest.mark.parametrize(
