@@ -107,9 +107,20 @@ def has_unread(*, lake: Lake, settings: Settings) -> bool:
     Raises:
         LakeError: the lake can't be read.
     """
+    return bool(unread_files(lake=lake, settings=settings))
+
+
+def unread_files(*, lake: Lake, settings: Settings) -> list[PushFile]:
+    """Return the files that have lines that no run has read, oldest first; none is opened.
+
+    Raises:
+        LakeError: the lake can't be read.
+    """
     files = push_files(settings.pushed_reports)
-    present = lake.snapshot(PUSHED_REPORTS) if files else None
-    return present is not None and any(file.size > _read_up_to(file, present) for file in files)
+    if not files:
+        return []
+    present = lake.snapshot(PUSHED_REPORTS)
+    return [file for file in files if file.size > _read_up_to(file, present)]
 
 
 def _read_up_to(file: PushFile, present: Snapshot) -> int:

@@ -25,6 +25,7 @@ from pipeline.lake.lake import Lake, check_store
 from pipeline.lake.opening import recorded_settings
 from pipeline.maintain.audits.context import WORDS, opened_context
 from pipeline.maintain.audits.delivery_rates import latency_plausible
+from pipeline.maintain.balance import ABSENT_DAYS, accounts_without_balance
 from pipeline.maintain.log_sample import (
     fields_text,
     is_ahead,
@@ -33,6 +34,7 @@ from pipeline.maintain.log_sample import (
     records_text,
     times_text,
 )
+from pipeline.maintain.pushes import push_remarks
 from pipeline.maintain.status import answers_ahead
 from pipeline.maintain.surroundings import Remark, remarks
 from pipeline.model.accounts import Account, Accounts, check_inputs, load_accounts
@@ -84,13 +86,15 @@ def examine(settings: Settings, *, now: datetime) -> list[Finding]:
         *records_of_logs(settings, now),
         lake,
         *(_times_in_lake(settings, now) if lake.ok else ()),
+        *_pushes(settings, now, lake_is_sound=lake.ok),
     ]
     try:
         accounts = load_accounts(settings)
         samples = _ids_to_ask(settings, accounts, now)
     except SettingsError as error:
         return [*findings, _to_fix("credentials", error)]
-    return [*findings, *asyncio.run(_ask_all(settings, accounts, samples, now))]
+    absent = _without_balance(settings, accounts, now) if lake.ok else ()
+    return [*findings, *absent, *asyncio.run(_ask_all(settings, accounts, samples, now))]
 
 
 def _of_remark(found: Remark) -> Finding:
@@ -180,6 +184,25 @@ def _times_in_lake(settings: Settings, now: datetime) -> list[Finding]:
         *(Finding("latency", ok=False, text=str(row[WORDS])) for row in found.examples),
         *(Finding("clock", ok=False, text=text) for text in ahead),
     ]
+
+
+def _pushes(settings: Settings, now: datetime, *, lake_is_sound: bool) -> list[Finding]:
+    """Say how pushed reports are doing, where they are set up."""
+    try:
+        lake = Lake.of(settings) if lake_is_sound and Lake.is_made(settings) else None
+        return [_of_remark(remark) for remark in push_remarks(settings, lake=lake, now=now)]
+    except SmsDeliveryError as error:
+        return [_to_fix("pushes", error)]
+
+
+def _without_balance(settings: Settings, accounts: Accounts, now: datetime) -> Iterator[Finding]:
+    """Say which platforms are not asked for balances, since they have none to tell."""
+    if not Lake.is_made(settings):
+        return
+    for url, learnt in sorted(set(accounts_without_balance(Lake.of(settings), accounts, now).values())):
+        again = learnt + timedelta(days=ABSENT_DAYS)
+        text = f"{url} has no getBalance, as it said on {learnt:%Y-%m-%d}; it is asked again after {again:%Y-%m-%d}"
+        yield Finding("balance", ok=True, text=text)
 
 
 def _check_lake(settings: Settings) -> str:
