@@ -1,10 +1,12 @@
 """Requests of simulated days, as the schedule makes them: how many, how full, and how soon a final state is known.
 
-    python -m benchmarks.requests [--messages N,N] [--apps N,N] [--minutes M,M] [--pushed S,S] [--days D] [--write]
+    python -m benchmarks.requests [--messages N,N] [--apps N,N] [--minutes M,M] [--pushed S,S] [--days D]
+                                  [--rows FILE,FILE] [--write]
 
 The pipeline's own code on a real lake: each tick stores what was sent since the last one, takes the reports that were
 pushed, asks for what is due and derives. The clock is simulated; the platform is the simulator, called without a
 socket. `pushed` is the share of final messages whose report arrives, 0 where none are pushed: 0.9 loses every tenth.
+Each row is printed once it is known; `--rows` makes the table of rows that were printed into files, and plays nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import heapq
 import itertools
 import math
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -50,6 +53,7 @@ Final = tuple[datetime, str, str]
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SOON = timedelta(hours=1)
 """Messages that are final within this time count for the time until that is known."""
+_BETWEEN = " | "
 OPEN_DAYS = 9
 """Days that a tick covers: as long as a message is asked for, and one more for the hours."""
 MANY = 20_000
@@ -169,9 +173,12 @@ def _push(load: Load, platform: Platform, finals: list[Final], settings: Setting
             lines.append(line_of(pushed, PushRules(NumberPolicy(), None, final_at))[0])
     if load.pushed:
         platform.outcome.least += sum(math.ceil(ids / MAX_IDS) for ids in of_app.values())
-        file = HourFile(settings.pushed_reports or Path(), mode=0o600, now=lambda: platform.now)
+        folder, moment = settings.pushed_reports or Path(), platform.now.timestamp()
+        file = HourFile(folder, mode=0o600, now=lambda: platform.now)
         file.append(b"".join(lines))
         file.close()
+        for path in folder.iterdir():  # the hour of a file is over by the simulated clock alone
+            os.utime(path, (moment, moment))
 
 
 def _send(lake: Lake, load: Load, platform: Platform, finals: list[Final], *, since: datetime) -> None:
@@ -202,12 +209,13 @@ def _row(number: int, sent_at: datetime, apps: int) -> dict[str, Any]:
     }
 
 
-def cells_of(load: Load, outcome: Outcome) -> list[str]:
+def cells_of(load: Load, outcome: Outcome, *, days: int) -> list[str]:
     """Return the cells of a load."""
     cuts = quantiles(outcome.delays(), n=100)
     share = outcome.share_of_least
     return [
-        f"{load.messages:,}", str(load.apps), f"{load.minutes} min", f"{load.pushed:.0%}", f"{outcome.requests:,}",
+        f"{load.messages:,}", str(load.apps), f"{load.minutes} min", f"{load.pushed:.0%}", str(days),
+        f"{outcome.requests:,}",
         f"{share:.2f}" + ("" if share <= load.goal else " **missed**"),
         f"{outcome.requests / math.ceil(outcome.sent / MAX_IDS):.2f}",
         f"{outcome.asked.total() / outcome.sent:.2f}",
@@ -223,15 +231,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=_numbers, default=[5, 15, 60])
     parser.add_argument("--pushed", type=_shares, default=[0, 1])
     parser.add_argument("--days", type=int, default=7)
+    parser.add_argument("--rows", type=_paths, default=[], help="files of rows that were printed; nothing is played")
     parser.add_argument("--write", action="store_true", help="put the table into README.md beside this file")
     chosen = parser.parse_args()
     ways = itertools.product(chosen.messages, chosen.apps, chosen.minutes, chosen.pushed)
     loads = [Load(*way) for way in ways]
     header = [
-        "messages a day", "apps", "every", "pushed", "requests", "x least", "x ceil(n / 200)", "questions a message",
-        "final to known, minutes: p50 / p95 / p99",
+        "messages a day", "apps", "every", "pushed", "days", "requests", "x least", "x ceil(n / 200)",
+        "questions a message", "final to known, minutes: p50 / p95 / p99",
     ]  # fmt: skip
-    lines = table_of(header, list(_played(loads, days=chosen.days)))
+    rows = _printed(chosen.rows) if chosen.rows else list(_played(loads, days=chosen.days))
+    lines = table_of(header, rows)
     print("\n".join(lines))
     if chosen.write:
         write_section("requests", lines)
@@ -240,9 +250,21 @@ def main() -> None:
 def _played(loads: Sequence[Load], *, days: int) -> Iterator[list[str]]:
     for load in loads:
         with tempfile.TemporaryDirectory() as folder:
-            cells = cells_of(load, simulate(load, days=days, folder=Path(folder)))
-        print(" | ".join(cells), flush=True)
+            cells = cells_of(load, simulate(load, days=days, folder=Path(folder)), days=days)
+        print(_BETWEEN.join(cells), flush=True)
         yield cells
+
+
+def _printed(paths: Sequence[Path]) -> list[list[str]]:
+    """Return the rows that `_played` printed into files, in the order of the loads."""
+    rows = [
+        line.split(_BETWEEN) for path in paths for line in path.read_text("utf-8").splitlines() if line[:1].isdigit()
+    ]
+    return sorted(rows, key=lambda row: [float(cell.split()[0].strip("%").replace(",", "")) for cell in row[:4]])
+
+
+def _paths(text: str) -> list[Path]:
+    return [Path(part) for part in text.split(",")]
 
 
 def _shares(text: str) -> list[float]:
