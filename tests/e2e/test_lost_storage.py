@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.mounts import set_limit, small_disk
 from tests.support.places import COMMAND, still_place
 from tests.support.processes import (
     PACE,
@@ -51,19 +49,6 @@ def test_a_full_disk_fails_the_run_with_one_line_and_a_rerun_with_room_completes
         assert not before & set(asked_ids(place, calls))
 
 
-@contextmanager
-def small_disk(folder: Path, limit: str) -> Iterator[None]:
-    folder.mkdir()
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", limit, "tmpfs", folder], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no disk can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize("size", ["64k", "400k", "900k", "1500k", "2500k"])
 def test_a_rerun_after_a_really_full_disk_completes_the_run(size: str, tmp_path: Path) -> None:
@@ -74,7 +59,7 @@ def test_a_rerun_after_a_really_full_disk_completes_the_run(size: str, tmp_path:
         done = place.run("run", status=1, **PACE)
         assert_one_clear_line(done.stderr)
         assert_tables_open(place)
-        subprocess.run(["mount", "-o", "remount,size=200m", tmp_path / "data"], check=True)
+        set_limit(tmp_path / "data", "size=200m")
         place.run("run")
         assert_whole(place, answers)
 
@@ -92,7 +77,7 @@ def test_a_rerun_after_a_disk_without_inodes_finds_the_call_of_each_answer(inode
         assert_one_clear_line(done.stderr)
         before = stored_ids(place) if (place.lake / "delivery_reports" / "_delta_log").is_dir() else set()
         calls = len(place.simulator.calls)
-        subprocess.run(["mount", "-o", "remount,nr_inodes=0", tmp_path / "data"], check=True)
+        set_limit(tmp_path / "data", "nr_inodes=0")
         place.run("run")
         assert_whole(place, answers)
         assert not before & set(asked_ids(place, calls))

@@ -20,9 +20,14 @@ import pytest
 from pipeline.api.simulator.pushing import PushOptions
 from pipeline.api.simulator.rules import fate_of, make_msg_id
 from pipeline.api.simulator.server import SimulatorOptions, running
+from pipeline.collect.pushed_reports import take_pushed
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import note_forgotten_number
+from pipeline.model.settings import given_settings
+from pipeline.model.tables import PUSHED_REPORTS
+from tests.scenarios.stage import read_table
 from tests.support.commands import run_command
+from tests.support.mounts import set_limit, small_disk
 from tests.support.places import without_settings
 from tests.support.pushes import NUMBER, TOKEN, Receiver, post, receiving, report, status_of
 
@@ -150,6 +155,28 @@ def test_a_full_disk_gets_503_and_what_fits_later_is_taken(tmp_path: Path) -> No
         assert set(receiver.folder.iterdir()) == set(files)
         assert post(receiver, report(99)) == 200
         assert status_of(receiver, "/health") == 200
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full_gets_503_and_a_run_reads_each_report_that_got_200_once(tmp_path: Path) -> None:
+    """Reports on their own, then arrays of which a part would fit; once there is room they are taken again."""
+    with small_disk(tmp_path / "disk", "size=64k"), receiving(tmp_path, SMS_PUSHED_REPORTS="disk/pushed") as receiver:
+        folder = tmp_path / "disk" / "pushed"
+        statuses = {n: post(receiver, report(n)) for n in range(300)}
+        assert set(statuses.values()) == {200, 503}
+        assert post(receiver, [report(n) for n in range(1000, 1200)]) == 503
+        assert status_of(receiver, "/health") == 503
+        assert len(list(folder.iterdir())) < 20
+        set_limit(tmp_path / "disk", "size=10m")
+        statuses |= {n: post(receiver, report(n)) for n in (2000, 2001)}
+        assert status_of(receiver, "/health") == 200
+        receiver.process.terminate()
+        receiver.process.wait(20)
+        lake = Lake.open(tmp_path / "lake", mode=0o640, recorded={})
+        chosen = given_settings(tmp_path, pushed_reports=folder)
+        take_pushed(lake=lake, settings=chosen, now=datetime.now(UTC) + timedelta(hours=3))
+    taken = [str(report(n)["msgid"]) for n, status in statuses.items() if status == 200]
+    assert sorted(row["msg_id"] for row in read_table(lake, PUSHED_REPORTS)) == sorted(taken)
 
 
 @pytest.mark.slow
