@@ -30,7 +30,7 @@ from assets.phases import (
     READING_RECORD,
     WRITING_PAGE,
 )
-from assets.project import Project
+from assets.project import ASKING_POOL, PUBLICATION_POOL, Project
 from assets.resources import Workspace, utc_now
 from assets.specs import FRESH, about_file, about_lake_table, about_table, asset_spec, table_spec, tables_and_views
 from pipeline.collect.pushed_reports import take_pushed
@@ -161,12 +161,12 @@ def delivery_reports(settings: Settings) -> dg.AssetsDefinition:
             table_spec(DELIVERY_REPORTS, settings, description=getdoc(delivery_reports), numbers=True, **from_api),
             table_spec(API_CALLS, settings, **from_api),
         ],
-        **_by_day("delivery_reports", settings),
+        **_by_day("delivery_reports", settings) | {"pool": ASKING_POOL},
     )
     def ask(
         context: dg.AssetExecutionContext, config: AskConfig, sms_workspace: dg.ResourceParam[Workspace]
     ) -> Results:
-        days, now = days_of(context), run_started_at(context)
+        days, now = days_of(context), utc_now()  # not the run's start: it may have waited for others that asked
         with step_events(context, lambda: _asked(days, sms_workspace, now)), sms_workspace.phase(ASKING) as phase:
             lake, settings = sms_workspace.lake, sms_workspace.settings
             tally = follow(
@@ -275,7 +275,7 @@ def account_balance(settings: Settings) -> dg.AssetsDefinition:
                 source="getbalance", deps=["messages"],
             )
         ],
-        **_whole("account_balance", settings) | {"pool": "sms_delivery_lake"},
+        **_step("account_balance", settings) | {"pool": ASKING_POOL},
     )  # fmt: skip
     def ask_balance(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:
         summary = "asked for within the last hour, or the platform has no getBalance"
@@ -306,7 +306,7 @@ def platform_record(settings: Settings) -> dg.AssetsDefinition:
             table_spec(PLATFORM_RECORD, settings, description=getdoc(platform_record), numbers=True, **from_api),
             table_spec(RECORD_READS, settings, **from_api),
         ],
-        **_by_day("platform_record", settings) | {"pool": "sms_delivery_record"},
+        **_by_day("platform_record", settings) | {"pool": ASKING_POOL},
     )
     def read_record(
         context: dg.AssetExecutionContext, config: RecordConfig, sms_workspace: dg.ResourceParam[Workspace]
@@ -403,12 +403,12 @@ def run_started_at(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCon
 
 def _by_day(name: str, settings: Settings) -> dict[str, Any]:
     """Return the arguments of a step that runs over days: any range of them in one run."""
-    return _step(name, settings) | {"partitions_def": sent_dates(settings), "pool": "sms_delivery_lake"}
+    return _step(name, settings) | {"partitions_def": sent_dates(settings)}
 
 
 def _whole(name: str, settings: Settings) -> dict[str, Any]:
     """Return the arguments of a step that makes one file of all days."""
-    return _step(name, settings) | {"pool": "sms_delivery_publication"}
+    return _step(name, settings) | {"pool": PUBLICATION_POOL}
 
 
 def _step(name: str, settings: Settings) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Loading needs no setting and touches no file. `docs/dagster.md` shows how they b
 """
 
 import contextlib
+from datetime import timedelta
 
 import dagster as dg
 
@@ -14,15 +15,20 @@ from assets.jobs import build_jobs
 from assets.partitions import settings_for_loading
 from assets.project import Project
 from assets.resources import Workspace
+from assets.run_health import DEAD_AFTER
 from assets.schedules import REFRESH_CRON, build_schedules
 from assets.sensors import build_sensors
-from assets.shown_settings import shown_workspace
+from assets.shown_settings import given_workspace, shown_workspace
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings, load_settings, restore_environment
 
 
 def build_definitions(
-    settings: Settings | None = None, workspace: Workspace | None = None, *, refresh_cron: str = REFRESH_CRON
+    settings: Settings | None = None,
+    workspace: Workspace | None = None,
+    *,
+    refresh_cron: str = REFRESH_CRON,
+    dead_after: timedelta = DEAD_AFTER,
 ) -> dg.Definitions:
     """Put the definitions together; they merge with those of others.
 
@@ -30,19 +36,21 @@ def build_definitions(
         settings: zone, first day, schedules and prefix; default: those of the environment and `.env`.
         workspace: what runs use; default: each run reads the environment and `.env` anew.
         refresh_cron: when the schedule ticks.
+        dead_after: silence after which the sensor `dead_runs` takes a run for dead.
     """
     if workspace is None and (given := environment_before_dagster()) is not None:
         with contextlib.suppress(SettingsError):  # a file that can't be read: runs say so
             restore_environment(given)
     settings = settings or settings_for_loading()
+    resource = given_workspace(workspace) if workspace else shown_workspace(settings, dead_after=dead_after)
     project, load = Project.of(settings), workspace.load if workspace else load_settings
     return dg.Definitions(
         assets=build_assets(settings),
         asset_checks=build_checks(project),
         jobs=build_jobs(project),
         schedules=build_schedules(settings, load, refresh_cron=refresh_cron),
-        sensors=build_sensors(settings, load),
-        resources={"sms_workspace": workspace or shown_workspace(settings)},
+        sensors=build_sensors(settings, load, dead_after=dead_after),
+        resources={"sms_workspace": resource},
     )
 
 

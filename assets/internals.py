@@ -48,11 +48,6 @@ def record_under_location(instance: dg.DagsterInstance, job_name: str) -> None:
     vars(instance)["create_run_for_job"] = create
 
 
-def is_watched_by_dagster(instance: dg.DagsterInstance) -> bool:
-    """Say whether Dagster's own run monitoring ends runs whose process has gone."""
-    return instance.run_monitoring_enabled and instance.run_launcher.supports_check_run_worker_health
-
-
 def latest_materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
     """Yield the latest materialization of each partition of an asset."""
     kind = dg.DagsterEventType.ASSET_MATERIALIZATION

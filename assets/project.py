@@ -18,6 +18,10 @@ RECONCILE: Final = "delivery_reconcile"
 MAINTENANCE: Final = "maintenance"
 RUN_TAGS: Final = {"sms_delivery/job": "true", "dagster/retry_on_asset_or_op_failure": "false"}
 """Tags of the runs of our jobs. A failure is reported once; the next run does what is missing."""
+ASKING_POOL: Final = "sms_delivery_asking"
+"""Pool of the steps that ask the platform. Its limit must be 1: SMS_MAX_REQUESTS_PER_SECOND is kept by each process."""
+PUBLICATION_POOL: Final = "sms_delivery_publication"
+"""Pool of the steps that write the published file and the page. Its limit must be 1; other steps run side by side."""
 LOCATION: Final = "sms_delivery"
 """Name of the code location in `workspace.yaml`."""
 ASSETS: Final = (*(table.name for table in LAKE_TABLES), "delivery_rates", "analytics_db", "delivery_page")

@@ -12,10 +12,11 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.events import expected_error, one_line
-from assets.internals import is_watched_by_dagster, location_of_schedule
+from assets.internals import location_of_schedule
 from assets.partitions import range_tags
 from assets.project import MAINTENANCE, NOTHING_UNREAD, RECONCILE, REFRESH, Project, record_config
 from assets.resources import Workspace
+from assets.run_health import is_lake_in_use, runs_at_work
 from pipeline.follow.record_days import unread_days
 from pipeline.maintain.due import what_is_due
 from pipeline.model.accounts import check_inputs, load_accounts
@@ -30,9 +31,6 @@ DUE: Final = "sms_delivery/due"
 REPUBLISH_AFTER: Final = timedelta(hours=3)
 """Age of the publication at which a tick with nothing to do runs all the same. Otherwise freshness policies, and
 readers of `published_at`, would take a quiet night for a standstill."""
-DEAD_AFTER: Final = timedelta(minutes=10)
-"""Time without an event, and without a process at work in the lake, after which a run counts as dead."""
-_UNDER_WAY: Final = [dg.DagsterRunStatus(name) for name in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
 
 
 def build_schedules(
@@ -114,7 +112,7 @@ def _tick(
     """Return one run over what is due, or the reason why there is none."""
     check_inputs(workspace.settings)
     lake = workspace.lake
-    if busy := _run_under_way(context.instance, project, is_lake_in_use=lake.working_since() is not None):
+    if busy := _run_under_way(context.instance, project, is_lake_in_use=is_lake_in_use(workspace.settings)):
         return dg.SkipReason(f"run {busy} is under way; the next tick looks again")
     now = datetime.now(UTC)
     due = what_is_due(lake=lake, settings=workspace.settings, now=now)
@@ -151,28 +149,8 @@ def _published_before(instance: dg.DagsterInstance, project: Project, moment: da
 
 
 def _run_under_way(instance: dg.DagsterInstance, project: Project, *, is_lake_in_use: bool) -> str | None:
-    """Return the short id of a run of ours that has not ended, started by schedule or by hand.
-
-    Our dead runs are marked as failed, where Dagster's run monitoring doesn't do it: a killed process or a machine that
-    went down leaves a run that never ends. Runs of others are left alone.
-    """
+    """Return the short id of a run of ours over the chain, by schedule or by hand, that has not ended."""
     location = location_of_schedule(instance, project.named(REFRESH))
-    for record in project.runs(instance, dg.RunsFilter(statuses=_UNDER_WAY), location=location):
-        run = record.dagster_run
-        if run.job_name in {project.named(MAINTENANCE), project.named(RECONCILE)}:
-            continue
-        if (
-            is_lake_in_use
-            or run.status is dg.DagsterRunStatus.QUEUED
-            or is_watched_by_dagster(instance)
-            or abs(datetime.now(UTC) - _last_event_at(instance, record)) < DEAD_AFTER  # ahead: a clock that was wrong
-        ):
-            return run.run_id[:8]
-        instance.report_run_failed(run, "its process has gone: it was killed, or the machine went down")
-    return None
-
-
-def _last_event_at(instance: dg.DagsterInstance, record: dg.RunRecord) -> datetime:
-    newest = instance.get_records_for_run(record.dagster_run.run_id, limit=1, ascending=False).records
-    recorded_at = newest[0].timestamp if newest else 0.0
-    return max(datetime.fromtimestamp(recorded_at, UTC), record.create_timestamp.replace(tzinfo=UTC))
+    others = {project.named(MAINTENANCE), project.named(RECONCILE)}
+    at_work = runs_at_work(instance, project, location=location, is_lake_in_use=is_lake_in_use)
+    return next((run.run_id[:8] for run in at_work if run.job_name not in others), None)

@@ -1,4 +1,4 @@
-"""Alerts: sensors that post failed runs and red checks to `SMS_ALERT_WEBHOOK`; off while it is not set.
+"""Sensors: two post failed runs and red checks to `SMS_ALERT_WEBHOOK`, off while it is not set; one ends dead runs.
 
 What belongs here: which runs and checks are bad, and the message. What does not: how often a subject is posted, and
 posting (`pipeline/maintain/alerts.py`). A subject is a cause, whichever job it fails, or a check with its severity: at
@@ -10,7 +10,7 @@ can't be reached is logged, and tried again at each tick for an hour. Runs of ot
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
@@ -20,6 +20,7 @@ from assets.events import failure_lines, one_line, run_events
 from assets.partitions import range_of
 from assets.project import Project, job_words
 from assets.resources import utc_now
+from assets.run_health import DEAD_AFTER, is_lake_in_use, runs_at_work
 from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.phone_numbers import mask_digits
@@ -53,9 +54,13 @@ class _Watch:
     verb: str
 
 
-def build_sensors(settings: Settings, load: Callable[[], Settings]) -> list[dg.SensorDefinition]:
-    """Make the two sensors, on from the start if a webhook is set; each tick loads the settings again."""
+def build_sensors(
+    settings: Settings, load: Callable[[], Settings], *, dead_after: timedelta = DEAD_AFTER
+) -> list[dg.SensorDefinition]:
+    """Make the sensors, those of alerts on from the start if a webhook is set; each tick loads the settings again."""
     return [
+        _of_dead_runs(settings, load, dead_after),
+    ] + [
         _sensor(watch, settings, load)
         for watch in (
             _Watch("run_failures", "Posts our failed runs to SMS_ALERT_WEBHOOK.", _failed_run, "failed"),
@@ -64,6 +69,31 @@ def build_sensors(settings: Settings, load: Callable[[], Settings]) -> list[dg.S
             ),
         )
     ]
+
+
+def _of_dead_runs(settings: Settings, load: Callable[[], Settings], dead_after: timedelta) -> dg.SensorDefinition:
+    """Make the sensor that ends dead runs: where several machines work, one that was lost would hold its pools."""
+    project = Project.of(settings)
+    is_on = settings.lake_url is not None or settings.schedules == "on"
+
+    @dg.sensor(
+        name=project.named("dead_runs"),
+        description="Marks our runs as failed that gave no sign of life for ten minutes: their process was killed, or "
+        "their machine went down. Dagster then frees what they held of its pools.",
+        minimum_interval_seconds=min(TICK_SECONDS, int(dead_after.total_seconds())),
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
+    )
+    def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        origin = context.code_location_origin
+        try:
+            in_use = is_lake_in_use(load())
+        except SettingsError as error:
+            return dg.SkipReason(str(error))
+        location = origin.location_name if origin else None
+        alive = runs_at_work(context.instance, project, location=location, is_lake_in_use=in_use, dead_after=dead_after)
+        return dg.SkipReason(f"{len(alive)} runs are under way")
+
+    return tick
 
 
 def _sensor(watch: _Watch, settings: Settings, load: Callable[[], Settings]) -> dg.SensorDefinition:

@@ -5,14 +5,18 @@ itself (`resources.py`), and how settings are read (`pipeline/model/settings.py`
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations.
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from inspect import cleandoc
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import dagster as dg
 from pydantic import Field, SecretStr, create_model
 
 from assets.resources import Workspace
+from assets.run_health import DEAD_AFTER, signs_of_life
 from pipeline.model.settings import PREFIX, Settings, load_settings
 
 SHOWN: Final = [name for name, field in Settings.model_fields.items() if field.annotation != SecretStr | None]
@@ -24,6 +28,14 @@ class SmsWorkspace(dg.ConfigurableResource[Workspace]):
     Each run reads the environment and `.env` anew. A value that is changed in the launchpad holds for that run alone.
     """
 
+    dead_after: ClassVar[timedelta] = DEAD_AFTER
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Workspace]:
+        """Give the workspace of a run, a new one for each: a worker process goes on to other runs."""
+        with signs_of_life(context, dead_after=self.dead_after):
+            yield self.create_resource(context)
+
     def create_resource(self, context: dg.InitResourceContext) -> Workspace:
         """Return the workspace of a run; it reads the settings when they are first needed."""
         loaded = {name: field.default for name, field in type(self).model_fields.items()}
@@ -31,11 +43,23 @@ class SmsWorkspace(dg.ConfigurableResource[Workspace]):
         return Workspace(partial(load_settings, **changed))
 
 
-def shown_workspace(settings: Settings) -> SmsWorkspace:
+def given_workspace(workspace: Workspace) -> dg.ResourceDefinition:
+    """Return the resource for a workspace that this process made for one run."""
+
+    def workspace_of_run(context: dg.InitResourceContext) -> Iterator[Workspace]:
+        with signs_of_life(context):
+            yield workspace
+
+    return dg.ResourceDefinition(workspace_of_run)
+
+
+def shown_workspace(settings: Settings, *, dead_after: timedelta = DEAD_AFTER) -> SmsWorkspace:
     """Return the resource for the settings that were loaded; secrets have no field."""
     fields: dict[str, Any] = {name: (str, _field(name, settings)) for name in SHOWN}
     about = cleandoc(SmsWorkspace.__doc__ or "")
-    return create_model("SmsWorkspace", __base__=SmsWorkspace, __doc__=about, **fields)()
+    shown = create_model("SmsWorkspace", __base__=SmsWorkspace, __doc__=about, **fields)
+    shown.dead_after = dead_after
+    return shown()
 
 
 def _field(name: str, settings: Settings) -> Any:

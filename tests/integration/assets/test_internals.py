@@ -73,12 +73,6 @@ def test_a_tick_learns_its_code_location_from_the_states_of_schedules(tmp_path: 
             assert internals.location_of_schedule(instance, REFRESH) == known
 
 
-def test_without_run_monitoring_dead_runs_are_ours_to_end() -> None:
-    """Else either nobody ends a dead run, or two do: compare with the pages on run monitoring."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert not internals.is_watched_by_dagster(instance)
-
-
 DEFS = """
 import os, dagster as dg
 from assets.internals import environment_before_dagster

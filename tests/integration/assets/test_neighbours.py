@@ -16,8 +16,8 @@ import pytest
 from assets.definitions import build_definitions
 from assets.project import ASSETS, MAINTENANCE, REFRESH, REFRESHED, Project
 from assets.resources import Workspace
+from assets.run_health import DEAD_AFTER
 from assets.run_history import prune_runs
-from assets.schedules import DEAD_AFTER
 from assets.sensors import build_sensors
 from pipeline.model.settings import Settings, given_settings
 from tests.support.alerts import Receiver, Watch, receiving

@@ -16,8 +16,9 @@ from assets.definitions import build_definitions
 from assets.partitions import RANGE_END, RANGE_START, range_of
 from assets.project import MAINTENANCE, RECONCILE, REFRESH, Project
 from assets.resources import Workspace
+from assets.run_health import DEAD_AFTER
 from assets.run_history import prune_runs
-from assets.schedules import DEAD_AFTER, build_schedules
+from assets.schedules import build_schedules
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates

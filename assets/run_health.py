@@ -1,0 +1,105 @@
+"""Which of our runs are at work, told from Dagster's storage: the same for one machine and for several.
+
+What belongs here: the sign of life of a run, and ending runs that give none. What does not: which runs are ours
+(`project.py`), and when somebody looks (`schedules.py`, `sensors.py`).
+
+A run that is at work writes an event at least once a minute, whichever launcher started it and whatever step it is in.
+Launchers see less: Celery's says of a run whose machine was lost that it has started, for ever.
+"""
+
+# No `from __future__ import annotations`: Dagster reads the annotations.
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from assets.project import Project
+from pipeline.lake.lake import Lake
+from pipeline.lake.locks import SharedFolder
+from pipeline.model.settings import Settings
+
+DEAD_AFTER: Final = timedelta(minutes=10)
+"""Time without an event after which a run counts as dead."""
+_BEATS: Final = 10
+"""Signs of life in that time: some may be late, on a machine under load or with a storage that is slow."""
+_UNDER_WAY: Final = [dg.DagsterRunStatus(name) for name in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+@contextmanager
+def signs_of_life(context: dg.InitResourceContext, *, dead_after: timedelta = DEAD_AFTER) -> Iterator[None]:
+    """Write debug events to the run's log while the block lasts, so that others see it at work."""
+    if context.log is None or context.run is None:  # a resource that is made outside a run
+        yield
+        return
+    ended = threading.Event()
+    seconds = dead_after.total_seconds() / _BEATS
+    beat = threading.Thread(target=_beat, args=(context.log, ended, seconds), name="signs of life", daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beat.join()
+
+
+def _beat(log: logging.Logger, ended: threading.Event, seconds: float) -> None:
+    while not ended.wait(seconds):
+        try:
+            log.debug("the run is at work")
+        except Exception as error:  # noqa: BLE001 - the storage may be back at the next beat; the run finds out itself
+            _LOGGER.warning("a sign of life could not be written: %s", type(error).__name__)
+
+
+def runs_at_work(
+    instance: dg.DagsterInstance,
+    project: Project,
+    *,
+    location: str | None,
+    is_lake_in_use: bool,
+    dead_after: timedelta = DEAD_AFTER,
+) -> list[dg.DagsterRun]:
+    """Return our runs that have not ended, newest first, and mark those that are dead as failed.
+
+    Args:
+        instance: where runs are recorded.
+        project: our names.
+        location: our code location; None if it is unknown.
+        is_lake_in_use: what `is_lake_in_use` says; then no run is taken for dead.
+        dead_after: time without an event after which a run counts as dead.
+    """
+    alive = []
+    for record in project.runs(instance, dg.RunsFilter(statuses=_UNDER_WAY), location=location):
+        run = record.dagster_run
+        silent = abs(datetime.now(UTC) - _last_event_at(instance, record))  # ahead: a clock that was wrong
+        if is_lake_in_use or _waits(instance, run) or silent < dead_after:
+            alive.append(run)
+        else:
+            instance.report_run_failed(run, "its process has gone: it was killed, or the machine went down")
+    return alive
+
+
+def is_lake_in_use(settings: Settings) -> bool:
+    """Say whether a process of this machine is at work in a lake in a folder: a suspended one gives no signs of life.
+
+    False for a lake in a bucket: its processes may be on any machine.
+    """
+    if settings.lake_url or not Lake.exists(settings.lake):
+        return False
+    return SharedFolder(settings.lake, settings.file_mode).working_since() is not None
+
+
+def _waits(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Say whether a run waits for a worker. Run monitoring has a limit of its own for runs that were launched."""
+    is_launched = run.status is dg.DagsterRunStatus.STARTING
+    return run.status is dg.DagsterRunStatus.QUEUED or (is_launched and instance.run_monitoring_enabled)
+
+
+def _last_event_at(instance: dg.DagsterInstance, record: dg.RunRecord) -> datetime:
+    newest = instance.get_records_for_run(record.dagster_run.run_id, limit=1, ascending=False).records
+    recorded_at = newest[0].timestamp if newest else 0.0
+    return max(datetime.fromtimestamp(recorded_at, UTC), record.create_timestamp.replace(tzinfo=UTC))
