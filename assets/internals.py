@@ -6,23 +6,33 @@ what to do. What does not belong here: anything that has a public twin.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.instance.config import is_dagster_home_set
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from assets.project import LOCATION
+from pipeline.model.errors import RunFailed
 
 __all__ = ["is_dagster_home_set"]
 GUARDED_UI: Final = "assets.cli.guarded_ui"
 """Module that is started in place of Dagster's commands, whose webserver it guards."""
+WORKSPACE: Final = f"load_from: [{{python_module: {{module_name: assets.definitions, location_name: {LOCATION}}}}}]\n"
+"""A workspace of this package alone."""
 _PAGE = 100
+_QUEUE_SILENT_SECONDS = 300.0
+"""Time without a heartbeat after which the daemon of the queue is not at work; it writes one each 30 s."""
 _FEW_WORDS = 4
 """Words of a command line among which Dagster's name is looked for: python, -m, dagster, dev."""
 
@@ -46,6 +56,82 @@ def record_under_location(instance: dg.DagsterInstance, job_name: str) -> None:
     )
     create = partial(instance.create_run_for_job, remote_job_origin=RemoteJobOrigin(repository, job_name))
     vars(instance)["create_run_for_job"] = create
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The code location that a run came from, as the instance and as a worker know it."""
+
+    repository: RemoteRepositoryOrigin
+    code: RepositoryPythonOrigin
+
+
+def origin_of(run: dg.DagsterRun) -> Origin:
+    """Return where a run came from.
+
+    Raises:
+        RunFailed: it was not launched from a code location.
+    """
+    if run.remote_job_origin is None or run.job_code_origin is None:
+        raise RunFailed(f"{run.job_name}: was not launched from a code location; start it in the UI")
+    return Origin(run.remote_job_origin.repository_origin, run.job_code_origin.repository_origin)
+
+
+def queue_run(instance: dg.DagsterInstance, job: dg.JobDefinition, tags: Mapping[str, str], origin: Origin) -> str:
+    """Queue a run of a job of a code location; return its id.
+
+    Raises:
+        RunFailed: the instance has no queue.
+    """
+    coordinator = instance.run_coordinator
+    if not isinstance(coordinator, QueuedRunCoordinator):
+        raise RunFailed("dagster.yaml: run_coordinator: has no queue; leave the default, QueuedRunCoordinator")
+    run = instance.create_run_for_job(
+        job,
+        tags={**job.run_tags, **tags},
+        remote_job_origin=RemoteJobOrigin(origin.repository, job.name),
+        job_code_origin=JobPythonOrigin(job.name, origin.code),
+    )
+    coordinator.submit_run(SubmitRunContext(run, workspace=cast("Any", None)))  # the queue looks at no workspace
+    return run.run_id
+
+
+def launch_job(instance: dg.DagsterInstance, job: str, config: Mapping[str, Any], *, workspace: Path | None) -> str:
+    """Submit a run of a job as `dagster job launch` does; return its id. `workspace` None means this package."""
+    # One command alone needs these.
+    from dagster._cli import job as commands  # noqa: PLC0415
+    from dagster._cli.workspace import cli_target  # noqa: PLC0415
+    from dagster_shared.cli import WorkspaceOpts  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        if workspace is None:
+            workspace = Path(folder, "workspace.yaml")
+            workspace.write_text(WORKSPACE, "utf-8")
+        options = WorkspaceOpts(workspace=[str(workspace)])
+        with cli_target.get_workspace_from_cli_opts(
+            instance, version=dg.__version__, workspace_opts=options, log_level="WARNING"
+        ) as loaded:
+            name = LOCATION if LOCATION in loaded.code_location_names else None  # the only one, whatever its name
+            location = cli_target.get_code_location_from_workspace(loaded, name)
+            repository = cli_target.get_remote_repository_from_code_location(location, None)
+            run: dg.DagsterRun = commands._create_run(  # noqa: SLF001
+                instance=instance,
+                code_location=location,
+                remote_repo=repository,
+                remote_job=cli_target.get_remote_job_from_remote_repo(repository, job),
+                run_config=config,
+                tags={},
+                op_selection=None,
+                run_id=None,
+            )
+            instance.submit_run(run.run_id, loaded)
+    return run.run_id
+
+
+def is_queue_served(instance: dg.DagsterInstance) -> bool:
+    """Say whether a daemon takes runs off the instance's queue."""
+    beat = instance.get_daemon_heartbeats().get("QUEUED_RUN_COORDINATOR")
+    return beat is not None and time.time() - beat.timestamp < _QUEUE_SILENT_SECONDS
 
 
 def latest_materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:

@@ -1,6 +1,7 @@
 """The jobs: `delivery_refresh` runs the chain, `delivery_reconcile` reads the platform's record, `maintenance` tidies.
 
-What belongs here: jobs and ops, each op a call of one use case. What does not: when a job runs (`schedules.py`).
+What belongs here: jobs and ops, each op a call of one use case. What does not: when a job runs (`schedules.py`), and
+the job that queues many runs of the first (`backfill.py`).
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations.
@@ -10,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.backfill import build_backfill
 from assets.events import readable_failures
 from assets.project import MAINTENANCE, RECONCILE, RECONCILED, REFRESH, REFRESHED, RUN_TAGS, Project
 from assets.resources import Workspace, utc_now
@@ -26,6 +28,7 @@ def build_jobs(project: Project) -> list[Any]:
     return [
         _of_assets(project, REFRESH, REFRESHED, chain),
         _of_assets(project, RECONCILE, RECONCILED, record),
+        build_backfill(project),
         _maintenance(project),
     ]
 

@@ -48,6 +48,20 @@ def range_of(tags: Mapping[str, str]) -> tuple[date, date] | None:
     return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
+def checked_range(settings: Settings, first: date, last: date, *, today: date) -> tuple[date, date]:
+    """Return a range of days, both ends included, if each has a partition.
+
+    Raises:
+        SettingsError: they are not in order, before SMS_START_DATE or after today.
+    """
+    if not settings.start_date <= first <= last <= today:
+        raise SettingsError(
+            f"--from {first} --to {last}: must be in order, between {settings.start_date} (SMS_START_DATE) and "
+            f"today, {today}"
+        )
+    return first, last
+
+
 def days_of(context: dg.AssetExecutionContext) -> list[date]:
     """Return every day that a step is run for, in order: one run covers a range of partitions."""
     return sorted(date.fromisoformat(key) for key in context.partition_keys)

@@ -16,6 +16,9 @@ from pipeline.model.tables import LAKE_TABLES, RATE_PUBLICATIONS, RECORD_TABLES
 REFRESH: Final = "delivery_refresh"
 RECONCILE: Final = "delivery_reconcile"
 MAINTENANCE: Final = "maintenance"
+BACKFILL: Final = "delivery_backfill"
+PART_OF: Final = "sms_delivery/backfill"
+"""Tag of the runs of a backfill: the run of `delivery_backfill` that queued them."""
 RUN_TAGS: Final = {"sms_delivery/job": "true", "dagster/retry_on_asset_or_op_failure": "false"}
 """Tags of the runs of our jobs. A failure is reported once; the next run does what is missing."""
 ASKING_POOL: Final = "sms_delivery_asking"
@@ -76,7 +79,8 @@ class Project:
             return False
         if run.job_name == self.named(MAINTENANCE):
             return bool(origin and location) or run.tags.get("sms_delivery/job") == "true"
-        return run.job_name in {self.named(REFRESH), self.named(RECONCILE)} or self._holds(assets_of(run))
+        jobs = {self.named(name) for name in (REFRESH, RECONCILE, BACKFILL)}
+        return run.job_name in jobs or self._holds(assets_of(run))
 
     def runs(
         self, instance: dg.DagsterInstance, wanted: dg.RunsFilter, *, location: str | None

@@ -14,7 +14,7 @@ import dagster as dg
 from assets.events import expected_error, one_line
 from assets.internals import location_of_schedule
 from assets.partitions import range_tags
-from assets.project import MAINTENANCE, NOTHING_UNREAD, RECONCILE, REFRESH, Project, record_config
+from assets.project import BACKFILL, MAINTENANCE, NOTHING_UNREAD, PART_OF, RECONCILE, REFRESH, Project, record_config
 from assets.resources import Workspace
 from assets.run_health import is_lake_in_use, runs_at_work
 from pipeline.follow.record_days import unread_days
@@ -149,8 +149,11 @@ def _published_before(instance: dg.DagsterInstance, project: Project, moment: da
 
 
 def _run_under_way(instance: dg.DagsterInstance, project: Project, *, is_lake_in_use: bool) -> str | None:
-    """Return the short id of a run of ours over the chain, by schedule or by hand, that has not ended."""
+    """Return the short id of a run of ours over the chain, by schedule or by hand, that has not ended.
+
+    The runs of a backfill, which may take days, hold back none.
+    """
     location = location_of_schedule(instance, project.named(REFRESH))
-    others = {project.named(MAINTENANCE), project.named(RECONCILE)}
+    others = {project.named(name) for name in (MAINTENANCE, RECONCILE, BACKFILL)}
     at_work = runs_at_work(instance, project, location=location, is_lake_in_use=is_lake_in_use)
-    return next((run.run_id[:8] for run in at_work if run.job_name not in others), None)
+    return next((run.run_id[:8] for run in at_work if run.job_name not in others and PART_OF not in run.tags), None)

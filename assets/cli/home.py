@@ -5,9 +5,14 @@ What belongs here: where it is, and what it holds at first. What does not: start
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import dagster as dg
+
+from assets.internals import is_dagster_home_set
 from pipeline.model.settings import Settings
 from pipeline.model.trusted import check_trusted
 
@@ -49,3 +54,21 @@ def make_home(folder: Path) -> None:
     check_home(folder)
     if not (folder / "dagster.yaml").exists():
         (folder / "dagster.yaml").write_text(_INSTANCE, "utf-8")
+
+
+@contextmanager
+def opened_history(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
+    """Give the instance that records the runs of commands: DAGSTER_HOME, else this folder's; None without either.
+
+    Raises:
+        SettingsError: others can change the folder.
+    """
+    if is_dagster_home_set():
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    elif (home_of(settings) / "dagster.yaml").exists():
+        check_home(home_of(settings))
+        with dg.DagsterInstance.from_config(str(home_of(settings))) as instance:
+            yield instance
+    else:
+        yield None

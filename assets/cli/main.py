@@ -163,6 +163,28 @@ def reconcile(first: datetime | None, last: datetime | None) -> None:
 
 
 @main.command()
+@click.option("--from", "first", type=DATE, required=True, help="First day of sending.")
+@click.option("--to", "last", type=DATE, required=True, help="Last day of sending, included.")
+@click.option("--days-per-run", default=7, type=click.IntRange(1), help="Days of each run.")
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File that names the code location sms_delivery (default: this package).",
+)
+def backfill(first: datetime, last: datetime, days_per_run: int, workspace: Path | None) -> None:
+    """Run the chain for a long range of days, in many runs.
+
+    Several run at once where DAGSTER_HOME has workers (docs/production.md): logs are read and tables derived side by
+    side, one run at a time asks the API. The end is that of one run. Needs a daemon, such as that of
+    `sms-delivery ui`. Ctrl-C ends the waiting alone.
+    """
+    with loaded_settings() as settings:
+        from assets.cli.backfill import backfill as run_parts  # noqa: PLC0415 - Dagster takes a second to import
+
+        run_parts(settings, first=first.date(), last=last.date(), days_per_run=days_per_run, workspace=workspace)
+
+
+@main.command()
 @click.option("--messages", default=8000, type=click.IntRange(1), help="Messages to send.")
 @click.option("--days", default=42, type=click.IntRange(1, 60), help="Days they are spread over.")
 @click.option(

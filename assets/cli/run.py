@@ -15,13 +15,13 @@ from typing import Any
 import dagster as dg
 
 from assets.checks import BAD_ROWS
-from assets.cli.home import check_home, home_of
+from assets.cli.home import opened_history
 from assets.cli.output import say
 from assets.cli.phases import seconds_text, shown
 from assets.definitions import build_definitions
 from assets.events import failure_reasons
 from assets.internals import is_dagster_home_set, record_under_location
-from assets.partitions import RECENT_DAYS, range_tags
+from assets.partitions import RECENT_DAYS, checked_range, range_tags
 from assets.project import NOTHING_UNREAD, RECONCILE, REFRESH, Project, record_config
 from assets.resources import Workspace, utc_now
 from pipeline.follow.record_days import is_kept, unread_days
@@ -99,12 +99,7 @@ def _range(settings: Settings, lake: Lake, first: date | None, last: date | None
         older = open_days(lake=lake, settings=settings, now=now, before=recent)
         first = min([recent, *older, *days_waiting(lake=lake, settings=settings, now=now)])
         first = max(first, settings.start_date)
-    if not settings.start_date <= first <= last <= today:
-        raise SettingsError(
-            f"--from {first} --to {last}: must be in order, between {settings.start_date} (SMS_START_DATE) and "
-            f"today, {today}"
-        )
-    return first, last
+    return checked_range(settings, first, last, today=today)
 
 
 def _execute(
@@ -123,17 +118,14 @@ def _execute(
 @contextmanager
 def _history(settings: Settings, job: str) -> Iterator[dg.DagsterInstance]:
     """Give what records the run: DAGSTER_HOME, else the history of `sms-delivery ui`; without either, nothing."""
-    if is_dagster_home_set():
-        with dg.DagsterInstance.get() as instance:
-            yield instance
-    elif (home_of(settings) / "dagster.yaml").exists():
-        check_home(home_of(settings))
-        with dg.DagsterInstance.from_config(str(home_of(settings))) as instance:
+    with opened_history(settings) as instance:
+        if instance is None:
+            with dg.DagsterInstance.ephemeral() as ephemeral:
+                yield ephemeral
+            return
+        if not is_dagster_home_set():
             record_under_location(instance, job)
-            yield instance
-    else:
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield instance
+        yield instance
 
 
 def _print_outcome(result: dg.ExecuteInProcessResult) -> None:

@@ -22,7 +22,7 @@ from assets.cli.demo import WRITTEN_BY, simulated_api, write_env
 from assets.cli.home import home_of, make_home
 from assets.cli.output import say
 from assets.cli.signals import signal_handler
-from assets.internals import GUARDED_UI, is_dagster_home_set
+from assets.internals import GUARDED_UI, WORKSPACE, is_dagster_home_set
 from assets.partitions import settings_for_loading
 from assets.resources import utc_now
 from pipeline.api.simulator.server import running
@@ -34,10 +34,6 @@ DEMO: Final = Path("data/demo")
 _DEMO_PORT: Final = 8765
 """Port of the simulated API if it is free, as `sms-delivery simulator` has it."""
 _GRACE_SECONDS: Final = 20.0
-_WORKSPACE: Final = """\
-load_from:
-  - python_module: {module_name: assets.definitions, location_name: sms_delivery}
-"""
 
 
 def open_ui(host: str, port: int) -> int:
@@ -95,7 +91,7 @@ def _serve(host: str, port: int, folder: Path) -> int:
         if variables:
             make_home(home)
         workspace = Path(temporary, "workspace.yaml")
-        workspace.write_text(_WORKSPACE, "utf-8")
+        workspace.write_text(WORKSPACE, "utf-8")
         options = ["-w", str(workspace), "-h", host, "-p", str(port)]
         command = [sys.executable, "-P", "-m", GUARDED_UI, "dev", *options]
         # Its own process group: Ctrl-C on the terminal would reach all its processes at once, and they end in disorder.

@@ -101,19 +101,21 @@ class Answers:
 
 
 @contextmanager
-def still_place(folder: Path, *, messages: int, batch: int, **options: Any) -> Iterator[tuple[Place, Answers]]:
-    """Give a place with logs of three days, and a simulator whose clock stands still a month from now.
+def still_place(
+    folder: Path, *, messages: int, batch: int, days: int = 3, **options: Any
+) -> Iterator[tuple[Place, Answers]]:
+    """Give a place with logs of some days, and a simulator whose clock stands still a month from now.
 
     Its answers never change, so a run's result follows from the ids. Existing logs are kept.
     """
     clock = datetime.now(UTC) + timedelta(days=30)
     with opened_place(folder, clock=clock, window_seconds=10**8, **options) as place:
         if not (folder / "logs").is_dir():
-            write_logs(place, messages)
+            write_logs(place, messages, days)
         place.environment.update({"SMS_BATCH_SIZE": str(batch), "SMS_UNKNOWN_AFTER_HOURS": "100"})
-        days = logged_messages(folder / "logs")
-        reports = {msg_id: report_at(msg_id, clock) for msg_id in days}
-        yield place, Answers({i: STATES[report.status if report else None] for i, report in reports.items()}, days)
+        logged = logged_messages(folder / "logs")
+        reports = {msg_id: report_at(msg_id, clock) for msg_id in logged}
+        yield place, Answers({i: STATES[report.status if report else None] for i, report in reports.items()}, logged)
 
 
 def logged_messages(folder: Path) -> dict[str, str]:
