@@ -1,0 +1,162 @@
+"""Two workers on machines of their own do what one machine does, also when one of them is lost."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.internals import origin_of, queue_run
+from assets.partitions import range_of, range_tags
+from assets.project import ASKING_POOL, PART_OF, PUBLICATION_POOL, REFRESH
+from tests.support.buckets import Bucket, BucketPlace, in_bucket, running_store
+from tests.support.cluster import Cluster, running_cluster
+from tests.support.cluster_definitions import defs
+from tests.support.places import COMMAND, Place, still_place
+from tests.support.processes import UNDISTURBED_SQL, assert_whole
+
+pytestmark = pytest.mark.slow
+MESSAGES, DAYS, RATE = 40_000, 8, 20
+ASKED_BEFORE_KILL = 30
+TABLES = (
+    "sent_messages", "delivery_rates_daily", "delivery_rates_hourly", "delivery_rollups_daily",
+    "delivery_rollups_hourly", "rejected_records", "delivery_by_day",
+)  # fmt: skip
+END_SECONDS = 400.0
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    with running_store() as server:
+        bucket = Bucket(f"bucket-{uuid.uuid4().hex[:12]}", server, server)
+        bucket.client.create_bucket(Bucket=bucket.name)
+        yield bucket
+
+
+def test_a_backfill_on_two_workers_of_which_one_is_killed_ends_as_one_run_on_one_machine(
+    tmp_path: Path, bucket: Bucket
+) -> None:
+    with still_place(tmp_path, messages=MESSAGES, batch=200, days=DAYS) as (place, answers):
+        place.environment["SMS_UNKNOWN_AFTER_HOURS"] = "400"  # longer than the days go back
+        upload_logs(place, bucket)
+        shared = in_bucket(place, bucket)
+        shared.environment["SMS_SENT_LOGS"] = f"s3://{bucket.name}/sent/{{date}}/*.jsonl.gz"
+        shared.environment["SMS_MAX_REQUESTS_PER_SECOND"] = f"{RATE}"
+        with running_cluster(tmp_path / "cluster", shared.environment) as (cluster, instance):
+            run_with_a_lost_worker(cluster, instance, shared)
+            assert_no_pool_is_held(instance)
+        arrived = [call.arrived for call in place.simulator.calls]
+        assert_pace_is_kept(arrived)
+        shared.run("publish")
+        assert_whole(shared, answers)
+        assert_no_final_answer_is_stored_twice(shared)
+        assert_as_on_one_machine(place, shared)
+
+
+def upload_logs(place: Place, bucket: Bucket) -> None:
+    for path in sorted((place.folder / "logs").glob("sent-*.jsonl")):
+        day = path.stem.removeprefix("sent-")
+        body = gzip.compress(path.read_bytes())
+        bucket.client.put_object(Bucket=bucket.name, Key=f"sent/{day}/log.jsonl.gz", Body=body)
+
+
+def run_with_a_lost_worker(cluster: Cluster, instance: dg.DagsterInstance, place: BucketPlace) -> None:
+    """Backfill all days, kill the worker that asks, run one day twice at once, and what is missing again."""
+    days = [datetime.now(UTC).date() - timedelta(days=step) for step in reversed(range(DAYS))]
+    command = ("backfill", "--from", f"{days[0]}", "--to", f"{days[-1]}", "--days-per-run", "2")
+    cluster.start("operator", COMMAND, *command, "--workspace", str(cluster.workspace))
+    operator = cluster.processes.pop("operator")
+
+    cluster.wait_until(lambda: len(place.simulator.calls) >= ASKED_BEFORE_KILL, seconds=END_SECONDS)
+    asking = next(run for run in runs(instance, dg.DagsterRunStatus.STARTED) if is_asking(instance, run))
+    cluster.kill(worker_of(cluster, instance, asking))
+    for _ in range(2):
+        queue(instance, asking, days[3], days[3])
+
+    cluster.wait_until(lambda: operator.poll() is not None, seconds=END_SECONDS)
+    assert operator.returncode == 1, cluster.log_of("operator")
+    assert "its process has gone" in cluster.log_of("operator")
+    cluster.wait_until(lambda: not under_way(instance), seconds=END_SECONDS)
+    assert Counter(run.status.value for run in runs(instance) if run.job_name == REFRESH) == {
+        "SUCCESS": 5,
+        "FAILURE": 1,
+    }
+
+    again = queue(instance, asking, *ends_of(asking))
+    cluster.wait_until(lambda: not under_way(instance), seconds=END_SECONDS)
+    assert instance.get_run_by_id(again).is_success  # type: ignore[union-attr]
+
+
+def runs(instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
+    return list(instance.get_runs(dg.RunsFilter(statuses=statuses)))
+
+
+def under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    return [run for run in runs(instance) if not run.is_finished]
+
+
+def queue(instance: dg.DagsterInstance, like: dg.DagsterRun, first: date, last: date) -> str:
+    job = defs().resolve_job_def(REFRESH)
+    return queue_run(instance, job, range_tags(first, last), origin_of(like))
+
+
+def ends_of(run: dg.DagsterRun) -> tuple[date, date]:
+    days = range_of(run.tags)
+    assert days is not None
+    assert PART_OF in run.tags
+    return days
+
+
+def is_asking(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    steps = [step.step_key for step in instance.get_run_step_stats(run.run_id) if step.end_time is None]
+    return "delivery_reports" in steps
+
+
+def worker_of(cluster: Cluster, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Return the name of the worker that works on a run: the group of the process that its events name."""
+    found = re.search(r"\(pid: (\d+)\)", "\n".join(entry.message for entry in instance.all_logs(run.run_id)))
+    assert found
+    group = os.getpgid(int(found[1]))
+    return next(name for name, process in cluster.processes.items() if process.pid == group)
+
+
+def assert_no_pool_is_held(instance: dg.DagsterInstance) -> None:
+    for pool in (ASKING_POOL, PUBLICATION_POOL):
+        held = instance.event_log_storage.get_concurrency_info(pool)
+        assert held.slot_count == 1
+        assert not held.claimed_slots
+        assert not held.pending_steps
+
+
+def assert_pace_is_kept(arrived: Sequence[float]) -> None:
+    """Assert that in any t seconds at most (t + 1) times the limit arrived, whichever worker asked."""
+    for first, began in enumerate(arrived):
+        for count, moment in enumerate(arrived[first:], start=1):
+            assert count <= (moment - began + 1) * RATE + 1, f"{count} requests in {moment - began:.2f} s"
+
+
+def assert_no_final_answer_is_stored_twice(place: BucketPlace) -> None:
+    twice = place.query(
+        "SELECT count(*) FROM (SELECT app_id, msg_id FROM delivery_reports WHERE status IN ('delivered', 'failed') "
+        "GROUP BY ALL HAVING count(*) > 1)"
+    )
+    assert twice == [(0,)]
+
+
+def assert_as_on_one_machine(place: Place, shared: BucketPlace) -> None:
+    """Run the same days in a folder with one command, and compare what was published."""
+    first = datetime.now(UTC).date() - timedelta(days=DAYS - 1)
+    place.run("run", "--from", f"{first}")
+    assert place.query(UNDISTURBED_SQL) == shared.query(UNDISTURBED_SQL)
+    for table in TABLES:
+        columns = "* EXCLUDE (file)" if table == "sent_messages" else "*"
+        query = f"SELECT {columns} FROM {table} ORDER BY ALL"
+        assert place.query(query) == shared.query(query), table
