@@ -25,7 +25,6 @@ from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 pytestmark = pytest.mark.slow
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-COMMITS = 25
 COMMITTING = """
 import sys
 from datetime import UTC, datetime
@@ -63,18 +62,19 @@ def machine(bucket: Bucket, settings: Callable[..., Settings], tmp_path: Path) -
     return lambda name: Lake.of(settings(lake=url, cache=tmp_path / name))
 
 
+@pytest.mark.parametrize("commits", [25, pytest.param(100, marks=pytest.mark.thorough)])
 def test_of_four_processes_on_two_machines_that_commit_at_once_no_commit_is_lost(
-    bucket: Bucket, machine: Callable[[str], Lake], tmp_path: Path
+    bucket: Bucket, machine: Callable[[str], Lake], tmp_path: Path, commits: int
 ) -> None:
     url = f"s3://{bucket.name}/lake"
-    arguments = [(str(tmp_path / f"machine{n % 2}"), f"p{n}", str(COMMITS)) for n in range(4)]
+    arguments = [(str(tmp_path / f"machine{n % 2}"), f"p{n}", str(commits)) for n in range(4)]
     processes = [subprocess.Popen([sys.executable, "-c", COMMITTING, url, *of_one]) for of_one in arguments]
     assert [process.wait(timeout=500) for process in processes] == [0] * 4
     present = machine("third").snapshot(SENT_MESSAGES)
-    assert (present.version, present.rows) == (4 * COMMITS, 4 * COMMITS)
+    assert (present.version, present.rows) == (4 * commits, 4 * commits)
     options = bucket.environment | {"AWS_ALLOW_HTTP": "true"}
     stored = DeltaTable(f"{url}/{SENT_MESSAGES.name}", storage_options=options).to_pyarrow_table()["msg_id"].to_pylist()
-    assert sorted(map(str, stored)) == sorted(f"p{n}-{number}" for n in range(4) for number in range(COMMITS))
+    assert sorted(map(str, stored)) == sorted(f"p{n}-{number}" for n in range(4) for number in range(commits))
 
 
 def test_a_final_state_that_another_machine_derives_meanwhile_is_not_undone(
