@@ -239,10 +239,12 @@ class Copies:
                 with contextlib.suppress(FileNotFoundError):
                     status = path.stat()
                     files.append((status.st_atime, status.st_size, path))
-        total, latest = sum(size for _, size, _ in files) + more, time.time() - KEPT_SECONDS
+        total, now = sum(size for _, size, _ in files) + more, time.time()
         for used, size, path in sorted(files):
-            if total <= self.limit or used > latest:
+            if total <= self.limit:
                 break
+            if 0 <= now - used < KEPT_SECONDS:  # one used later than now was so by a clock that was wrong
+                continue
             path.unlink(missing_ok=True)
             total -= size
         self._bytes[:] = [total]

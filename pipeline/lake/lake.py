@@ -312,17 +312,19 @@ class Lake(SharedFolder):
         for folder in {path.parent for path in paths}:  # no power cut brings back what was erased
             sync_folder(folder)
 
-    def delete_unnamed(self, table: Table, *, written_before: datetime) -> None:
+    def delete_unnamed(self, table: Table) -> None:
         """Delete every file that was removed from a table, however recently, and those that no version ever named.
 
-        A file that no version named must be older than `written_before`: a run at work may be about to commit it.
+        A file that no version named must be older than the processes at work here: one may be about to commit it.
+        Without any, it may go whatever its time says.
         """
-        present, named = self.files_there(table), {file.path for file in self.snapshot(table).files}
-        replaced, written_before = replaced_files(self.folder_of(table)), self._dead_before(written_before)
+        present = self.files_there(table)
+        at_work_since = self.working_since()  # after the listing: who begins now has written none of these
+        named, replaced = {file.path for file in self.snapshot(table).files}, replaced_files(self.folder_of(table))
         self.delete(
             file
             for file in present
-            if file.path not in named and (file.path in replaced or file.added_at < written_before)
+            if file.path not in named and (file.path in replaced or self._is_dead(file, at_work_since))
         )
 
     def damaged_files(self, present: Snapshot) -> Iterator[str]:
@@ -344,12 +346,14 @@ class Lake(SharedFolder):
         if copies := copies_of(self.folder):
             copies.shorten_log(self.folder_of(table), before=before)
 
-    def _dead_before(self, moment: datetime) -> datetime:
-        """Return when a file that no version names was written at the latest, if no process will commit it.
+    def _is_dead(self, file: DataFile, at_work_since: datetime | None) -> bool:
+        """Say whether no process will commit a file that no version names.
 
-        `moment` is when the oldest process at work here began. Those of other machines are not known.
+        `at_work_since` is when the oldest process at work here began. Those of other machines are not known.
         """
-        return min(moment, datetime.now(UTC) - IN_FLIGHT) if copies_of(self.folder) else moment
+        if copies_of(self.folder) and file.added_at >= datetime.now(UTC) - IN_FLIGHT:
+            return False
+        return at_work_since is None or file.added_at < at_work_since
 
 
 def check_store(settings: Settings) -> None:

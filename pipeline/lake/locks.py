@@ -65,10 +65,13 @@ class SharedFolder:
         Every reader and writer of the lake's files holds a scratch folder: nobody reads a file replaced before that.
         A time ahead of now is of a clock that was wrong: that folder may be of any age.
         """
+        return min(map(_created_at, self.at_work()), default=None)
+
+    def at_work(self) -> list[str]:
+        """Return the names of the scratch folders in use: one per process at work, none is ever used again."""
         with self.lock(_SCRATCH):
             folders = [entry for entry in (self.folder / _SCRATCH).glob("*") if entry.is_dir()]
-            created = [_created_at(folder.name) for folder in folders if _in_use(folder)]
-        return min(created, default=None)
+            return [folder.name for folder in folders if _in_use(folder)]
 
 
 def _in_use(folder: Path) -> bool:

@@ -38,6 +38,7 @@ _RATES_FORMULA: Final = f"{_WATERMARKS}/rates_formula"
 _RECORD_READING: Final = f"{_WATERMARKS}/record_reading"
 _BALANCE_ASKED: Final = f"{_WATERMARKS}/balance_asked"
 _BALANCE_ABSENT: Final = f"{_WATERMARKS}/balance_absent"
+_UNNAMED_FILES: Final = f"{_WATERMARKS}/unnamed_files"
 
 
 def forgotten_messages(lake: Lake) -> AbstractSet[MessageKey]:
@@ -247,6 +248,17 @@ def _note_moment(lake: Lake, note: str, names: Collection[str], at: datetime) ->
 
 def _moments(text: str | None) -> dict[str, datetime]:
     return {name: datetime.fromisoformat(moment) for name, moment in json.loads(text or "{}").items()}
+
+
+def unnamed_files(lake: Lake) -> str | None:
+    """Return what the latest cleaning noted of files that no table names; None if there was none."""
+    return read_text(lake, _UNNAMED_FILES)
+
+
+def note_unnamed_files(lake: Lake, noted: str) -> None:
+    """Note what a cleaning found."""
+    with lake.lock(_WATERMARKS):
+        write_text(lake, _UNNAMED_FILES, noted)
 
 
 def _fingerprints(lake: Lake, tables: Sequence[Table]) -> dict[str, int]:

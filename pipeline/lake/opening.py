@@ -59,9 +59,9 @@ def prepare(folder: Path, *, mode: int, recorded: Mapping[str, str]) -> None:
                 copies.refresh_logs(folder / table.name for table in LAKE_TABLES)
             for table in LAKE_TABLES:
                 _create(shared, table)
+            _clear_staged(folder)  # Delta writes entries in `_create` alone, so none of a live process is met
         shared.clear_scratch()
         clear_notes(shared)
-        _clear_staged(folder)
     except (DeltaError, OSError) as error:
         # Delta's own errors have no number: they come after the folder was found usable.
         number = getattr(error, "errno", None)

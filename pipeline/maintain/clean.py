@@ -3,9 +3,9 @@
 A Parquet file is deleted once all of this holds:
 - neither the newest version of its table nor the published DuckDB file names it;
 - it was replaced `SMS_SNAPSHOT_HOURS` ago; a file that no log names (its run died before the commit) was last written
-  as long ago, and at least `IN_FLIGHT` ago;
-- every run at work in the lake began after that moment, with `SMS_SNAPSHOT_HOURS=0`, too; runs of other machines are
-  not known, so that in a bucket it was at least `IN_FLIGHT` ago.
+  as long ago, and at least `IN_FLIGHT` ago: `ages.py` says what that is worth where clocks are wrong;
+- every run at work in the lake began after that, with `SMS_SNAPSHOT_HOURS=0`, too; runs of other machines are not
+  known, so that in a bucket it was at least `IN_FLIGHT` ago.
 
 The lock of publishing is held meanwhile, so no publication can name a file that is about to be deleted.
 """
@@ -23,15 +23,17 @@ from deltalake.exceptions import DeltaError
 from pipeline.lake.delta_log import replaced_files
 from pipeline.lake.lake import IN_FLIGHT, DataFile, Lake
 from pipeline.lake.log_entries import write_checkpoint, written_aside
+from pipeline.maintain.ages import Ages
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
 from pipeline.publish.database import PUBLISHING
 from pipeline.publish.reading import lake_files_named
-from pipeline.publish.swap import remove_old_versions
 
 LOG_DAYS: Final = 7
 """Days for which entries of the Delta logs are kept; readers look back `SMS_SNAPSHOT_HOURS` at most."""
+_SURE: Final = timedelta(days=2)
+"""Time since the platform's latest answer up to which logs are shortened: Delta asks this machine's clock for it."""
 
 
 @dataclass
@@ -51,20 +53,26 @@ def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
     """
     tally = CleanTally()
     with lake.lock(PUBLISHING):
-        began = lake.working_since() or now
+        ages, deleted = Ages.of(lake, now=now), set[str]()
         published = lake_files_named(settings) if settings.duckdb.exists() else set()
-        remove_old_versions(settings.duckdb)
+        kept = max(timedelta(hours=settings.snapshot_hours), IN_FLIGHT if lake.has_copies else timedelta(0))
         for table in LAKE_TABLES:
             unnamed = list(_unnamed(lake, table, published))
-            kept = max(timedelta(hours=settings.snapshot_hours), IN_FLIGHT if lake.has_copies else timedelta(0))
-            old = [file for file, since in unnamed if since + kept <= now and since < began]
+            old = [file for file, since in unnamed if ages.may_go(_name_of(file, lake), since, kept=kept)]
             lake.delete(old)
+            deleted |= {_name_of(file, lake) for file in old}
             tally.files += len(old)
             tally.size += sum(file.size for file in old)
             tally.kept += len(unnamed) - len(old)
-    for table in LAKE_TABLES:
-        _shorten_log(lake, table, settings)
+        ages.note(lake, deleted=deleted)
+    if ages.known and datetime.now(UTC) - ages.known <= _SURE:
+        for table in LAKE_TABLES:
+            _shorten_log(lake, table, settings)
     return tally
+
+
+def _name_of(file: DataFile, lake: Lake) -> str:
+    return str(file.path.relative_to(lake.folder))
 
 
 def _unnamed(lake: Lake, table: Table, published: set[str]) -> Iterator[tuple[DataFile, datetime]]:

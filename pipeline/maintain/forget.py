@@ -13,7 +13,6 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -145,9 +144,8 @@ def remove_old_files(number: str, *, lake: Lake, settings: Settings, on_progress
     wanted = _number(number, settings)
     with lake.lock(PUBLISHING):
         remove_old_versions(settings.duckdb, at_once=True)
-    at_work_since = lake.working_since() or datetime.now(UTC)
     for table in LAKE_TABLES:
-        lake.delete_unnamed(table, written_before=at_work_since)
+        lake.delete_unnamed(table)
         rename_transactions(lake, table, partial(_stored_note, policy=_policy(lake, settings), key=lake_key(lake)))
     left, files = 0, {table: lake.files_there(table) for table in LAKE_TABLES}
     with database(lake, settings) as connection:

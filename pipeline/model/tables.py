@@ -399,6 +399,7 @@ ACCOUNT_BALANCE: Final = Table(
         Column("sent_date", "DATE", "Day of observed_at in the time zone SMS_TIMEZONE; the partition key."),
     ),
     ("account", "app_id", "observed_at"),
+    logged_maxima=("observed_at",),
 )
 
 _COUNTS: Final = (

@@ -49,7 +49,8 @@ from pipeline.model.tables import MESSAGES
 from pipeline.publish.database import publish
 
 workspace = Workspace()
-later = {"lake": workspace.lake, "settings": workspace.settings, "now": datetime.now(UTC) + timedelta(days=60)}
+settings = workspace.settings.model_copy(update={"snapshot_hours": 0})
+later = {"lake": workspace.lake, "settings": settings, "now": datetime.now(UTC) + timedelta(days=60)}
 derive_messages(workspace.lake.snapshot(MESSAGES).days(), **later)
 print(compact(**later))
 publish(**later)

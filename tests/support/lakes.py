@@ -14,7 +14,14 @@ from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.settings import Settings
-from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, REJECTED_RECORDS, SENT_MESSAGES, Table
+from pipeline.model.tables import (
+    ACCOUNT_BALANCE,
+    API_CALLS,
+    DELIVERY_REPORTS,
+    REJECTED_RECORDS,
+    SENT_MESSAGES,
+    Table,
+)
 
 UTC_ZONE = ZoneInfo("UTC")
 Row = dict[str, object]
@@ -124,6 +131,13 @@ def call_rows(calls: Iterable[tuple[Called, date]]) -> list[Row]:
     return [
         {"call_id": f"call-{number}", "sent_date": day, **asdict(called)} for number, (called, day) in enumerate(calls)
     ]
+
+
+def store_balance(lake: Lake, at: datetime) -> None:
+    """Append a balance that the platform told at an instant of its clock."""
+    nothing = dict.fromkeys(("app_id", "balance", "gift", "credit", "spend_per_day", "currency"))
+    row = nothing | {"account": "account", "observed_at": at, "sent_date": day_of(at, UTC_ZONE)}
+    _append(lake, ACCOUNT_BALANCE, [row])
 
 
 def store_rejects(lake: Lake, rejects: Iterable[Row]) -> None:
