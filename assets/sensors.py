@@ -3,14 +3,15 @@
 What belongs here: which runs and checks are bad, and the message. What does not: how often a subject is posted, and
 posting (`pipeline/maintain/alerts.py`). A subject is a cause, whichever job it fails, or a check with its severity: at
 most one message an hour, one a day for a check that stays red; the next message counts those held back. A webhook that
-can't be reached is logged, and tried again at each tick for an hour. Runs of others are never posted.
+can't be reached is logged, and tried again at 60 ticks, an hour. Runs of others are never posted. Runs are found by the
+order in which they ended, not by clocks.
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import dagster as dg
@@ -31,7 +32,8 @@ TICK_SECONDS: Final = 60
 _RUNS_PER_TICK: Final = 100
 _LINES: Final = 10
 _LINE_LENGTH: Final = 500
-_ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_MOST_TRIES: Final = int(GAP.total_seconds()) // TICK_SECONDS
+_ENDED: Final = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE)
 
 
 @dataclass(frozen=True)
@@ -128,35 +130,60 @@ def _post_alerts(
 ) -> str:
     """Post the new alerts of our runs that ended since the last tick; return the tick's outcome in words."""
     if settings.alert_webhook is None:
-        memory.since = now
+        memory.seen = {kind.value: _newest(context.instance, kind) for kind in _ENDED}
         return "SMS_ALERT_WEBHOOK is not set: nothing is posted"
-    posted, origin = 0, context.code_location_origin
-    for record in _ended_since(context.instance, memory, now=now):
-        run, ended = record.dagster_run, record.update_timestamp.replace(tzinfo=UTC).timestamp()
-        ours = project.owns(run, location=origin.location_name if origin else None)
-        found = watch.find(context.instance, run, memory) if ours else []
+    ended, posted, origin = _ended(context.instance, memory), 0, context.code_location_origin
+    for place, event in enumerate(ended):
+        run = context.instance.get_run_by_id(event.run_id)
+        ours = run is not None and project.owns(run, location=origin.location_name if origin else None)
+        found = watch.find(context.instance, run, memory) if run and ours else []
+        if memory.tries.get(event.run_id, 0) >= _MOST_TRIES:
+            context.log.warning("the alert about run %s was not posted, and is not tried again", event.run_id[:8])
+            found = []
         news = [alert for alert in found if memory.may_say(alert.subject, now=now, lasts=alert.lasts)]
         try:
-            if news:
+            if run and news:
                 post(settings.alert_webhook, _message(run, watch, news, memory, settings))
                 posted += 1
         except AlertFailed as error:
+            for waiting in ended[place:]:
+                memory.tries[waiting.run_id] = memory.tries.get(waiting.run_id, 0) + 1
             context.log.warning("%s; it will be tried again for an hour", error)
             return str(error)
         for alert in news:
             memory.note_said(alert.subject, now=now)
-        memory.since = min(ended, now)
-        if ended > now:
-            memory.ahead = [*memory.ahead, run.run_id][-_RUNS_PER_TICK:]
+        memory.seen[event.kind] = event.number
+        memory.tries.pop(event.run_id, None)
     return f"{posted} messages posted" if posted else "nothing to post"
 
 
-def _ended_since(instance: dg.DagsterInstance, memory: Memory, *, now: float) -> list[dg.RunRecord]:
-    since = max(memory.since, now - GAP.total_seconds())
-    wanted = dg.RunsFilter(statuses=_ENDED, updated_after=datetime.fromtimestamp(since, UTC))
-    found = instance.get_run_records(wanted, limit=_RUNS_PER_TICK, order_by="update_timestamp", ascending=True)
-    # The end of a run under a clock that was ahead lies ahead at each tick: it is told once.
-    return [record for record in found if record.dagster_run.run_id not in memory.ahead]
+@dataclass(frozen=True, order=True)
+class _Ended:
+    """A run that ended: the event's number, in the order of the history, its kind, and the run."""
+
+    number: int
+    kind: str
+    run_id: str
+
+
+def _ended(instance: dg.DagsterInstance, memory: Memory) -> list[_Ended]:
+    """Return the next runs that ended since the last tick, by the order of the history: clocks may be wrong."""
+    found: list[_Ended] = []
+    for kind in _ENDED:
+        newest = _newest(instance, kind)
+        if not 0 <= memory.seen.get(kind.value, -1) <= newest:  # nothing was seen yet, or the history is a new one
+            wanted = dg.RunStatusChangeRecordsFilter(kind, after_timestamp=memory.since)
+            memory.seen[kind.value] = newest
+        else:
+            wanted = dg.RunStatusChangeRecordsFilter(kind, after_storage_id=memory.seen[kind.value])
+        events = instance.fetch_run_status_changes(wanted, limit=_RUNS_PER_TICK, ascending=True).records
+        found += [_Ended(event.storage_id, kind.value, event.event_log_entry.run_id) for event in events]
+    return sorted(found)[:_RUNS_PER_TICK]
+
+
+def _newest(instance: dg.DagsterInstance, kind: Any) -> int:
+    events = instance.fetch_run_status_changes(kind, limit=1).records
+    return int(events[0].storage_id) if events else 0
 
 
 def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, memory: Memory) -> list[Alert]:

@@ -28,18 +28,20 @@ class Memory:
     """What was posted, so that an outage brings one alert an hour, not one per run; stored as text between ticks.
 
     Attributes:
-        since: end of the history that was looked at, Unix seconds.
+        since: when the history begins that is looked at, Unix seconds; of no use once something was seen.
         said: when each subject was last posted, Unix seconds.
         lasting: subjects that have been bad since their last alert.
         held: alerts held back per subject since its last alert.
-        ahead: runs looked at whose end lay ahead of now, by a clock that was wrong.
+        seen: number of the last event that was looked at, by kind: in the order of the history, whatever clocks said.
+        tries: ticks in which the alerts of a run could not be posted.
     """
 
     since: float
     said: dict[str, float] = field(default_factory=dict)
     lasting: list[str] = field(default_factory=list)
     held: dict[str, int] = field(default_factory=dict)
-    ahead: list[str] = field(default_factory=list)
+    seen: dict[str, int] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str | None, *, now: float) -> Self:
@@ -48,7 +50,8 @@ class Memory:
         What was last posted more than a day ago is forgotten: causes are without number. So is what lies ahead of now,
         since the clock went back: it would hold alerts back until then.
         """
-        memory = cls(**json.loads(text)) if text else cls(now)
+        known = {name: value for name, value in json.loads(text or "{}").items() if name in cls.__dataclass_fields__}
+        memory = cls(**{"since": now} | known)
         memory.since = min(memory.since, now)
         recent = {subject for subject, at in memory.said.items() if 0 <= now - at < LASTING_GAP.total_seconds()}
         memory.said = {subject: at for subject, at in memory.said.items() if subject in recent}

@@ -71,5 +71,9 @@ class Watch:
     def an_hour_later(self) -> None:
         """Shift what is remembered an hour back, and half a minute."""
         memory = json.loads(self._cursor or "{}")
-        memory["said"] = {subject: at - 3630 for subject, at in memory["said"].items()}
+        memory["said"] = {subject: at - 3630 for subject, at in memory.get("said", {}).items()}
+        self._cursor = json.dumps(memory)
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Replace what is remembered, as an earlier version or another history left it."""
         self._cursor = json.dumps(memory)

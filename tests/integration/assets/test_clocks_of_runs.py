@@ -15,7 +15,7 @@ from assets.project import REFRESH, Project
 from assets.run_history import prune_runs, young_runs
 from assets.sensors import build_sensors
 from pipeline.model.settings import given_settings
-from tests.support.alerts import Watch, receiving
+from tests.support.alerts import Receiver, Watch, receiving
 
 NOW = datetime.now(UTC)
 
@@ -38,6 +38,9 @@ class History:
                 "UPDATE runs SET create_timestamp = ?, update_timestamp = ?, status = ? WHERE run_id = ?",
                 (stamp, stamp, status.value, run.run_id),
             )
+        (path,) = self.folder.rglob("index.db")
+        with contextlib.closing(sqlite3.connect(path)) as history, history:
+            history.execute("UPDATE event_logs SET timestamp = ? WHERE run_id = ?", (stamp, run.run_id))
         return run.run_id
 
     def prune(self, now: datetime, days: float = 30) -> int:
@@ -82,17 +85,56 @@ def test_runs_that_are_old_go_whatever_the_clock_said_once(history: History) -> 
     assert all(history.instance.has_run(run_id) for run_id in young)
 
 
-def test_a_run_that_failed_under_a_clock_that_was_ahead_is_told_once(history: History, tmp_path: Path) -> None:
-    """Before, it was told when its time came: after 30 days."""
-    with receiving() as receiver:
-        settings = given_settings(tmp_path, alert_webhook=receiver.url)
+class Alerts:
+    """The sensor of failed runs of a history, and what it posts."""
+
+    def __init__(self, history: History, receiver: Receiver) -> None:
+        settings = given_settings(history.folder, alert_webhook=receiver.url)
         (sensor,) = [each for each in build_sensors(settings, lambda: settings) if each.name == "run_failures"]
-        watch = Watch(history.instance, sensor)
-        run_id = history.run(NOW + timedelta(days=30), dg.DagsterRunStatus.FAILURE)
+        self.history, self.receiver, self.watch = history, receiver, Watch(history.instance, sensor)
+
+    def fail(self, at: datetime) -> str:
+        """Record a run that failed when the clock said an instant, an hour after what was posted before."""
+        self.watch.an_hour_later()
+        return self.history.run(at, dg.DagsterRunStatus.FAILURE)
+
+    def told(self) -> list[str]:
+        """Let the sensor tick three times; return the runs that were posted."""
         for _ in range(3):
-            watch.tick()
-        assert [posted["run_id"] for posted in receiver.posted] == [run_id]
-        later = history.run(datetime.now(UTC), dg.DagsterRunStatus.FAILURE)
-        watch.an_hour_later()
-        watch.tick()
-        assert [posted["run_id"] for posted in receiver.posted] == [run_id, later]
+            self.watch.tick()
+        return [posted["run_id"] for posted in self.receiver.posted]
+
+
+@pytest.fixture
+def alerts(history: History) -> Iterator[Alerts]:
+    with receiving() as receiver:
+        yield Alerts(history, receiver)
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=30), timedelta(days=-30), timedelta(hours=-2)])
+def test_a_run_that_failed_under_a_wrong_clock_is_told_once_and_so_is_the_next(alerts: Alerts, jump: timedelta) -> None:
+    """Before, it was told after 30 days if the clock was fast, and never if it was slow."""
+    failed = alerts.fail(NOW + jump)
+    assert alerts.told() == [failed]
+    later = alerts.fail(datetime.now(UTC))
+    assert alerts.told() == [failed, later]
+
+
+def test_what_was_remembered_by_an_earlier_version_is_read_and_a_new_history_is_looked_at(alerts: Alerts) -> None:
+    failed = alerts.fail(NOW + timedelta(days=1))
+    alerts.watch.remember({"since": NOW.timestamp(), "ahead": ["another run"]})
+    assert alerts.told() == [failed]
+    alerts.watch.remember({"since": NOW.timestamp(), "seen": {"PIPELINE_FAILURE": 999, "PIPELINE_SUCCESS": 999}})
+    assert alerts.told() == [failed, failed]
+
+
+def test_a_webhook_that_is_down_for_an_hour_loses_the_alert_and_holds_no_other_up(alerts: Alerts) -> None:
+    alerts.fail(NOW)
+    alerts.receiver.status = 500
+    for _ in range(60):
+        alerts.watch.tick()
+    alerts.receiver.posted.clear()
+    alerts.receiver.status = 200
+    assert alerts.told() == []
+    later = alerts.fail(NOW)
+    assert alerts.told() == [later]
