@@ -42,6 +42,8 @@ _SECONDS_BELOW: Final = 10**11
 _LATEST_SECONDS: Final = 4_102_444_800
 """The year 2100: a later time is none."""
 _MOST_CHARGES: Final = 10**6
+MOST_REPORTS: Final = 10_000
+"""Reports of one push. A body may hold 340,000 empty objects, each of which would be a rejected record."""
 _MOST_MONEY: Final = 10.0**11
 _TOKEN: Final = re.compile(
     r"""(?P<plain>"(?:[^"\\\x00-\x1f]|\\.)*+")|'(?P<single>(?:[^'\\\x00-\x1f]|\\.)*+)'|(?P<between>[^"']++)"""
@@ -80,7 +82,7 @@ def decode_push(body: bytes) -> list[Any]:
     bracket. An object that has a field twice is refused: one of the two is a lie.
 
     Raises:
-        NotAPushError: it is neither.
+        NotAPushError: it is neither, or holds more than MOST_REPORTS.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -92,6 +94,8 @@ def decode_push(body: bytes) -> list[Any]:
         found = _parsed_or_refused(_in_double_quotes(text))
     if not isinstance(found, dict | list) or not found:
         raise NotAPushError("must be an object, or an array of objects")
+    if len(found) > MOST_REPORTS and isinstance(found, list):
+        raise NotAPushError(f"holds more than {MOST_REPORTS:,} reports")
     return found if isinstance(found, list) else [found]
 
 

@@ -53,7 +53,15 @@ def test_the_vendors_own_json_is_taken(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"nonsense", 400), (b"", 400), (b"\xff\xfe", 400), (b"[]", 400), (b'{"msgid": "1"}', 422), (b"[1, 2]", 422)],
+    [
+        (b"nonsense", 400),
+        (b"", 400),
+        (b"\xff\xfe", 400),
+        (b"[]", 400),
+        (b'{"msgid": "1"}', 422),
+        (b"[1, 2]", 422),
+        (b"[" + json.dumps(report(7)).encode() + b",{}" * 10_000 + b"]", 400),
+    ],
 )
 def test_what_can_never_be_used_gets_4xx_and_leaves_nothing(receiver: Receiver, body: bytes, status: int) -> None:
     before = receiver.lines()
