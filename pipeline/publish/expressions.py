@@ -13,6 +13,7 @@ import duckdb
 
 from pipeline.lake.queries import rows_of
 from pipeline.model.errors import SettingsError
+from pipeline.model.phone_numbers import mask_digits
 
 _REFUSED: Final = {"SUBQUERY": "a subselect", "PARAMETER": "a parameter", "STAR": "a star"}
 """Classes of DuckDB's parser that an expression may not hold: a subselect can read files."""
@@ -34,8 +35,13 @@ def checked_expression(connection: duckdb.DuckDBPyConnection, text: str, *, sour
     try:
         connection.execute(f"SELECT 1 FROM {source} WHERE {condition} LIMIT 0")
     except duckdb.Error as error:
-        raise SettingsError(f"{option}: {str(error).splitlines()[0]}") from error
+        raise SettingsError(f"{option}: {shown(error)}") from error
     return condition
+
+
+def shown(error: duckdb.Error) -> str:
+    """Return what DuckDB says of a condition, in one line; it may quote values of rows, so numbers are masked."""
+    return mask_digits(str(error).splitlines()[0])
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, text: str, option: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pipeline.model.errors import SettingsError
 from pipeline.model.progress import Progress
 from pipeline.model.tables import LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.publish.expressions import checked_expression
+from pipeline.publish.expressions import checked_expression, shown
 from pipeline.publish.sheet import FORMULA_STARTS, MOST_ROWS, write_sheet
 
 ENDINGS: Final = (".csv", ".parquet", ".xlsx")
@@ -109,7 +109,7 @@ def _take(connection: duckdb.DuckDBPyConnection, extract: Extract, days: str | N
     except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
         if extract.where is None:
             raise
-        raise SettingsError(f"--where: {str(error).splitlines()[0]}") from error
+        raise SettingsError(f"--where: {shown(error)}") from None
     return int(rows)
 
 

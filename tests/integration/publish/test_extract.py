@@ -208,6 +208,16 @@ def test_what_is_no_condition_is_one_line_that_names_the_option(
     assert not list(tmp_path.glob("*taken*"))
 
 
+def test_an_error_of_a_condition_shows_no_number(lake: Lake, chosen: Settings, tmp_path: Path) -> None:
+    """Before, DuckDB's message quoted the value that it could not convert."""
+    value = "'4917011' || number"
+    for where in (f"({value})::DATE > DATE '2026-01-01'", f"error('it is ' || {value})"):
+        extract = Extract("table", "messages", where)
+        with pytest.raises(SettingsError, match=r"^--where: .*\*\*\*") as error:
+            export_extract(tmp_path / "taken.csv", extract, days=ALL, lake=lake, settings=chosen)
+        assert "4917011" not in str(error.value)
+
+
 def test_what_is_not_there_is_named(lake: Lake, chosen: Settings, tmp_path: Path) -> None:
     path = tmp_path / "taken.csv"
     for extract, days, message in [
