@@ -15,6 +15,8 @@ from pipeline.model.errors import LakeError, SettingsError
 
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>|<Error>\s*<Code>(\w+)")
 _STATUS: Final = re.compile(r"status code: (\d{3})|status: (\d{3})")
+_PATH: Final = re.compile(r'Path "(.*?)"', re.DOTALL)
+_SHOWN_NAME: Final = 200
 _RETRIES: Final = re.compile(r"after [1-9][0-9]* retries")
 _REFUSED: Final = {
     "NoSuchBucket": "there is no such bucket",
@@ -82,6 +84,8 @@ def translated(setting: str, url: str) -> Iterator[None]:
 
 
 def _meaning(where: str, kind: str, text: str) -> LakeError | SettingsError:
+    if kind == "InvalidPathError":
+        return SettingsError(f"{where}: {_strange_name(text)}")
     answers = {"AlreadyExistsError": AlreadyThereError, "PreconditionError": ChangedMeanwhileError}
     if kind in answers:
         return answers[kind](where)
@@ -91,6 +95,13 @@ def _meaning(where: str, kind: str, text: str) -> LakeError | SettingsError:
     if refusal := _refusal(kind, text, codes):
         return SettingsError(f"{where}: {refusal}")
     return _no_answer(where, text, codes)
+
+
+def _strange_name(text: str) -> str:
+    """Say which object can't be the copy of a file: names are no secrets, and are printed by `printable` alone."""
+    named = _PATH.search(text)
+    of_it = f" {named[1][:_SHOWN_NAME]}" if named else ""
+    return f"an object{of_it} has an empty part, `.` or `..` in its name, so that it is no path: remove it"
 
 
 def _refusal(kind: str, text: str, codes: list[str]) -> str | None:

@@ -64,6 +64,20 @@ def test_of_many_that_create_one_object_one_does(bucket: Bucket, reach: Callable
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["a/../../../outside", "a//double", "a/./dot"])
+def test_an_object_whose_name_is_no_path_is_named_and_nothing_is_written(
+    bucket: Bucket, reach: Callable[[Bucket], Store], name: str
+) -> None:
+    """Whoever may write the bucket must not choose where a copy lies."""
+    store = reach(bucket)
+    store.put("a/good", b"1")
+    bucket.client.put_object(Bucket=bucket.name, Key=f"lake/{name}", Body=b"2")
+    with pytest.raises(SettingsError, match=r"^SMS_LAKE: s3://") as error:
+        store.listed("a")
+    assert f"an object lake/{name} has an empty part" in str(error.value)
+
+
+@pytest.mark.slow
 def test_of_many_that_change_one_object_none_is_lost(bucket: Bucket, reach: Callable[[Bucket], Store]) -> None:
     store = reach(bucket)
 
