@@ -143,7 +143,12 @@ def test_an_entry_of_any_table_at_any_place_is_repaired(
 ) -> None:
     entries = kept.entries(table)
     injury(entries[{"first": 0, "middle": len(entries) // 2, "last": -1}[place_in_log]])
-    assert table.name in assert_repaired(kept)
+    if injury is remove and len(entries) == 1:  # of an empty table: whatever opens the lake makes it anew
+        kept.place.run("status")
+        assert len(kept.entries(table)) == 1
+        assert "is sound" in kept.place.run("repair").stdout
+    else:
+        assert table.name in assert_repaired(kept)
 
 
 @pytest.mark.thorough
