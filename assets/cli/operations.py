@@ -31,6 +31,7 @@ from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.maintain.message import find_messages
 from pipeline.maintain.repair import repair
+from pipeline.maintain.repair_log import DAMAGED, files_set_aside
 from pipeline.maintain.status import status_text
 from pipeline.model.accounts import check_inputs
 from pipeline.model.errors import RunFailed, SettingsError
@@ -106,7 +107,7 @@ def forget_number(settings: Settings, number: str) -> None:
 
     Raises:
         SettingsError: the text is no phone number.
-        RunFailed: a row still holds the number.
+        RunFailed: a row still holds the number, or a file that can't be searched may.
     """
     lake = _existing_lake(settings)
     with shown(ERASING) as phase:
@@ -120,6 +121,9 @@ def forget_number(settings: Settings, number: str) -> None:
         phase.done(f"{left} rows of any file still hold it")
     if left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
+    if count := files_set_aside(lake):
+        where = f"{lake.folder / DAMAGED}, where `repair` moved them"
+        raise RunFailed(f"the number may be in {count:,} files in {where}: they can't be searched; delete that folder")
 
 
 def repair_lake(settings: Settings, *, dry_run: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import stat
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -28,8 +29,10 @@ MessageKey = tuple[str, str]
 _FORGOTTEN: Final = "forgotten.json"
 _NUMBERS: Final = "forgotten_numbers.json"
 _NUMBERS_KEY: Final = "forgotten_numbers.key"
-"""Random, of this lake alone and readable by its owner alone: with it and what it made numbers can be guessed."""
+"""Random, of this lake alone: with it and what it made numbers can be guessed. Its owner alone may read it, or a group
+that `SMS_FILE_MODE` lets write the lake: its members run the pipeline, and must recognise forgotten numbers."""
 _OWNER_ONLY: Final = 0o600
+_WITH_GROUP: Final = 0o660
 _LOOK_SECONDS: Final = 10.0
 _WATERMARKS: Final = "_marks"
 _WAITS_NOTED: Final = f"{_WATERMARKS}/waits_noted"
@@ -52,17 +55,35 @@ def _messages(text: str | None) -> set[MessageKey]:
 
 def lake_key(lake: Lake) -> bytes:
     """Return the random key of this lake's HMACs of numbers; it is made where it is first needed."""
-    known = read_text(lake, _NUMBERS_KEY)
+    known = _known_key(lake)
     if known is None:
         with lake.lock("forget"):
             known = _made_key(lake)
     return bytes.fromhex(known)
 
 
+def _known_key(lake: Lake) -> str | None:
+    """Return the key in hex; None if there is none.
+
+    Raises:
+        LakeError: it is another user's, who keeps it for himself.
+    """
+    try:
+        return read_text(lake, _NUMBERS_KEY)
+    except PermissionError as error:
+        place = lake.folder / _NUMBERS_KEY
+        remedy = f"its owner runs `chmod g+rw {place}`, so that users of one group know the erased numbers"
+        raise LakeError(f"{place} can't be read by this user: {remedy}") from error
+
+
 def _made_key(lake: Lake) -> str:
     """Return the key in hex, which is made unless there is one. The caller holds the lock."""
     new = secrets.token_hex(32)
-    return change_text(lake, _NUMBERS_KEY, lambda former: former or new, mode=_OWNER_ONLY)
+    return change_text(lake, _NUMBERS_KEY, lambda former: former or new, mode=_key_mode(lake))
+
+
+def _key_mode(lake: Lake) -> int:
+    return _WITH_GROUP if lake.mode & stat.S_IWGRP else _OWNER_ONLY
 
 
 def note_forgotten(
@@ -87,7 +108,7 @@ def forgotten_numbers(lake: Lake) -> ForgottenNumbers:
     text = read_text(lake, _NUMBERS)
     if text is None:
         return ForgottenNumbers()
-    key = read_text(lake, _NUMBERS_KEY)
+    key = _known_key(lake)
     if key is None:
         place = lake.folder / _NUMBERS_KEY
         raise LakeError(f"{place} has gone: without it erased numbers would come back; restore it from a backup")

@@ -31,6 +31,7 @@ from pipeline.model.errors import LakeError
 from pipeline.model.tables import MESSAGES, PARTITION_KEY, RATE_TABLES, Table
 
 DAMAGED: Final = "_damaged"
+"""Folder of the lake for what was set aside."""
 DERIVED: Final = (MESSAGES, *RATE_TABLES)
 """Tables that are derived from others: lost rows of theirs come back."""
 
@@ -76,6 +77,11 @@ def set_aside(lake: Lake, path: Path) -> str:
     sync_folder(folder)
     sync_folder(path.parent)
     return str(target)
+
+
+def files_set_aside(lake: Lake) -> int:
+    """Return how many files of tables and logs were set aside and not deleted since."""
+    return sum(path.is_file() for path in (lake.folder / DAMAGED).rglob("*.*"))
 
 
 def _is_sound(files: LogFiles, version: int) -> bool:

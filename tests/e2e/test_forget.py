@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,20 @@ def rows_with(place: Place, text: str) -> int:
         elif path.is_file():
             found += text.encode() in path.read_bytes()
     return found
+
+
+@pytest.mark.slow
+def test_files_that_repair_moved_aside_are_told_until_they_are_deleted(place: Place) -> None:
+    """Before, `forget` said that no row of any file holds the number."""
+    write_logs(place, 20)
+    place.run("run")
+    number = numbers_logged(place)[0]
+    folder = place.lake / "_damaged"
+    folder.mkdir(mode=0o750)
+    (folder / "sent_messages-part.parquet.1").write_text(number)
+    assert f"1 files in {folder}, where `repair` moved them" in place.run("forget", number, status=1).stderr
+    shutil.rmtree(folder)
+    assert "0 rows of any file still hold it" in place.run("forget", number).stdout
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipeline.collect.sent_messages import collect
 from pipeline.follow.recorder import Recorder
 from pipeline.lake.lake import Lake
 from pipeline.lake.log_entries import write_checkpoint
-from pipeline.lake.notes import forgotten_numbers
+from pipeline.lake.notes import forgotten_numbers, lake_key
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.model.errors import CallError, LakeError
 from pipeline.model.phone_numbers import Mode, treat_number
@@ -106,6 +107,35 @@ def test_the_key_is_the_owners_alone_and_forgotten_numbers_are_not_in_the_clear(
     key.unlink()
     with pytest.raises(LakeError, match=r"forgotten_numbers\.key has gone"):
         forgotten_numbers(lake)
+
+
+@pytest.mark.parametrize(("mode", "of_key"), [(0o640, 0o600), (0o660, 0o660), (0o600, 0o600), (0o644, 0o600)])
+def test_whoever_may_write_the_lake_knows_the_key_and_nobody_else(tmp_path: Path, mode: int, of_key: int) -> None:
+    """Before, a second user of the group could not read it, so that no command worked for them."""
+    before = os.umask(0o022)
+    try:
+        lake = Lake.open(tmp_path / "shared", mode=mode, recorded={})
+        lake_key(lake)
+        assert (lake.folder / "forgotten_numbers.key").stat().st_mode & 0o777 == of_key
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_a_key_that_another_user_keeps_to_himself_is_one_line_with_the_remedy(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    forget(NUMBER, lake=lake, settings=settings())
+    for folder in (lake.folder, *lake.folder.parents):
+        if folder.stat().st_uid == 0 and folder.name.startswith(("pytest", "popen", "test", "lake")):
+            folder.chmod(0o755)
+    (lake.folder / "forgotten_numbers.json").chmod(0o644)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(LakeError, match=r"forgotten_numbers\.key can't be read by this user: .* `chmod g\+rw /"):
+            forgotten_numbers(lake)
+    finally:
+        os.seteuid(0)
 
 
 def write_numbered_logs(folder: Path, *, in_folders: str) -> None:
