@@ -24,12 +24,10 @@ with duckdb.connect(sys.argv[1], read_only=True) as connection:
     print(connection.execute("SELECT version FROM info").fetchall())
 """
 READER: Final = """
-import json, sys, threading, duckdb
-stopped = threading.Event()
+import json, sys, duckdb
+errors = []
 print("reading", flush=True)
-threading.Thread(target=lambda: (sys.stdin.readline(), stopped.set()), daemon=True).start()
-connections, errors = 0, []
-while not stopped.is_set():
+for _ in range(int(sys.argv[2])):
     try:
         with duckdb.connect(sys.argv[1], read_only=True, config={"threads": 1}) as connection:
             tables = connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall()[0][0]
@@ -38,8 +36,7 @@ while not stopped.is_set():
                 errors.append(f"version {version} with {tables} tables")
     except Exception as error:
         errors.append(str(error))
-    connections += 1
-print(json.dumps([connections, errors]), flush=True)
+print(json.dumps(errors), flush=True)
 """
 OPENING_SECONDS: Final = 0.3
 
@@ -201,8 +198,10 @@ def connect_to_renamed(path: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("swaps", [500, pytest.param(10_000, marks=pytest.mark.thorough)])
-def test_no_connection_of_thousands_fails_while_versions_are_swapped_in(swaps: int, path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("connections", [3_000, pytest.param(100_000, marks=pytest.mark.thorough)])
+def test_no_connection_of_thousands_fails_while_versions_are_swapped_in(
+    connections: int, path: Path, tmp_path: Path
+) -> None:
     sources = [tmp_path / f"{number}.duckdb" for number in range(2)]
     for number, source in enumerate(sources):
         make(source, number)
@@ -213,17 +212,19 @@ def test_no_connection_of_thousands_fails_while_versions_are_swapped_in(swaps: i
 
     path.parent.mkdir()
     put_quickly(0)
-    command = [sys.executable, "-c", READER, str(path)]
-    readers = [subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    command = [sys.executable, "-c", READER, str(path), str(connections // 2)]
+    readers = [subprocess.Popen(command, text=True, stdout=subprocess.PIPE) for _ in range(2)]
     try:
         for reader in readers:
             assert reader.stdout
             assert reader.stdout.readline()
-        for version in range(1, swaps + 1):
-            put_quickly(version)
-        told = [json.loads(reader.communicate("\n", timeout=60)[0]) for reader in readers]
+        swaps = 0
+        while any(reader.poll() is None for reader in readers):
+            swaps += 1
+            put_quickly(swaps)
+        told = [json.loads(reader.communicate()[0]) for reader in readers]
     finally:
         for reader in readers:
             reader.kill()
-    assert [errors for _, errors in told] == [[], []]
-    assert all(connections > 1 for connections, _ in told)
+    assert told == [[], []]
+    assert swaps >= connections // 10
