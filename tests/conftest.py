@@ -19,6 +19,7 @@ from pipeline.api.client import Clock
 from pipeline.api.simulator.server import Running, SimulatorOptions, running
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
+from tests.support.kept import Kept
 
 # The same examples each time, so that a failure can be repeated; `--hypothesis-seed` tries others.
 hypothesis_settings.register_profile(
@@ -81,3 +82,9 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
     before = os.umask(0o077)
     yield Lake.open(tmp_path / "lake", mode=0o640, recorded={})
     os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """Return the folder of a module that makes its `tmp_path` of it."""
+    return Kept(tmp_path_factory.mktemp("kept"))

@@ -205,6 +205,7 @@ def test_refused_credentials_name_the_settings_to_fix_and_known_messages_are_pub
     assert place.query("SELECT delivery_status, count(*) FROM messages GROUP BY ALL") == [("pending", 50)]
 
 
+@pytest.mark.slow
 def test_the_demo_prints_rates_that_a_query_on_its_file_gives(tmp_path: Path) -> None:
     done = subprocess.run(
         [Path(sys.executable).with_name("sms-delivery"), "demo", "--messages", "700", "--dir", "try"],

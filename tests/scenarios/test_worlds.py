@@ -93,6 +93,7 @@ def test_a_small_world_ends_in_the_states_that_its_answers_make(in_memory: Stage
     explore(on(in_memory), SMALL, examples=30)
 
 
+@pytest.mark.slow
 def test_a_world_of_many_runs_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
     explore(on(in_memory), LONG, examples=12)
 

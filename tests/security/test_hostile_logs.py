@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -157,7 +157,14 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None], int, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "write", "messages", "reasons"), BOMBS.values(), ids=BOMBS)
+QUICK: Final = {"long values in pages", "a receipt of two million rows", "half a million fields", "a million cells"}
+"""One of each kind: bytes, rows, names, cells."""
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "messages", "reasons"),
+    [pytest.param(*bomb, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, bomb in BOMBS.items()],
+)
 def test_a_small_log_takes_little_memory_and_its_good_records_are_read(
     name: str, write: Callable[[Path], None], messages: int, reasons: list[str], tmp_path: Path
 ) -> None:

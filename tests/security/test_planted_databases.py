@@ -22,6 +22,7 @@ from pipeline.publish.contents import strange_entries
 from pipeline.publish.database import publish
 from pipeline.publish.export import Days, export
 from pipeline.publish.page.writing import write_page
+from tests.support.kept import Kept
 from tests.support.lakes import Sent, store_sent
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -42,12 +43,21 @@ PLANTS = (
 
 
 @pytest.fixture
-def chosen(lake: Lake, settings: Callable[..., Settings], tmp_path: Path) -> Settings:
+def tmp_path(kept: Kept) -> Path:
+    return kept.emptied()
+
+
+@pytest.fixture
+def chosen(lake: Lake, settings: Callable[..., Settings], tmp_path: Path, kept: Kept) -> Settings:
     """Give the settings of a lake with a message, published once, beside an `.env` with a secret."""
-    (tmp_path / ".env").write_text(f"SMS_API_SECRET={SECRET}\n", "utf-8")
     chosen = settings(lake=lake.folder)
-    store_sent(lake, [Sent("1", NOW - timedelta(hours=3))])
-    publish(lake=lake, settings=chosen, now=NOW)
+
+    def make() -> None:
+        (tmp_path / ".env").write_text(f"SMS_API_SECRET={SECRET}\n", "utf-8")
+        store_sent(lake, [Sent("1", NOW - timedelta(hours=3))])
+        publish(lake=lake, settings=chosen, now=NOW)
+
+    kept.put(make)
     return chosen
 
 

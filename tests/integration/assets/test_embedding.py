@@ -53,6 +53,7 @@ def settings_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     os.umask(before)
 
 
+@pytest.mark.slow
 def test_merged_into_definitions_of_a_host_its_asset_runs_after_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

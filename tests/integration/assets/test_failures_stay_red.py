@@ -92,6 +92,7 @@ def test_a_run_that_is_refused_is_red_however_it_was_started_and_skips_nothing(
         assert verdicts(result) == [False]
 
 
+@pytest.mark.slow
 def test_the_other_run_of_the_range_dialog_turns_nothing_green_and_the_page_is_published(desk: Desk) -> None:
     assert not desk.run(*PARTITIONED).success
     published = desk.run("analytics_db", "rate_publications", "delivery_page")

@@ -62,6 +62,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     os.umask(before)
 
 
+@pytest.mark.slow
 def test_run_config_limits_calls_and_apps_and_old_days_are_not_asked_for(run: Run) -> None:
     found = run(OLD)
     assert (found["calls"], found["left_to_next_run"], found["days_beyond_memory"]) == (0, 0, 1)

@@ -39,6 +39,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Reco
 Done = tuple[Place, Recorded, dg.ExecuteInProcessResult]
 
 
+@pytest.mark.slow
 def test_each_day_has_the_numbers_of_the_published_file(done: Done) -> None:
     place, here, result = done
     shown = here.materializations(result.run_id, "delivery_rates")
@@ -119,7 +120,13 @@ def test_no_phone_number_is_in_the_metadata_or_the_log(done: Done) -> None:
 
 
 # Who is due is read from `messages` where they are derived; these are derived from the answers.
-@pytest.mark.parametrize(("step", "broken"), [("delivery_reports", "messages"), ("messages", "delivery_reports")])
+@pytest.mark.parametrize(
+    ("step", "broken"),
+    [
+        ("delivery_reports", "messages"),
+        pytest.param("messages", "delivery_reports", marks=pytest.mark.slow),
+    ],
+)
 def test_only_days_completed_before_a_step_fails_are_materialized(
     tmp_path: Path, step: str, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -266,6 +266,7 @@ def test_a_path_that_is_not_utf_8_is_named_as_well_as_possible(tmp_path: Path) -
     assert read(listed(path))[0][0]["file"].endswith(".jsonl")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(write: Write) -> None:
     def peak(records: int) -> int:
         file = write("a.jsonl", as_json([SENT | {"msg_id": str(index)} for index in range(records)]))

@@ -734,7 +734,7 @@ except Interrupted as error:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_run_soon_with_what_had_arrived_committed(
     number: signal.Signals, lake: Lake, tmp_path: Path, simulator: Simulate, settings: Callable[..., Settings]
 ) -> None:

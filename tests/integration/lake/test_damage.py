@@ -133,6 +133,7 @@ def test_a_lake_without_notes_is_read_as_before(answered: Lake) -> None:
     assert noted(answered, DELIVERY_REPORTS)
 
 
+@pytest.mark.slow
 def test_every_hundred_versions_a_checkpoint_is_written_that_opens(lake: Lake) -> None:
     for number in range(201):
         append_one(lake, number)

@@ -126,6 +126,7 @@ def test_history_before_the_sensor_was_switched_on_is_not_posted(here: Recorded,
     assert receiver.posted == []
 
 
+@pytest.mark.slow
 def test_red_checks_are_posted_with_their_numbers_and_no_phone_number(
     place: Place, here: Recorded, receiver: Receiver
 ) -> None:

@@ -222,7 +222,7 @@ compact(lake=lake, settings=settings, now=datetime.now(UTC) + timedelta(hours=30
 """
 
 
-@pytest.mark.parametrize("moment_ms", [0, 25, 60])
+@pytest.mark.parametrize("moment_ms", [0, *(pytest.param(later, marks=pytest.mark.slow) for later in (25, 60))])
 def test_kill_9_while_compacting_loses_nothing_and_what_it_left_goes(
     tmp_path: Path, world: World, moment_ms: int
 ) -> None:
@@ -246,6 +246,7 @@ def test_kill_9_while_compacting_loses_nothing_and_what_it_left_goes(
     assert there == {path for table in LAKE_TABLES for path in world.files(table)}
 
 
+@pytest.mark.slow
 def test_a_run_at_the_same_time_loses_and_doubles_nothing(tmp_path: Path, world: World) -> None:
     process = subprocess.Popen([sys.executable, "-c", COMPACTING, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout

@@ -21,6 +21,7 @@ from pipeline.model.tables import API_CALLS, DETAIL_TABLES, RATE_TABLES, SNAPSHO
 from pipeline.model.views import VIEWS
 from pipeline.publish.database import publish
 from pipeline.publish.export import Days, export
+from tests.support.kept import Kept
 from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
@@ -29,23 +30,32 @@ ALL = Days(None, None)
 
 
 @pytest.fixture
-def chosen(settings: Callable[..., Settings], lake: Lake) -> Settings:
+def tmp_path(kept: Kept) -> Path:
+    return kept.emptied()
+
+
+@pytest.fixture
+def chosen(settings: Callable[..., Settings], lake: Lake, kept: Kept) -> Settings:
     """Publish 40 messages of five days, 30 of them delivered, 10 of them answered with a price."""
     chosen = settings(lake=lake.folder, unknown_after_hours=30)
     sent = [Sent(str(n), NOW - timedelta(hours=3 * n), country="IN", number="919812345678") for n in range(40)]
     price = '{"pricedetail":{"price":"0.0125","pay":"0.025","currency":"USD","chargeCnt":2}}'
-    store_sent(lake, sent)
-    store_answers(
-        lake,
-        [
-            (Said(s.msg_id, "delivered", NOW, s.sent_at, extra=price if n < 10 else None), s.sent_at.date())
-            for n, s in enumerate(sent[:30])
-        ],
-    )
-    store_calls(lake, [(Called(NOW), TODAY - timedelta(days=n)) for n in range(5)])
-    derive_messages([], lake=lake, settings=chosen, now=NOW)
-    derive_rates([], lake=lake, settings=chosen, now=NOW)
-    publish(lake=lake, settings=chosen, now=NOW)
+
+    def make() -> None:
+        store_sent(lake, sent)
+        store_answers(
+            lake,
+            [
+                (Said(s.msg_id, "delivered", NOW, s.sent_at, extra=price if n < 10 else None), s.sent_at.date())
+                for n, s in enumerate(sent[:30])
+            ],
+        )
+        store_calls(lake, [(Called(NOW), TODAY - timedelta(days=n)) for n in range(5)])
+        derive_messages([], lake=lake, settings=chosen, now=NOW)
+        derive_rates([], lake=lake, settings=chosen, now=NOW)
+        publish(lake=lake, settings=chosen, now=NOW)
+
+    kept.put(make)
     return chosen
 
 
@@ -78,6 +88,7 @@ def test_a_file_of_all_days_holds_what_is_published_and_needs_no_lake(
     assert len(published[API_CALLS.name]) == 5
 
 
+@pytest.mark.slow
 def test_a_range_of_days_is_inclusive_and_views_and_counts_are_of_it_alone(
     lake: Lake, chosen: Settings, taken: Path
 ) -> None:
@@ -120,6 +131,7 @@ def test_an_existing_file_is_never_overwritten(lake: Lake, chosen: Settings, tak
     assert taken.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_half_a_file_left_by_a_killed_export_does_not_stop_the_next(lake: Lake, chosen: Settings, taken: Path) -> None:
     for leftover in (f".{taken.name}.tmp", f".{taken.name}.tmp.wal"):
         taken.with_name(leftover).write_bytes(b"half")

@@ -26,6 +26,7 @@ from pipeline.publish.database import publish
 from pipeline.publish.export import Days, export_extract
 from pipeline.publish.extract import ENDINGS, Extract
 from pipeline.publish.sheet import write_sheet
+from tests.support.kept import Kept
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 NOW = datetime(2026, 10, 25, 12, tzinfo=UTC)
@@ -58,7 +59,12 @@ PRICE: Final = '{"pricedetail":{"price":"-0.5","pay":"123456789012.000000000001"
 
 
 @pytest.fixture
-def chosen(settings: Callable[..., Settings], lake: Lake) -> Settings:
+def tmp_path(kept: Kept) -> Path:
+    return kept.emptied()
+
+
+@pytest.fixture
+def chosen(settings: Callable[..., Settings], lake: Lake, kept: Kept) -> Settings:
     """Publish a message for each hostile sender, in a zone whose clocks go back on that day."""
     chosen = settings(lake=lake.folder, timezone="Europe/Berlin", sent_log_labels="campaign")
     sent = [
@@ -68,11 +74,15 @@ def chosen(settings: Callable[..., Settings], lake: Lake) -> Settings:
     sent[0] = Sent(
         "26100000000000000000", sent[0].sent_at, sender_id=HOSTILE[0], labels={"campaign": "=1"}, country="NG"
     )
-    store_sent(lake, sent, zone=chosen.timezone)
-    store_answers(lake, [(Said(sent[0].msg_id, "failed", NOW, extra=PRICE), sent[0].sent_at.date())])
-    derive_messages([], lake=lake, settings=chosen, now=NOW)
-    derive_rates([], lake=lake, settings=chosen, now=NOW)
-    publish(lake=lake, settings=chosen, now=NOW)
+
+    def make() -> None:
+        store_sent(lake, sent, zone=chosen.timezone)
+        store_answers(lake, [(Said(sent[0].msg_id, "failed", NOW, extra=PRICE), sent[0].sent_at.date())])
+        derive_messages([], lake=lake, settings=chosen, now=NOW)
+        derive_rates([], lake=lake, settings=chosen, now=NOW)
+        publish(lake=lake, settings=chosen, now=NOW)
+
+    kept.put(make)
     return chosen
 
 

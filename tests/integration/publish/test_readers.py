@@ -156,7 +156,7 @@ def what_it_told(reader: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 PUBLICATIONS: Final = [
-    5,
+    pytest.param(5, marks=pytest.mark.slow),
     pytest.param(50, marks=pytest.mark.slow),
     pytest.param(200, marks=pytest.mark.thorough),  # each adds files that every reading opens
 ]

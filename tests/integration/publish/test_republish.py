@@ -91,6 +91,7 @@ def assert_documented(lake: Lake, chosen: Settings) -> None:
             assert finding.passed, finding.examples
 
 
+@pytest.mark.slow
 def test_what_is_published_again_is_the_same(published: Lake, chosen: Settings) -> None:
     first = everything(chosen)
     for table in (*DETAIL_TABLES, *RATE_TABLES):

@@ -161,6 +161,7 @@ def test_many_publications_end_in_few_files_with_every_row(lake: Lake, tmp_path:
     assert len(lake.snapshot(RATE_PUBLICATIONS).files) < 5
 
 
+@pytest.mark.slow
 def test_rates_are_published_from_what_changed_as_if_from_everything(lake: Lake, chosen: Settings) -> None:
     sent = [Sent(str(n), NOW - timedelta(hours=5 * n), country="IN" if n % 2 else None) for n in range(30)]
     for step in range(3):

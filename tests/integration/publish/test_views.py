@@ -58,9 +58,9 @@ from tests.support.lakes import (
 )
 
 WORLDS: Final = 200
-QUICK: Final = 25
+QUICK: Final = 10
 """How many of them the quick tests play."""
-BATCH: Final = 25
+BATCH: Final = 10
 LABEL: Final = "campaign"
 UNKNOWN_AFTER: Final = timedelta(hours=48)
 PLACES: Final = (
