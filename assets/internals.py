@@ -21,6 +21,7 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from sqlalchemy.exc import DBAPIError
 
 from assets.project import LOCATION
 from pipeline.model.errors import RunFailed
@@ -126,6 +127,24 @@ def launch_job(instance: dg.DagsterInstance, job: str, config: Mapping[str, Any]
             )
             instance.submit_run(run.run_id, loaded)
     return run.run_id
+
+
+def make_pools(instance: dg.DagsterInstance, names: Iterable[str]) -> None:
+    """Give pools that nobody has set the default limit of the instance, before a step looks at them.
+
+    Dagster does so when a step first meets a pool, and takes a pool for new that another run made meanwhile; in
+    Postgres that fails the run (`InFailedSqlTransaction`).
+    """
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits or instance.global_op_concurrency_default_limit is None:
+        return
+    known = {pool.name for pool in storage.get_pool_limits()}
+    for name in sorted(set(names) - known):
+        try:
+            storage.initialize_concurrency_limit_to_default(name)
+        except DBAPIError:
+            if name not in {pool.name for pool in storage.get_pool_limits()}:  # else another run was quicker
+                raise
 
 
 def is_queue_served(instance: dg.DagsterInstance) -> bool:

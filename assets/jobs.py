@@ -15,6 +15,7 @@ from assets.backfill import build_backfill
 from assets.events import readable_failures
 from assets.project import MAINTENANCE, RECONCILE, RECONCILED, REFRESH, REFRESHED, RUN_TAGS, Project
 from assets.resources import Workspace, utc_now
+from assets.run_health import others_at_work
 from assets.run_history import prune_runs, young_runs
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
@@ -81,7 +82,9 @@ def compact_closed_days(context: dg.OpExecutionContext, sms_workspace: dg.Resour
 def delete_old_files(context: dg.OpExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> None:
     """Delete files that no reader needs any more (SMS_SNAPSHOT_HOURS), and shorten the Delta logs."""
     with readable_failures():
-        tally = clean(lake=sms_workspace.lake, settings=sms_workspace.settings, now=utc_now())
+        settings, location = sms_workspace.settings, _location(context)
+        others = others_at_work(context.instance, Project.of(settings), context.run, location=location)
+        tally = clean(lake=sms_workspace.lake, settings=settings, now=utc_now(), others=others)
     context.log.info("%d files deleted, %.1f MB; %d kept for a while", tally.files, tally.size / 1e6, tally.kept)
     context.add_output_metadata({"files": tally.files, "bytes": tally.size, "files_kept": tally.kept})
 
@@ -91,10 +94,15 @@ def prune_run_history(context: dg.OpExecutionContext, sms_workspace: dg.Resource
     """Delete our runs older than SMS_RUN_HISTORY_DAYS from Dagster's history."""
     with readable_failures():
         days, project = sms_workspace.settings.run_history_days, Project.of(sms_workspace.settings)
-        now, origin = utc_now(), context.run.remote_job_origin
-        location = origin.location_name if origin else None
+        now, location = utc_now(), _location(context)
         young = young_runs(context.instance, project, now=now, days=days, location=location)
         before = now - timedelta(days=days)
         runs = prune_runs(context.instance, project, before=before, location=location, spared=young)
     context.log.info("%d runs older than %g days deleted", runs, days)
     context.add_output_metadata({"runs": runs})
+
+
+def _location(context: dg.OpExecutionContext) -> str | None:
+    """Return the code location that the run was launched from; None for one of a command."""
+    origin = context.run.remote_job_origin
+    return origin.location_name if origin else None

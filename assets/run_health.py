@@ -1,7 +1,7 @@
 """Which of our runs are at work, told from Dagster's storage: the same for one machine and for several.
 
-What belongs here: the sign of life of a run, and ending runs that give none. What does not: which runs are ours
-(`project.py`), and when somebody looks (`schedules.py`, `sensors.py`).
+What belongs here: what a run does for others to see it and to share pools with it, and ending runs that are dead. What
+does not: which runs are ours (`project.py`), and when somebody looks (`schedules.py`, `sensors.py`).
 
 A run that is at work writes an event at least once a minute, whichever launcher started it and whatever step it is in.
 Launchers see less: Celery's says of a run whose machine was lost that it has started, for ever.
@@ -17,7 +17,8 @@ from typing import Final
 
 import dagster as dg
 
-from assets.project import Project
+from assets.internals import make_pools
+from assets.project import ASKING_POOL, PUBLICATION_POOL, Project
 from pipeline.lake.lake import Lake
 from pipeline.lake.locks import SharedFolder
 from pipeline.model.settings import Settings
@@ -26,16 +27,18 @@ DEAD_AFTER: Final = timedelta(minutes=10)
 """Time without an event after which a run counts as dead."""
 _BEATS: Final = 10
 """Signs of life in that time: some may be late, on a machine under load or with a storage that is slow."""
-_UNDER_WAY: Final = [dg.DagsterRunStatus(name) for name in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
+_ON_A_MACHINE: Final = [dg.DagsterRunStatus(name) for name in ("STARTING", "STARTED", "CANCELING")]
+_UNDER_WAY: Final = [dg.DagsterRunStatus.QUEUED, *_ON_A_MACHINE]
 _LOGGER: Final = logging.getLogger(__name__)
 
 
 @contextmanager
-def signs_of_life(context: dg.InitResourceContext, *, dead_after: timedelta = DEAD_AFTER) -> Iterator[None]:
-    """Write debug events to the run's log while the block lasts, so that others see it at work."""
-    if context.log is None or context.run is None:  # a resource that is made outside a run
+def seen_at_work(context: dg.InitResourceContext, *, dead_after: timedelta = DEAD_AFTER) -> Iterator[None]:
+    """Make the pools that a run may need, and write debug events to its log while the block lasts."""
+    if context.log is None or context.run is None or context.instance is None:  # a resource that is made outside a run
         yield
         return
+    make_pools(context.instance, (ASKING_POOL, PUBLICATION_POOL))
     ended = threading.Event()
     seconds = dead_after.total_seconds() / _BEATS
     beat = threading.Thread(target=_beat, args=(context.log, ended, seconds), name="signs of life", daemon=True)
@@ -81,6 +84,14 @@ def runs_at_work(
         else:
             instance.report_run_failed(run, "its process has gone: it was killed, or the machine went down")
     return alive
+
+
+def others_at_work(
+    instance: dg.DagsterInstance, project: Project, run: dg.DagsterRun, *, location: str | None
+) -> list[str]:
+    """Return the ids of our runs that a machine works on, but for one."""
+    records = project.runs(instance, dg.RunsFilter(statuses=_ON_A_MACHINE), location=location)
+    return [record.dagster_run.run_id for record in records if record.dagster_run.run_id != run.run_id]
 
 
 def is_lake_in_use(settings: Settings) -> bool:

@@ -16,7 +16,7 @@ import dagster as dg
 from pydantic import Field, SecretStr, create_model
 
 from assets.resources import Workspace
-from assets.run_health import DEAD_AFTER, signs_of_life
+from assets.run_health import DEAD_AFTER, seen_at_work
 from pipeline.model.settings import PREFIX, Settings, load_settings
 
 SHOWN: Final = [name for name, field in Settings.model_fields.items() if field.annotation != SecretStr | None]
@@ -33,7 +33,7 @@ class SmsWorkspace(dg.ConfigurableResource[Workspace]):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Workspace]:
         """Give the workspace of a run, a new one for each: a worker process goes on to other runs."""
-        with signs_of_life(context, dead_after=self.dead_after):
+        with seen_at_work(context, dead_after=self.dead_after):
             yield self.create_resource(context)
 
     def create_resource(self, context: dg.InitResourceContext) -> Workspace:
@@ -47,7 +47,7 @@ def given_workspace(workspace: Workspace) -> dg.ResourceDefinition:
     """Return the resource for a workspace that this process made for one run."""
 
     def workspace_of_run(context: dg.InitResourceContext) -> Iterator[Workspace]:
-        with signs_of_life(context):
+        with seen_at_work(context):
             yield workspace
 
     return dg.ResourceDefinition(workspace_of_run)

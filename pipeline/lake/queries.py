@@ -128,14 +128,14 @@ def digest(*paths: str) -> str:
     return hashlib.blake2b("\n".join(map(query, paths)).encode(), digest_size=6).hexdigest()
 
 
-def relation(table: Table, data_files: Sequence[DataFile]) -> str:
+def relation(table: Table, data_files: Sequence[DataFile], *, has_path: bool = False) -> str:
     """Return a SELECT of all columns of a table from the given files; typed and empty if there is none.
 
-    Of a lake in a bucket, the copies that are missing are brought.
+    Of a lake in a bucket, the copies that are missing are brought. `has_path` adds the file's path here, as `path`.
     """
     if copies := _copies_with(table, data_files):
         copies.bring({file.path: file.size for file in data_files})
-    return _select(table, [(layout_of(file), str(file.path)) for file in data_files])
+    return _select(table, [(layout_of(file), str(file.path)) for file in data_files], has_path=has_path)
 
 
 def published_relation(table: Table, data_files: Sequence[DataFile], *, lake_at: Path | None = None) -> str:
@@ -157,16 +157,19 @@ def _copies_with(table: Table, data_files: Sequence[DataFile]) -> Copies | None:
     return copies_of(data_files[0].path.parents[2 if table.is_partitioned else 1]) if data_files else None
 
 
-def _select(table: Table, data_files: Sequence[tuple[int, str]], *, lake_at: Path | None = None) -> str:
+def _select(
+    table: Table, data_files: Sequence[tuple[int, str]], *, lake_at: Path | None = None, has_path: bool = False
+) -> str:
     """Return a SELECT of all columns from files, given by layout and path or URL."""
     if not data_files:
         columns = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in table.columns)
-        return f"SELECT {columns} WHERE false"
+        return f"SELECT {columns}{', CAST(NULL AS VARCHAR) AS path' if has_path else ''} WHERE false"
+    more, options = (", path", ", filename = 'path'") if has_path else ("", "")
     layouts: dict[int, list[str]] = {}
     for layout, path in data_files:
         layouts.setdefault(layout, []).append(path)
     return " UNION ALL ".join(
-        f"SELECT {_columns_in(table, layout)} FROM {_parquet(table, paths, lake_at=lake_at)}"
+        f"SELECT {_columns_in(table, layout)}{more} FROM {_parquet(table, paths, options, lake_at=lake_at)}"
         for layout, paths in layouts.items()
     )
 

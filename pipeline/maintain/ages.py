@@ -48,7 +48,7 @@ class Ages:
     Attributes:
         now: of this machine's clock.
         known: latest instant of the platform's clock that is not after it; None if the lake has none.
-        at_work: processes at work in the lake, by their scratch folders.
+        at_work: processes at work in the lake, by their scratch folders, and runs at work on any machine, by their ids.
     """
 
     now: datetime
@@ -59,12 +59,12 @@ class Ages:
     _present: dict[str, _Found] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, lake: Lake, *, now: datetime) -> Self:
-        """Read what earlier cleanings noted."""
+    def of(cls, lake: Lake, *, now: datetime, others: Collection[str]) -> Self:
+        """Read what earlier cleanings noted; `others` are runs that are at work on any machine."""
         note: dict[str, Any] = json.loads(unnamed_files(lake) or '{"at": null, "files": {}}')
         at = None if note["at"] is None else datetime.fromtimestamp(note["at"], UTC)
         former = {name: _Found(**found) for name, found in note["files"].items()}
-        return cls(now, known_instant(lake, now=now), lake.at_work(), at, former)
+        return cls(now, known_instant(lake, now=now), {*lake.at_work(), *others}, at, former)
 
     def may_go(self, name: str, since: datetime, *, kept: timedelta) -> bool:
         """Say whether a file has had no name for the time `kept`, and no process at work may read it.

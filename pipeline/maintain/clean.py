@@ -4,15 +4,15 @@ A Parquet file is deleted once all of this holds:
 - neither the newest version of its table nor the published DuckDB file names it;
 - it was replaced `SMS_SNAPSHOT_HOURS` ago; a file that no log names (its run died before the commit) was last written
   as long ago, and at least `IN_FLIGHT` ago: `ages.py` says what that is worth where clocks are wrong;
-- every run at work in the lake began after that, with `SMS_SNAPSHOT_HOURS=0`, too; runs of other machines are not
-  known, so that in a bucket it was at least `IN_FLIGHT` ago.
+- every run at work in the lake began after that, with `SMS_SNAPSHOT_HOURS=0`, too. Of other machines the caller knows
+  the runs that are recorded where its own is; there may be more, so that in a bucket it was at least `IN_FLIGHT` ago.
 
 The lock of publishing is held meanwhile, so no publication can name a file that is about to be deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -45,15 +45,21 @@ class CleanTally:
     kept: int = 0
 
 
-def clean(*, lake: Lake, settings: Settings, now: datetime) -> CleanTally:
+def clean(*, lake: Lake, settings: Settings, now: datetime, others: Collection[str] = ()) -> CleanTally:
     """Delete files that no reader can need, and shorten the logs.
+
+    Args:
+        lake: the lake.
+        settings: how long replaced files are kept.
+        now: the present instant.
+        others: ids of runs that are at work on any machine.
 
     Raises:
         LakeError: the lake or the published file can't be read; nothing was deleted.
     """
     tally = CleanTally()
     with lake.lock(PUBLISHING):
-        ages, deleted = Ages.of(lake, now=now), set[str]()
+        ages, deleted = Ages.of(lake, now=now, others=others), set[str]()
         published = lake_files_named(settings) if settings.duckdb.exists() else set()
         kept = max(timedelta(hours=settings.snapshot_hours), IN_FLIGHT if lake.has_copies else timedelta(0))
         for table in LAKE_TABLES:

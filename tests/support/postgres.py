@@ -92,14 +92,14 @@ def execute(database: str, statement: str, **values: object) -> None:
 
 
 @contextmanager
-def instance_in(address: str, folder: Path) -> Iterator[tuple[dg.DagsterInstance, str]]:
-    """Give an instance of Dagster in a new database of a server, and the database's address."""
+def instance_in(address: str, folder: Path, *, more: str = "") -> Iterator[tuple[dg.DagsterInstance, str]]:
+    """Give an instance of Dagster in a new database of a server, and the database's address; `more` is of its YAML."""
     database = f"dagster_{uuid.uuid4().hex}"
     execute(f"{address}/postgres", f"CREATE DATABASE {database}")
     home = folder / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text(
-        f"telemetry: {{enabled: false}}\nstorage: {{postgres: {{postgres_url: '{address}/{database}'}}}}\n"
+        f"telemetry: {{enabled: false}}\nstorage: {{postgres: {{postgres_url: '{address}/{database}'}}}}\n{more}"
     )
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance, f"{address}/{database}"

@@ -9,7 +9,7 @@ from typing import Final
 from pipeline.derive.days import counted_days
 from pipeline.follow.due import Polled, due_parameters
 from pipeline.follow.workers import disagree_too_often
-from pipeline.lake.queries import literal, query, relation, rows_of
+from pipeline.lake.queries import query, relation, rows_of
 from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
 from pipeline.model.settings import API_MEMORY
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, DELIVERY_ROLLUPS_DAILY, MESSAGES, SENT_MESSAGES
@@ -88,8 +88,6 @@ def _show_stored(context: AuditContext, days: Collection[date]) -> None:
     connection, files = context.connection, context.snapshot(SENT_MESSAGES).of(days)
     arrivals = [(str(file.path), datetime.fromtimestamp(file.added_ms / 1000, UTC)) for file in files]
     context.fill("arrivals", "path VARCHAR, stored_at TIMESTAMPTZ", arrivals)
-    names = ", ".join(literal(str(file.path)) for file in files)
-    source = f"read_parquet([{names}], filename = 'path')" if files else f"({relation(SENT_MESSAGES, [])})"
-    columns = "app_id, msg_id, stored_at" if files else "app_id, msg_id, sent_at AS stored_at"
-    joined = "JOIN arrivals USING (path)" if files else ""
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW stored AS SELECT {columns} FROM {source} {joined}")
+    source = relation(SENT_MESSAGES, files, has_path=True)
+    select = f"SELECT app_id, msg_id, stored_at FROM ({source}) JOIN arrivals USING (path)"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW stored AS {select}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +22,7 @@ from assets import internals
 from assets.project import LOCATION, REFRESH
 from pipeline.model.settings import environment_secret, load_settings, restore_environment, revealed
 from tests.support.places import without_settings
+from tests.support.postgres import binaries, instance_in, running_postgres
 from tests.support.runs import origin
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -71,6 +73,22 @@ def test_a_tick_learns_its_code_location_from_the_states_of_schedules(tmp_path: 
             state = InstigatorState(place, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
             instance.add_instigator_state(state)
             assert internals.location_of_schedule(instance, REFRESH) == known
+
+
+POOLS = "concurrency: {pools: {granularity: op, default_limit: 1}}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(binaries() is None, reason="needs PostgreSQL")
+def test_runs_that_meet_a_new_pool_at_once_all_find_it_with_its_limit(tmp_path: Path) -> None:
+    """Else a run on a new instance fails beside another one. If Dagster makes pools safely, drop ours."""
+    with running_postgres() as server, instance_in(server, tmp_path, more=POOLS) as (instance, _):
+        names = [f"pool_{number}" for number in range(20)]
+        with ThreadPoolExecutor(4) as runs:
+            list(runs.map(lambda _: internals.make_pools(instance, names), range(4)))
+        assert {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()} == dict.fromkeys(
+            names, 1
+        )
 
 
 DEFS = """

@@ -18,9 +18,9 @@ from assets.backfill import STEP, backfill_config, parts_of
 from assets.definitions import build_definitions
 from assets.internals import Origin, queue_run, record_under_location
 from assets.partitions import range_of, range_tags
-from assets.project import ASKING_POOL, BACKFILL, PART_OF, PUBLICATION_POOL, REFRESH
+from assets.project import ASKING_POOL, BACKFILL, PART_OF, PUBLICATION_POOL, REFRESH, Project
 from assets.resources import Workspace
-from assets.run_health import DEAD_AFTER, signs_of_life
+from assets.run_health import DEAD_AFTER, others_at_work, seen_at_work
 from pipeline.model.errors import RunFailed
 from pipeline.model.settings import Settings, given_settings
 from tests.support.runs import origin
@@ -61,10 +61,10 @@ def test_one_step_asks_one_publishes_and_all_others_have_no_pool(definitions: dg
     assert {pool for name, pool in pools.items() if name not in asking | publishing} == {None}
 
 
-def test_a_run_at_work_gives_signs_of_life_whatever_its_step_does() -> None:
+def test_a_run_at_work_gives_seen_at_work_whatever_its_step_does() -> None:
     @dg.resource
     def alive(context: dg.InitResourceContext) -> Iterator[None]:
-        with signs_of_life(context, dead_after=timedelta(seconds=0.5)):
+        with seen_at_work(context, dead_after=timedelta(seconds=0.5)):
             yield
 
     @dg.op(required_resource_keys={"alive"})
@@ -101,6 +101,17 @@ def make_run(instance: dg.DagsterInstance, status: str, *, silent: bool, tags: M
             )
         engine.dispose()
     return run.run_id
+
+
+def test_maintenance_knows_which_runs_other_machines_work_on(settings: Settings, instance: dg.DagsterInstance) -> None:
+    project = Project.of(settings)
+    run = instance.get_run_by_id(make_run(instance, "STARTED", silent=False))
+    assert run is not None
+    for status in ("SUCCESS", "QUEUED"):
+        make_run(instance, status, silent=False)
+    assert others_at_work(instance, project, run, location="sms_delivery") == []
+    other = make_run(instance, "STARTED", silent=False)
+    assert others_at_work(instance, project, run, location="sms_delivery") == [other]
 
 
 def look(definitions: dg.Definitions, instance: dg.DagsterInstance) -> str | None:

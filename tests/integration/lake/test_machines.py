@@ -14,9 +14,12 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline.derive.messages import derive_messages
+from pipeline.derive.rates import derive_rates
 from pipeline.lake.copies import copies_of
 from pipeline.lake.damage import DamagedTableError
 from pipeline.lake.lake import Lake
+from pipeline.maintain.audits.context import opened_context
+from pipeline.maintain.audits.registry import AUDITS
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from tests.integration.lake.test_concurrent_commits import CrowdedLake
@@ -95,6 +98,18 @@ def test_a_final_state_that_another_machine_derives_meanwhile_is_not_undone(
     assert crowded.others == []
     (file,) = machine("other").snapshot(MESSAGES).files
     assert duckdb.read_parquet(str(file.path)).project("delivery_status").fetchall() == [("delivered",)]
+
+
+def test_a_machine_audits_days_that_only_another_one_has_read(
+    machine: Callable[[str], Lake], settings: Callable[..., Settings]
+) -> None:
+    day, now, ours = NOON.date(), NOON + timedelta(hours=1), settings()
+    here = machine("here")
+    store_sent(here, [Sent("1", NOON)])
+    derive_messages([day], lake=here, settings=ours, now=now)
+    derive_rates([day], lake=here, settings=ours, now=now)
+    with opened_context([day], lake=machine("there"), settings=ours, now=now + timedelta(days=1)) as context:
+        assert AUDITS["nothing_overdue"].run(context).figures["days_open"] == 1
 
 
 def test_inputs_are_never_older_than_what_another_machine_derived_from_them(

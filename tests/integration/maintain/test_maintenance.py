@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,10 +61,11 @@ class World:
     def compact(self, now: datetime = NOW + LATER) -> CompactTally:
         return compact(lake=self.lake, settings=self.settings, now=now)
 
-    def clean(self, *, hours: float = 24, now: datetime = NOW + LATER) -> CleanTally:
+    def clean(self, *, hours: float = 24, now: datetime = NOW + LATER, others: Collection[str] = ()) -> CleanTally:
         """Clean when the platform's clock and this machine's say the same."""
         store_balance(self.lake, now)
-        return clean(lake=self.lake, settings=self.settings.model_copy(update={"snapshot_hours": hours}), now=now)
+        settings = self.settings.model_copy(update={"snapshot_hours": hours})
+        return clean(lake=self.lake, settings=settings, now=now, others=others)
 
     def files(self, table: Table) -> list[Path]:
         return [file.path for file in self.lake.snapshot(table).files]
@@ -184,6 +186,13 @@ def test_files_replaced_while_a_run_is_at_work_stay_until_it_ends(world: World) 
         assert world.clean(hours=0).files == 0
         assert world.clean(hours=0).kept == 12
     assert world.clean(hours=0).files == 12
+
+
+def test_files_replaced_while_a_run_of_another_machine_is_at_work_stay_until_it_ends(world: World) -> None:
+    world.compact()
+    assert world.clean(hours=0, others=["run 1"]).kept == 12
+    assert world.clean(hours=0, others=["run 1", "run 2"]).kept == 12
+    assert world.clean(hours=0, others=["run 2"]).files == 12  # it began when they had been replaced
 
 
 def test_no_file_is_deleted_while_the_published_file_can_not_be_read(world: World) -> None:
