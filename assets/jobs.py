@@ -19,7 +19,9 @@ from assets.run_health import others_at_work
 from assets.run_history import prune_runs, young_runs
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
-from pipeline.publish.database import publish
+from pipeline.maintain.retain import retain
+from pipeline.publish.database import PUBLISHING, publish
+from pipeline.publish.page.writing import write_page
 
 
 def build_jobs(project: Project) -> list[Any]:
@@ -49,16 +51,34 @@ def _maintenance(project: Project) -> dg.JobDefinition:
         name=project.named(MAINTENANCE),
         executor_def=dg.in_process_executor,
         tags=RUN_TAGS,
-        description="Daily: compacts the small files of closed days, deletes files that no reader needs, prunes our "
-        "part of the history of runs. Safe at any time, beside a run and with readers connected.",
+        description="Daily: drops what is older than SMS_KEEP_DAYS, compacts the small files of closed days, deletes "
+        "files that no reader needs, prunes our part of the history of runs. Safe at any time, beside a run and with "
+        "readers connected.",
     )
-    def compact_clean_prune() -> None:  # in this order: compaction leaves old files to delete
-        prune_run_history(delete_old_files(compact_closed_days()))
+    def retain_compact_clean_prune() -> None:  # in this order: the first two leave old files to delete
+        prune_run_history(delete_old_files(compact_closed_days(drop_old_days())))
 
-    return compact_clean_prune
+    return retain_compact_clean_prune
 
 
 @dg.op
+def drop_old_days(context: dg.OpExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> None:
+    """Drop messages and numbers older than SMS_KEEP_DAYS and SMS_KEEP_NUMBERS_DAYS, and publish what is left."""
+    with readable_failures():
+        lake, settings, now = sms_workspace.lake, sms_workspace.settings, utc_now()
+        tally = retain(lake=lake, settings=settings, now=now)
+        if tally.is_change and settings.duckdb.exists():
+            publish(lake=lake, settings=settings, now=now)
+            with lake.lock(PUBLISHING):
+                write_page(settings=settings)
+    context.log.info("%s", tally)
+    context.add_output_metadata(
+        {"rows_dropped": tally.rows.total(), "rows_without_number_now": tally.numbers.total()}
+        | {"messages_from": str(tally.kept.messages_from), "numbers_from": str(tally.kept.numbers_from)}
+    )
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)})
 def compact_closed_days(context: dg.OpExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> None:
     """Merge the small files of days whose messages can no longer change, and publish the new files."""
     with readable_failures():

@@ -88,8 +88,12 @@ def collect_summary(tally: CollectTally) -> str:
     return (
         f"{tally.files_read} of {tally.files_matched} files read, {tally.records:,} records: "
         f"{tally.stored:,} stored, {tally.duplicates:,} known already{corrected}, {tally.rejected:,} rejected{waiting}"
-        f"{_forgotten(tally.forgotten)}"
+        f"{_forgotten(tally.forgotten)}{_dropped(tally.dropped)}"
     )
+
+
+def _dropped(count: int) -> str:
+    return f"; {count:,} of days that SMS_KEEP_DAYS has dropped were left out" if count else ""
 
 
 def _forgotten(count: int) -> str:

@@ -27,6 +27,7 @@ from assets.phases import (
 from assets.resources import Workspace, utc_now
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.maintain.message import find_messages
@@ -66,6 +67,8 @@ def rebuild(settings: Settings, *, first: date | None = None, last: date | None 
     lake, now = _existing_lake(settings), utc_now()
     first, last = first or date.min, last or date.max
     days = [day for day in lake.snapshot(SENT_MESSAGES).days() if first <= day <= last]
+    if (kept_from := kept_days(lake).messages_from) and first < kept_from:
+        say(f"rates of days before {kept_from} stay as they are: their messages were dropped (SMS_KEEP_DAYS)")
     for derive, phase in ((derive_messages, DERIVING), (derive_rates, COUNTING)):
         with shown(phase) as view:
             tally = derive(days, lake=lake, settings=settings, now=now, anew=True, on_progress=view.update)
@@ -159,11 +162,20 @@ def show_message(settings: Settings, text: str, *, is_json: bool) -> None:
     """
     if not text.strip():
         raise SettingsError("ID: is empty; give a msg_id, an order id or a phone number")
-    found = find_messages(text.strip(), lake=_existing_lake(settings), settings=settings)
+    lake = _existing_lake(settings)
+    found = find_messages(text.strip(), lake=lake, settings=settings)
     if not found.total:
-        raise RunFailed("no message in the lake has this id, order id or phone number (digits with calling code)")
+        raise RunFailed(f"no message in the lake has this id, order id or phone number{_of_kept_days(lake)}")
     for line in [as_json(found)] if is_json else as_lines(found, settings.timezone):
         say(line)
+
+
+def _of_kept_days(lake: Lake) -> str:
+    """Say how a number is given, and what was dropped."""
+    kept = kept_days(lake)
+    dropped = [f"messages before {kept.messages_from} were dropped"] if kept.messages_from else []
+    dropped += [f"numbers before {kept.numbers_from}"] if kept.numbers > kept.messages else []
+    return "; ".join([" (digits with calling code)", *dropped])
 
 
 def _existing_lake(settings: Settings) -> Lake:

@@ -42,13 +42,14 @@ _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments n
 
 @dataclass
 class CollectTally:
-    """What collecting did; `records == stored + duplicates + rejected`.
+    """What collecting did; `records == stored + duplicates + rejected + dropped`.
 
     Attributes:
         files_gone: logs that were deleted before they were read to their end.
         duplicates: messages that the lake or an earlier record had already, corrected ones included.
         corrected: messages that the lake had with another app, time, number or sender.
         forgotten: messages whose number was dropped, since it was erased before (`forget`).
+        dropped: records of days that were dropped (`SMS_KEEP_DAYS`), left out without a reject: it would keep them.
         told: rejects by code.
         failures: logs that could not be read or are mostly unusable, one line each, for a person.
     """
@@ -62,6 +63,7 @@ class CollectTally:
     corrected: int = 0
     rejected: int = 0
     forgotten: int = 0
+    dropped: int = 0
     stored_by_day: Counter[date] = field(default_factory=Counter)
     told: dict[str, Told] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -161,6 +163,9 @@ class LogGroup:
             for chunk in read_sent_log(file, self.rules, names=names):
                 self.staging.add(chunk.messages)
                 self._count(file, chunk.messages)
+                self.good[file.label] += chunk.dropped  # no fault of the log
+                self.tally.records += chunk.dropped
+                self.tally.dropped += chunk.dropped
                 self.tally.forgotten += chunk.forgotten
                 self.rejects.add(chunk.rejects)
                 if chunk.again_at:

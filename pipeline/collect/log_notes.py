@@ -13,6 +13,7 @@ from typing import Final
 
 from pipeline.collect.files import RESTING_TIME, LogFile
 from pipeline.collect.times import EPOCH
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.model.accounts import readable_apps
 from pipeline.model.phone_numbers import is_number
@@ -41,15 +42,23 @@ _FIRST, _LAST = "sent_log_first:", "sent_log_last:"
 def unread(files: Iterable[LogFile], lake: Lake, settings: Settings, now: datetime) -> list[LogFile]:
     """Return the logs to read: new or changed ones, or with a setting that they are read with, or awaited ones.
 
-    No log is opened.
+    Logs of days that were dropped are left out. No log is opened.
     """
+    first = _first_read(lake)
     present, found, files = lake.snapshot(SENT_MESSAGES), list[LogFile](), list(files)
+    files = [file for file in files if file.file_date is None or file.file_date >= first]
     waited = {file.label for file in awaited(files, present, now)}
     for file in files:
         state = state_of(file, settings)
         if present.transaction(READ + file.label) != state or file.label in waited:
             found.append(replace(file, has_rested=_has_rested(file, state, present, now)))
     return found
+
+
+def _first_read(lake: Lake) -> date:
+    """Return the first date of logs that may hold messages which are kept: a log has those of the next day, too."""
+    first = kept_days(lake).messages
+    return max(first, date.min + timedelta(days=1)) - timedelta(days=1)
 
 
 def awaited(files: Iterable[LogFile], present: Snapshot, now: datetime) -> list[LogFile]:

@@ -21,6 +21,7 @@ import msgspec
 import pyarrow as pa
 
 from pipeline.collect.push_files import Lines, PushFile, delete_if_done, line_number, lines_of, push_files
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.notes import days_changed, forgotten_messages, forgotten_numbers
 from pipeline.lake.parquet import arrow_schema
@@ -92,7 +93,8 @@ def take_pushed(*, lake: Lake, settings: Settings, now: datetime) -> PushTally:
         days_changed(lake, [SENT_MESSAGES], reader=PUSHES) as changed,
         database(lake, settings) as connection,
     ):
-        tally.moved = retry(partial(_move, connection, lake, changed))
+        first = kept_days(lake).messages
+        tally.moved = retry(partial(_move, connection, lake, {day for day in changed if day >= first}))
         reader = _Reader(connection, lake, settings, now, tally)
         for file in files:
             reader.read(file)

@@ -6,7 +6,7 @@ Does not belong here: the formats (`formats`), the rules (`records`), finding fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -15,6 +15,7 @@ from typing import IO, Any, Final
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute
 
 from pipeline.collect.fields import FieldNames
 from pipeline.collect.files import LogFile, LogFileGone, LogFileUnreadable
@@ -31,7 +32,7 @@ from pipeline.collect.values import text_of
 from pipeline.lake.parquet import arrow_schema
 from pipeline.model.countries import countries_of
 from pipeline.model.hidden_keys import ids_without_forgotten
-from pipeline.model.phone_numbers import count_forgotten, treat_numbers, treat_texts
+from pipeline.model.phone_numbers import NO_NUMBERS, count_forgotten, treat_numbers, treat_texts
 from pipeline.model.tables import REJECTED_RECORDS, SENT_MESSAGES
 
 MESSAGES_SCHEMA: Final = arrow_schema(SENT_MESSAGES).append(pa.field("item", pa.int64()))
@@ -40,6 +41,7 @@ REJECTS_SCHEMA: Final = pa.schema(
     [column for column in arrow_schema(REJECTED_RECORDS) if column.name not in {"source", "rejected_at"}]
 )
 """What a sent log says of `rejected_records`."""
+_pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 _HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -53,6 +55,7 @@ class LogChunk:
         position: byte of the file that was reached, for progress.
         again_at: from when the first of its records in the future no longer is; None where it has none.
         forgotten: messages whose number was dropped, since it was erased before.
+        dropped: records that were left out, since their day was dropped (`SMS_KEEP_DAYS`).
     """
 
     messages: pa.Table
@@ -60,6 +63,7 @@ class LogChunk:
     position: int
     again_at: datetime | None = None
     forgotten: int = 0
+    dropped: int = 0
 
     @property
     def is_unfinished(self) -> bool:
@@ -68,8 +72,8 @@ class LogChunk:
 
     @property
     def records(self) -> int:
-        """How many rows both have."""
-        return self.messages.num_rows + self.rejects.num_rows
+        """How many records it stands for."""
+        return self.messages.num_rows + self.rejects.num_rows + self.dropped
 
 
 def read_sent_log(
@@ -132,10 +136,12 @@ def _folder_app_id(path: Path) -> str | None:
 
 
 def _chunk_of(frame: RawFrame, file: LogFile, rules: LogRules, position: int) -> LogChunk:
-    found, rejects = apply_rules(frame, rules, file.file_date, folder_app_id=_folder_app_id(file.path))
+    found, rejects, dropped = apply_rules(frame, rules, file.file_date, folder_app_id=_folder_app_id(file.path))
+    if file.file_date and file.file_date < rules.kept_days.messages:  # the day that rejects are stored under
+        rejects, dropped = [], dropped + len(rejects)
     again_at = min((reject.again_at for reject in rejects if reject.again_at), default=None)
     forgotten = count_forgotten(found["number"], rules.numbers)
-    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), position, again_at, forgotten)
+    return LogChunk(_messages(found, file, rules), _rejects(rejects, file), position, again_at, forgotten, dropped)
 
 
 def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:
@@ -144,10 +150,23 @@ def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:
     columns["country"] = countries_of(found["number"])
     columns["number"] = treat_numbers(found["number"], rules.numbers)
     columns |= {name: treat_texts(found[name], rules.numbers) for name in ("sender_id", "order_id")}
+    columns |= _without_old_numbers(columns, rules)
     columns["msg_id"] = ids_without_forgotten(found["msg_id"], rules.numbers.forgotten)
     columns["file"] = [file.label] * found.num_rows
     columns.setdefault("labels", [None] * found.num_rows)
     return pa.table({name: columns[name] for name in MESSAGES_SCHEMA.names}, schema=MESSAGES_SCHEMA)
+
+
+def _without_old_numbers(columns: Mapping[str, Any], rules: LogRules) -> dict[str, Any]:
+    """Return the columns that lose numbers when `SMS_KEEP_NUMBERS_DAYS` are over, without those of old days."""
+    is_old = _pc.less(columns["sent_date"], rules.kept_days.numbers)
+    if not _pc.any(is_old).as_py():
+        return {}
+    order_id = treat_texts(columns["order_id"], NO_NUMBERS)
+    return {
+        "number": _pc.if_else(is_old, None, columns["number"]),
+        "order_id": _pc.if_else(is_old, order_id, columns["order_id"]),
+    }
 
 
 def _rejects(rejects: Sequence[Reject], file: LogFile) -> pa.Table:

@@ -23,6 +23,7 @@ from pipeline.collect.rejects import raw_of, reason_of
 from pipeline.collect.times import EPOCH, dates_of, instants_of
 from pipeline.collect.values import EMPTY_TEXTS, TEXT_FIELDS, TextField, extended_value, is_empty, label_of
 from pipeline.model.hidden_keys import is_number_as_app
+from pipeline.model.kept_days import KeptDays
 from pipeline.model.phone_numbers import NumberPolicy, treat_text
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ONE_DAY = timedelta(days=1)
 IN_FUTURE: Final = "in_future"
+_DROPPED: Final = "dropped"
 _LABELS: Final = pa.map_(pa.string(), pa.string())
 _MISSING: Final[Mapping[str, tuple[str, str]]] = {"bad_id": ("no_id", "msg_id"), "bad_time": ("no_time", "sent_at")}
 """Code of a value that can't be read -> code where it is missing, and its field."""
@@ -49,6 +51,7 @@ class LogRules:
         time_format: `strptime` pattern of times (`SMS_SENT_LOG_TIME_FORMAT`).
         labels: fields that are kept as labels (`SMS_SENT_LOG_LABELS`).
         named_apps: apps that the settings name: no phone numbers, whatever they look like.
+        kept_days: first days of which messages and numbers are kept; what is older was dropped and stays so.
     """
 
     log_zone: ZoneInfo
@@ -61,11 +64,20 @@ class LogRules:
     time_format: str | None = None
     labels: tuple[str, ...] = ()
     named_apps: frozenset[str] = frozenset()
+    kept_days: KeptDays = field(default_factory=KeptDays)
 
     @cached_property
     def latest(self) -> datetime:
         """The last instant that is not in the future."""
         return self.now + ONE_DAY
+
+
+class Applied(NamedTuple):
+    """What became of a frame: messages, rejects, and how many records were left out, since their day was dropped."""
+
+    messages: pa.Table
+    rejects: list[Reject]
+    dropped: int
 
 
 class Reject(NamedTuple):
@@ -88,11 +100,11 @@ class Reject(NamedTuple):
 
 def apply_rules(
     frame: RawFrame, rules: LogRules, file_date: date | None, *, folder_app_id: str | None = None
-) -> tuple[pa.Table, list[Reject]]:
+) -> Applied:
     """Make messages and rejects of a frame; `folder_app_id` is the app that the file's folder names.
 
-    Shape:  n rows -> a table of k messages, numbers as digits before `SMS_NUMBERS`; n - k rejects, and one for each
-            unparsed record, in order of lines.
+    Shape:  n rows -> a table of k messages, numbers as digits before `SMS_NUMBERS`; d that were dropped;
+            n - k - d rejects, and one for each unparsed record, in order of lines.
     Raises: nothing for bad data.
     """
     columns = _stored_columns(frame, rules, folder_app_id)
@@ -100,18 +112,22 @@ def apply_rules(
     if frame.faults:
         is_fault = pa.array([place in frame.faults for place in range(len(frame.lines))])
         codes = _pc.if_else(is_fault, pa.scalar("fault"), codes)
+    is_dropped = _pc.fill_null(_pc.less(columns["sent_date"], rules.kept_days.messages), fill_value=False)
+    dropped = is_dropped.true_count
+    if dropped:
+        codes = _pc.if_else(is_dropped, pa.scalar(_DROPPED), codes)
     messages = pa.table(columns)
     rejects = [Reject(line, item, reason_of(code, rows), None) for line, item, code, rows in frame.unparsed]
     if codes.null_count < len(codes):
         messages = messages.filter(codes.is_null())
-        places = _pc.indices_nonzero(codes.is_valid()).to_pylist()
-        found = codes.drop_null().to_pylist()
+        rejected = _pc.indices_nonzero(_pc.and_not(codes.is_valid(), is_dropped))
+        places, found = rejected.to_pylist(), codes.take(rejected).to_pylist()
         rejects += [
             _reject(frame, place, code, rules)._replace(again_at=_again_at(columns, place, code))
             for place, code in zip(places, found, strict=True)
         ]
         rejects.sort(key=lambda reject: (reject.line, reject.item or 0))
-    return messages, rejects
+    return Applied(messages, rejects, dropped)
 
 
 def _stored_columns(frame: RawFrame, rules: LogRules, folder_app_id: str | None) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 Belongs here: which logs are read. Does not belong here: reading and storing a group of them (`log_group`).
 
 A log is skipped if neither it (path, size, modification time) nor a setting that it is read with has changed since it
-was read. One commit stores messages, replaces corrected ones and notes that their logs were read, so two runs can't
-store a message twice; rejects are committed before. A log that vanishes, shrinks or is renamed removes nothing.
+was read, or if its days were dropped (`SMS_KEEP_DAYS`). One commit stores messages, replaces corrected ones and notes
+that their logs were read, so two runs can't store a message twice; rejects are committed before. A log that vanishes,
+shrinks or is renamed removes nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.collect.log_notes import awaited, unread, unusable_logs
 from pipeline.collect.records import LogRules
 from pipeline.collect.staging import Staging
 from pipeline.collect.told import unusable_lines
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.moves import finish_moves, has_unfinished_moves
 from pipeline.lake.notes import forgotten_numbers
@@ -74,7 +76,8 @@ def _read(
 
 def _rules(lake: Lake, settings: Settings, now: datetime) -> LogRules:
     rules = log_rules(settings, now)
-    return replace(rules, numbers=replace(rules.numbers, forgotten=forgotten_numbers(lake)))
+    numbers = replace(rules.numbers, forgotten=forgotten_numbers(lake))
+    return replace(rules, numbers=numbers, kept_days=kept_days(lake))
 
 
 def days_read(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> list[date]:

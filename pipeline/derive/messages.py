@@ -13,6 +13,7 @@ from typing import Final
 from pipeline.derive.days import days_that_differ, rows_by_day
 from pipeline.derive.networks import show_networks
 from pipeline.derive.partitions import Derivation, DeriveTally
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed
 from pipeline.lake.queries import Scalar, database, query
@@ -55,7 +56,8 @@ def derive_messages(
         show_networks(connection)
         missing = days_that_differ(rows_by_day(SENT_MESSAGES, lake=lake), rows_by_day(MESSAGES, lake=lake))
         derivation = Derivation(connection, lake, MESSAGES, _INPUTS, _ADDITIONS, selects, outdated, parameters, anew)
-        wanted, replaced = sorted({*days, *changed, *missing}), set[date]()
+        first = kept_days(lake).messages
+        wanted, replaced = sorted(day for day in {*days, *changed, *missing} if day >= first), set[date]()
         for done, day in enumerate(wanted, 1):
             replaced |= derivation.replace([day])
             on_day(day)

@@ -12,6 +12,7 @@ from datetime import date
 
 import duckdb
 
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.queries import Scalar, rows_of, same_rows, show_files, used_in, write_partition
 from pipeline.lake.snapshots import fingerprint_of, inputs_key
@@ -73,6 +74,7 @@ class Derivation:
 
         The derived table's snapshot is taken before those of its inputs. An answer that arrives later changes the
         inputs, and a commit of the same partition by another run makes this one stale: it is worked out again.
+        Days whose messages were dropped stay as they are. That is noted before rows go, so it is read after the inputs.
         """
         return retry(lambda: self._replace(days))
 
@@ -80,9 +82,10 @@ class Derivation:
         target = self.lake.snapshot(self.table)
         inputs = [self.lake.snapshot(table) for table in self.inputs]
         additions = [self.lake.snapshot(table) for table in self.additions]
-        found = []
+        found, first = [], kept_days(self.lake).messages
         for done, day in enumerate(days, 1):
-            found.append(self._replacement(day, target, inputs, additions))
+            if day >= first:
+                found.append(self._replacement(day, target, inputs, additions))
             self.on_progress(done, len(days))
         changes = [one for one in found if one and (one.add or one.remove or _is_news(one.made_of, target))]
         add, remove = [file for one in changes for file in one.add], [file for one in changes for file in one.remove]

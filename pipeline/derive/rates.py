@@ -16,6 +16,7 @@ from typing import Final
 
 from pipeline.derive.days import counted_days, days_ended, days_that_differ, rows_by_day
 from pipeline.derive.partitions import Derivation, DeriveTally
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed, note_rates_derived, note_rates_formula, rates_formula
 from pipeline.lake.queries import Scalar, database, literal, query, rows_of, show_files
@@ -46,7 +47,8 @@ def derive_rates(
 
     Silence is judged at `now`, the run's start. Hours are those of `SMS_TIMEZONE`. With `anew` a partition is derived
     even if no message changed. Where another version made the rates by other queries, those of all days are derived
-    anew, once. `on_progress` is told the days, each done with its last table.
+    anew, once. Rates of days whose messages were dropped (`SMS_KEEP_DAYS`) stay as they are. `on_progress` is told the
+    days, each done with its last table.
 
     Raises:
         LakeError: the lake can't be read or written.
@@ -60,7 +62,8 @@ def derive_rates(
         formula = _formula()
         is_new = rates_formula(lake) != formula
         outgrown = lake.snapshot(MESSAGES).days() if is_new else []
-        wanted = sorted({*days, *changed, *missing, *ended, *outgrown})
+        first = kept_days(lake).messages
+        wanted = sorted(day for day in {*days, *changed, *missing, *ended, *outgrown} if day >= first)
         for earlier, table in enumerate(RATE_TABLES):
             selects = tuple(selects_of(table, settings.sent_log_labels))
             told = partial(_tell_share, on_progress, earlier)

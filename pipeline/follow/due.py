@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from pipeline.api.batches import Batch, batches_of
 from pipeline.follow.cutting import Cutter
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, database, query, rows_of, show_files
 from pipeline.lake.snapshots import is_derived, rows_in
@@ -166,7 +167,8 @@ def due_batches(
     """
     with database(lake, settings) as connection:
         polled, rule = Polled.of(lake), due_parameters(settings, now, force=force)
-        polled.show(connection, [day for day in days if polled.sent.of([day])], now=now)
+        first = kept_days(lake).messages
+        polled.show(connection, [day for day in days if day >= first and polled.sent.of([day])], now=now)
         total = _count_due(connection, rule, apps)
         yield Due(total, _batches(connection, settings, rule, apps) if total else iter(()))
 

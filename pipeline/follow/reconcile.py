@@ -27,6 +27,7 @@ from pipeline.follow.record_reader import WindowReader
 from pipeline.follow.record_store import DayOfRecord
 from pipeline.follow.rows import StoredRows
 from pipeline.follow.signals import run_until, signals_caught
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import forgotten_messages, forgotten_numbers, note_record_reading, record_reading_since
 from pipeline.model.accounts import Account, Accounts
@@ -79,7 +80,7 @@ def reconcile(
     """Read the platform's record of some days, for each app that the logs or the accounts name.
 
     Args:
-        days: days in SMS_TIMEZONE; those that the platform does not keep any more are left out.
+        days: days in SMS_TIMEZONE; those that the platform or `SMS_KEEP_DAYS` does not keep any more are left out.
         lake: where rows go.
         accounts: credentials by app.
         settings: time zone, numbers, limits of requests.
@@ -94,7 +95,8 @@ def reconcile(
         Interrupted: a signal asked for the end; the days that had been read are stored.
         LakeError: the lake can't be read or written.
     """
-    kept = [day for day in days if is_kept(day, settings=settings, now=now)]
+    first = kept_days(lake).messages
+    kept = [day for day in days if day >= first and is_kept(day, settings=settings, now=now)]
     wanted = units_of(kept, apps_to_read(lake, accounts, settings, now))
     since, known = _began_at(lake, now), reads(lake, settings)
     todo = [unit for unit in wanted if not _is_done(known.get(unit), since, only_unread=only_unread)]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.accounts import Accounts
@@ -72,7 +73,7 @@ def settled_days(*, lake: Lake, settings: Settings, now: datetime) -> list[date]
     logged = lake.snapshot(SENT_MESSAGES).days()
     if not logged:
         return []
-    first = max(settings.start_date, logged[0])
+    first = max(settings.start_date, logged[0], kept_days(lake).messages)
     last = settings.today(now - settings.unknown_after) - _ONE_DAY
     days = (last - _ONE_DAY * step for step in range(API_MEMORY.days))
     return sorted(day for day in days if day >= first and is_kept(day, settings=settings, now=now))

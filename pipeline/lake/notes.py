@@ -175,14 +175,14 @@ def note_forgotten_number(lake: Lake, digits: str) -> None:
 
 
 @contextmanager
-def days_changed(lake: Lake, tables: Sequence[Table], *, reader: str) -> Iterator[set[date]]:
-    """Give the days that have other files than when this reader last completed the block.
+def days_changed(lake: Lake, tables: Sequence[Table], *, reader: str, before: date = date.max) -> Iterator[set[date]]:
+    """Give the days, earlier than `before`, that have other files than when this reader last completed the block.
 
     A block that fails leaves the mark as it was, so that the next run gets the same days again. Each reader, a step,
     has a mark of its own: a fingerprint of the files of each day, since a clock that went back would hide new ones.
     """
     mark = f"{_WATERMARKS}/{reader}"
-    known, present = _read(lake, mark), _fingerprints(lake, tables)
+    known, present = _read(lake, mark), _fingerprints(lake, tables, before)
     yield {date.fromisoformat(day) for day in known.keys() | present.keys() if known.get(day) != present.get(day)}
     if known != present:
         with lake.lock(_WATERMARKS):
@@ -282,10 +282,10 @@ def note_unnamed_files(lake: Lake, noted: str) -> None:
         write_text(lake, _UNNAMED_FILES, noted)
 
 
-def _fingerprints(lake: Lake, tables: Sequence[Table]) -> dict[str, int]:
+def _fingerprints(lake: Lake, tables: Sequence[Table], before: date) -> dict[str, int]:
     files: defaultdict[str, list[DataFile]] = defaultdict(list)
     for file in (file for table in tables for file in lake.snapshot(table).files):
-        if file.sent_date:
+        if file.sent_date and file.sent_date < before:
             files[file.sent_date.isoformat()].append(file)
     return {day: fingerprint_of(of_day) for day, of_day in files.items()}
 

@@ -127,6 +127,15 @@ def inputs_key(table: Table, day: date) -> str:
     return f"{table.name}/{day}"
 
 
+def marks_of(present: Snapshot, remove: Iterable[DataFile]) -> dict[str, int]:
+    """Return changed transactions of the days of files that are taken out of a table.
+
+    They are those that a derivation records, so that one under way starts again from what is there then.
+    """
+    names = {f"{present.table.name}/{file.sent_date}" for file in remove}
+    return {name: (present.transaction(name) or 0) ^ 1 for name in sorted(names)}
+
+
 def is_derived(target: Snapshot, inputs: Iterable[DataFile], day: date) -> bool:
     """Say whether a partition of `messages` or of a rate table was derived from exactly these files."""
     return target.transaction(inputs_key(target.table, day)) == fingerprint_of(inputs)

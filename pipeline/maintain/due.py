@@ -17,6 +17,7 @@ from pipeline.collect.sent_messages import awaited_logs, unread_logs
 from pipeline.derive.days import counted_days
 from pipeline.derive.rates import days_matured
 from pipeline.follow.due import Polled, due_parameters, is_any_due
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.model.settings import Settings
@@ -61,8 +62,8 @@ class Due:
 
 def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
     """Find the work of a run; no log is opened."""
-    today = settings.today(now)
-    days = (day for day in open_days(lake=lake, settings=settings, now=now) if settings.start_date <= day <= today)
+    today, first = settings.today(now), max(settings.start_date, kept_days(lake).messages)
+    days = (day for day in open_days(lake=lake, settings=settings, now=now) if first <= day <= today)
     read_on = (_day_to_read(file, settings, today) for file in unread_logs(lake=lake, settings=settings, now=now))
     logged = [day for day in read_on if day]
     pushed = (

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +23,13 @@ import duckdb
 from pipeline.collect.push_files import push_files, rewrite_lines
 from pipeline.collect.pushed_reports import PUSHES
 from pipeline.follow.slices import finish_slices
-from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
+from pipeline.lake.kept_days import kept_days
+from pipeline.lake.lake import DataFile, Lake, retry
 from pipeline.lake.log_names import rename_transactions
 from pipeline.lake.moves import finish_moves
 from pipeline.lake.notes import MessageKey, forgotten_numbers, lake_key, note_forgotten, note_forgotten_number
-from pipeline.lake.queries import database, literal, relation, rows_of, write_partition
+from pipeline.lake.queries import database, literal, query, relation, rows_of, write_partition
+from pipeline.lake.snapshots import marks_of
 from pipeline.model.accounts import named_apps
 from pipeline.model.errors import SettingsError
 from pipeline.model.hidden_keys import app_without_forgotten, id_without_forgotten, stored_log_name
@@ -40,6 +43,7 @@ from pipeline.model.tables import (
     PLATFORM_RECORD,
     PUSHED_REPORTS,
     RATE_PUBLICATIONS,
+    RATE_TABLES,
     SENT_MESSAGES,
     Table,
 )
@@ -98,17 +102,25 @@ class _Number:
         return " OR ".join(f"coalesce({holds}, false)" for holds, _ in self._columns(table).values()) or "false"
 
     def erased(self, table: Table, source: str) -> str:
-        """Return the SELECT of a table's rows without the number; a recorded bucket named by it is dropped."""
+        """Return the SELECT of a table's rows without the number.
+
+        A recorded bucket named by it is dropped; buckets of a rate table that get the same key are merged.
+        """
         if table is RATE_PUBLICATIONS:
             return f"SELECT * FROM ({source}) WHERE NOT ({self.condition(table)})"
         columns = ", ".join(f"{without} AS {name}" for name, (_, without) in self._columns(table).items())
-        return f"SELECT * REPLACE ({columns}) FROM ({source})"
+        rows = f"SELECT * REPLACE ({columns}) FROM ({source})"
+        if table not in RATE_TABLES:
+            return rows
+        merged = query("maintain/sql/merged_buckets").replace("/* key */", ", ".join(table.key))
+        return merged.replace("/* rows */", rows)
 
 
 def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress = untold) -> dict[str, int]:
     """Rewrite every file that holds the number; return the rows from which it was erased, by table.
 
     The caller then derives the rates again (a number may be logged as sender), publishes, and calls `remove_old_files`.
+    Rates of days whose messages were dropped can't be derived again, so they are rewritten, too.
     With `SMS_NUMBERS=mask` every number that is masked to the same text is erased. `on_progress` is told the files.
 
     Raises:
@@ -124,11 +136,15 @@ def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress
         files = {table: lake.snapshot(table).files for table in LAKE_TABLES}
         wanted = replace(wanted, renamed=_renamed(connection, files, lake, settings, wanted.digits))
         _note_messages(connection, lake, wanted, waiting)
-        tables = DETAIL_TABLES[::-1]  # `messages` last: a run that derives it meanwhile reads the others
+        first_derived = kept_days(lake).messages
+        rates = RATE_TABLES if first_derived > date.min else ()
+        tables = (*rates, *DETAIL_TABLES[::-1])  # `messages` last: a run that derives it meanwhile reads the others
         counts, rows = [len(lake.snapshot(table).files) for table in tables], dict[str, int]()
         for place, table in enumerate(tables):
             told = partial(_tell, on_progress, sum(counts[:place]), sum(counts))
-            rows[table.name] = retry(partial(_erase, connection, lake, table, wanted, told))
+            before = first_derived if table in RATE_TABLES else date.max
+            erased = retry(partial(_erase, connection, lake, table, wanted, told, before=before))
+            rows |= {table.name: erased} if erased or table in DETAIL_TABLES else {}
     delete_cache(lake)
     return rows
 
@@ -278,14 +294,21 @@ def _tell(on_progress: Progress, earlier: int, total: int, done: int) -> None:
 
 
 def _erase(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, wanted: _Number, told: Callable[[int], None]
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    table: Table,
+    wanted: _Number,
+    told: Callable[[int], None],
+    *,
+    before: date,
 ) -> int:
-    """Rewrite the files of a table that hold the number; return how many rows held it."""
+    """Rewrite the files of a table, of days before one, that hold the number; return how many rows held it."""
     present, total = lake.snapshot(table), 0
     add: list[DataFile] = []
     remove: list[DataFile] = []
     for done, file in enumerate(present.files, 1):
-        if rows := _rows_with(connection, table, [file], wanted):
+        is_meant = file.sent_date is None or file.sent_date < before
+        if is_meant and (rows := _rows_with(connection, table, [file], wanted)):
             select = wanted.erased(table, relation(table, [file]))
             new = write_partition(connection, lake, table, select=select, day=file.sent_date)
             add += [new] if new else []
@@ -293,16 +316,10 @@ def _erase(
             total += rows
         told(done)
     if remove:
-        lake.commit(present, add=add, remove=remove, transactions=_marks(present, remove))
+        lake.commit(present, add=add, remove=remove, transactions=marks_of(present, remove))
     return total
 
 
 def _rows_with(connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[DataFile], wanted: _Number) -> int:
     select = f"SELECT count(*) FROM ({relation(table, files)}) WHERE {wanted.condition(table)}"
     return int(rows_of(connection, select)[0][0])
-
-
-def _marks(present: Snapshot, remove: Sequence[DataFile]) -> dict[str, int]:
-    """Change the transactions that a derivation records, so that one under way starts again from the new files."""
-    names = {f"{present.table.name}/{file.sent_date}" for file in remove}
-    return {name: (present.transaction(name) or 0) ^ 1 for name in sorted(names)}

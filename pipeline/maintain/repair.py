@@ -20,6 +20,7 @@ from pipeline.lake.atomic import replace_text
 from pipeline.lake.damage import footer_damage
 from pipeline.lake.delta_log import log_actions
 from pipeline.lake.durable import sync_folder
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.queries import database, query, relation, rows_of, show_files, write_partition
 from pipeline.lake.snapshots import inputs_key, rows_in
@@ -49,6 +50,7 @@ _UNDER_WAY: Final = "under-way"
 """File of `_damaged` that says that a repair has begun."""
 _KEYED: Final = (SENT_MESSAGES, DELIVERY_REPORTS, API_CALLS, PLATFORM_RECORD, RATE_PUBLICATIONS)
 """Tables that hold each key once."""
+_GONE: Final = "their messages were dropped (SMS_KEEP_DAYS), so they can't be derived again"
 _LOCKS: Final = ("create", "moves", PUBLISHING)
 _AGAIN: Final = {
     SENT_MESSAGES: "every log is read again by the next run of its day",
@@ -145,9 +147,11 @@ def _without_lost_files(lake: Lake, table: Table) -> Iterator[str]:
         return
     lake.commit(present, remove=[file for file, _ in found])
     again = "they are derived again" if table in DERIVED else _AGAIN[table]
+    first = kept_days(lake).messages
     for file, wrong in found:
         day = f" of {file.sent_date}" if file.sent_date else ""
-        yield f"{table.name}: {wrong}: {file.rows:,} rows{day} are lost; {again}"
+        is_dropped = table in DERIVED and file.sent_date and file.sent_date < first
+        yield f"{table.name}: {wrong}: {file.rows:,} rows{day} are lost; {_GONE if is_dropped else again}"
 
 
 def _content_restored(lake: Lake, settings: Settings, lost: Collection[Table]) -> Iterator[str]:
@@ -220,8 +224,9 @@ def _emptied(lake: Lake, table: Table) -> None:
 
 
 def _derive_again(lake: Lake, table: Table) -> None:
-    """Empty a derived table, and change what it says of its inputs."""
-    present = lake.snapshot(table)
+    """Empty a derived table, and change what it says of its inputs; rates of days that were dropped stay."""
+    present, first = lake.snapshot(table), kept_days(lake).messages
     names = {action["appId"] for action in log_actions(lake.folder_of(table), "txn")}
     days = {inputs_key(table, day) for day in present.days()}
-    lake.commit(present, remove=present.files, transactions=dict.fromkeys(sorted(names | days), 0))
+    remove = [file for file in present.files if not (file.sent_date and file.sent_date < first)]
+    lake.commit(present, remove=remove, transactions=dict.fromkeys(sorted(names | days), 0))

@@ -22,11 +22,13 @@ from deltalake.exceptions import DeltaError
 from pipeline.lake.damage import LogFiles, checkpoint_damage, entry_damage
 from pipeline.lake.delta_log import add_action, commit_info, log_actions, snapshot_of
 from pipeline.lake.durable import make_folder, sync_folder, sync_new_files
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.log_entries import LAST_CHECKPOINT, LOG, entry_path, write_checkpoint, write_entry
 from pipeline.lake.opening import create_empty
 from pipeline.lake.snapshots import DataFile, rows_in
 from pipeline.lake.versions import Noted, note_version, noted
+from pipeline.maintain.retain import DROPPED
 from pipeline.model.errors import LakeError
 from pipeline.model.tables import MESSAGES, PARTITION_KEY, RATE_TABLES, Table
 
@@ -34,6 +36,7 @@ DAMAGED: Final = "_damaged"
 """Folder of the lake for what was set aside."""
 DERIVED: Final = (MESSAGES, *RATE_TABLES)
 """Tables that are derived from others: lost rows of theirs come back."""
+_EMPTY: Final = "empty, it is derived again"
 
 
 def repair_log(lake: Lake, table: Table, published: Collection[str]) -> Iterator[tuple[str, bool]]:
@@ -159,9 +162,9 @@ def _noted_again(lake: Lake, snapshot: Snapshot) -> Iterator[tuple[str, bool]]:
 
 
 def _new_log(lake: Lake, table: Table, published: Collection[str]) -> Iterator[tuple[str, bool]]:
-    """Make a log of the data files that are there: of a derived table of none, else of those that were part of it."""
+    """Make a log of the data files that were part of the table: of a derived one, of those that can't be derived."""
     folder = lake.folder_of(table)
-    files = [] if table in DERIVED else list(_adopted(lake, table, published))
+    files = list(_underivable(lake, table) if table in DERIVED else _adopted(lake, table, published))
     with lake.scratch() as scratch:
         new = scratch / table.name
         create_empty(new, table)
@@ -176,20 +179,41 @@ def _new_log(lake: Lake, table: Table, published: Collection[str]) -> Iterator[t
         (new / LOG).rename(folder / LOG)
         sync_folder(folder)
     note_version(lake, table, Noted(1, rows_in(files)))
-    what = "empty, it is derived again" if table in DERIVED else f"of {len(files):,} files, {rows_in(files):,} rows"
+    what = f"of {len(files):,} files, {rows_in(files):,} rows"
+    if table in DERIVED:
+        what = f"{what} of days whose messages were dropped; the rest is derived again" if files else _EMPTY
     yield f"{folder / LOG} has no beginning that can be read: a new log is made {what}{was}", True
 
 
 def _adopted(lake: Lake, table: Table, published: Collection[str]) -> Iterator[DataFile]:
-    """Yield the data files that were part of the table, by what is left of the log, and by the published file."""
-    folder = lake.folder_of(table)
-    added = {Path(action["path"]).name for action in log_actions(folder, "add")}
-    removed = {Path(action["path"]).name for action in log_actions(folder, "remove")}
+    """Yield the data files that were part of the table, by what is left of the log, and by the published file.
+
+    Those of days that were dropped stay out.
+    """
+    first = kept_days(lake).messages if table in DROPPED else date.min
+    added, removed = _named(lake, table, "add"), _named(lake, table, "remove")
     there = [file.path for file in lake.files_there(table)]
     known = added | set(published)
     for path in there:
-        if (not published or path.name in known) and path.name not in removed and (file := _described(table, path)):
+        file = _described(table, path) if not published or path.name in known else None
+        if file and path.name not in removed and not (file.sent_date and file.sent_date < first):
             yield file
+
+
+def _underivable(lake: Lake, table: Table) -> Iterator[DataFile]:
+    """Yield the files of rates whose messages were dropped: they can't be derived again. A day is one file."""
+    first, removed = kept_days(lake).messages, _named(lake, table, "remove")
+    newest: dict[date, DataFile] = {}
+    for path in [file.path for file in lake.files_there(table) if file.path.name not in removed]:
+        file = _described(table, path) if table in RATE_TABLES else None
+        if file and file.sent_date and file.sent_date < first:
+            newest[file.sent_date] = max(file, newest.get(file.sent_date, file), key=lambda each: each.added_ms)
+    yield from newest.values()
+
+
+def _named(lake: Lake, table: Table, action: str) -> set[str]:
+    """Return the names of the data files that what is left of the log adds or removes."""
+    return {Path(found["path"]).name for found in log_actions(lake.folder_of(table), action)}
 
 
 def _described(table: Table, path: Path) -> DataFile | None:

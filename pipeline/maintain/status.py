@@ -6,9 +6,11 @@ from datetime import datetime, time
 
 from pipeline.collect.told import stored_rejects
 from pipeline.derive.days import days_not_closed
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
 from pipeline.maintain.due import what_is_due
+from pipeline.maintain.retain import IDLE, counted_from
 from pipeline.model.settings import API_MEMORY, CLOCK_TOLERANCE, Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
 from pipeline.publish.reading import PUBLISHED, opened_published
@@ -31,12 +33,30 @@ def status_text(*, lake: Lake, settings: Settings, now: datetime) -> str:
         f"messages     {sent.rows:,}",
         *(f"outstanding  {messages}" for messages in _outstanding(lake, settings)),
         *(f"{'waiting ' if told.waits else 'rejected'}     {told.line}" for told in rejects),
+        *(f"kept         {text}" for text in _kept(lake, settings, now)),
         f"due          {due.reason}{span}",
         f"requests     {_requests_today(lake, settings, now)}",
         f"published    {_published(lake, settings)}",
         *(f"clock        {text}" for text in answers_ahead(lake, now)),
     ]
     return "\n".join(lines)
+
+
+def _kept(lake: Lake, settings: Settings, now: datetime) -> list[str]:
+    """Say from which days messages and numbers are kept, where some were dropped or are to be."""
+    noted, lines = kept_days(lake), []
+    for what, first, name, days in (
+        ("messages", noted.messages_from, "SMS_KEEP_DAYS", settings.keep_days),
+        ("numbers", noted.numbers_from, "SMS_KEEP_NUMBERS_DAYS", settings.keep_numbers_days),
+    ):
+        if first or days:
+            rule = f"{name} is {days}" if days else f"{name} is not set: none are dropped from now on"
+            since = f"from {first}" if first else "all; the daily maintenance drops older ones"
+            lines.append(f"{what} {since} ({rule})")
+    today, counted = settings.today(now), counted_from(lake, settings, now)
+    if lines and counted and counted < today:
+        lines.append(f"ages are counted up to {counted}, {IDLE.days} days after the latest message or answer")
+    return lines
 
 
 def _outstanding(lake: Lake, settings: Settings) -> list[str]:

@@ -6,20 +6,25 @@ What belongs here: fields that no protocol names. What does not: which texts are
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 
 import msgspec
 
 from pipeline.model.phone_numbers import MAX_TEXT, NumberPolicy, mask_text, may_hold_number
 
 
-def fit_json(text: str, numbers: NumberPolicy) -> str:
-    """Return a JSON object masked and at most `MAX_TEXT` long, and still JSON: fields that don't fit are left out."""
+def fit_json(text: str, numbers: NumberPolicy, *, spared: Collection[str] = ()) -> str:
+    """Return a JSON object masked and at most `MAX_TEXT` long, and still JSON: fields that don't fit are left out.
+
+    Fields of the names `spared` are not masked.
+    """
     if len(text) <= MAX_TEXT and ((numbers.mode == "keep" and not numbers.forgotten) or not may_hold_number(text)):
         return text
     kept: dict[str, object] = {}
     with contextlib.suppress(RecursionError):
         for name, value in msgspec.json.decode(text).items():
-            longer = kept | {mask_text(name, numbers): _mask_json(value, numbers)}
+            masked = value if name in spared else _mask_json(value, numbers)
+            longer = kept | {mask_text(name, numbers): masked}
             if len(msgspec.json.encode(longer).decode()) <= MAX_TEXT:
                 kept = longer
     return msgspec.json.encode(kept).decode()

@@ -90,7 +90,7 @@ _ONE_DIGIT = re.compile(_DIGIT)
 _TIMES = re.compile(rf"{_TIME}(?:[\W_]+{_TIME})*+")
 _WHOLE_TEXT = re.compile(rf"[\W_]*+(?!{_LONG_ID}){_DIGIT}(?:[\W_]*+{_DIGIT})*+[\W_]*+")
 """A text that is a number and nothing else."""
-_DOUBTFUL: Final = r"[^\x00-\x7f]|(?:[0-9][^0-9]*){7}"
+MAY_HOLD_NUMBER: Final = r"[^\x00-\x7f]|(?:[0-9][^0-9]*){7}"
 """Matches each text that may hold a number."""
 
 
@@ -119,6 +119,10 @@ class NumberPolicy:
     def fingerprint(self) -> str:
         """What tells two keys apart: 64 bits that say nothing else of a key that can't be guessed."""
         return hmac.digest(self.key, _FINGERPRINTED, "sha256").hex()[:16]
+
+
+NO_NUMBERS: Final = NumberPolicy("drop")
+"""What becomes of numbers that are older than `SMS_KEEP_NUMBERS_DAYS`."""
 
 
 def key_fault(key: str) -> str | None:
@@ -210,7 +214,7 @@ def treat_texts(texts: pa.Array[Any] | pa.ChunkedArray[Any], policy: NumberPolic
     whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     if policy.mode == "keep" and not policy.forgotten:
         return whole
-    doubtful = _pc.fill_null(_pc.match_substring_regex(whole, _DOUBTFUL), fill_value=False)
+    doubtful = _pc.fill_null(_pc.match_substring_regex(whole, MAY_HOLD_NUMBER), fill_value=False)
     if not _pc.any(doubtful).as_py():
         return whole
     exact = [treat_text(text, policy) for text in whole.filter(doubtful).to_pylist()]

@@ -7,6 +7,7 @@ What does not: accounts of further apps (`accounts`). Every setting is a row of 
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
 import string
@@ -27,6 +28,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 
@@ -48,6 +50,8 @@ API_MEMORY = timedelta(days=90)
 CLOCK_TOLERANCE = timedelta(hours=1)
 """A stored instant further ahead of now is of a clock that was wrong. One within it counts as now: a run's start is
 earlier than what others did meanwhile."""
+MOST_KEPT_DAYS = 36_500
+"""Most days of `SMS_KEEP_DAYS`, a century: a date must be left."""
 SHORTEST_TOKEN = 16
 """Characters of the shortest `SMS_PUSH_TOKEN`."""
 _OWNER = 0o600
@@ -158,6 +162,8 @@ class Settings(BaseModel):
     accounts: Path | None = None
     file_mode: Annotated[int, BeforeValidator(_file_mode)] = 0o640
     snapshot_hours: float = Field(24, ge=0, allow_inf_nan=False)
+    keep_days: int | None = Field(None, ge=1, le=MOST_KEPT_DAYS)
+    keep_numbers_days: int | None = Field(None, ge=1, le=MOST_KEPT_DAYS)
     memory_limit: Annotated[str, AfterValidator(_memory_limit)] = "400MB"
     alert_webhook: SecretStr | None = None
     numbers: Literal["keep", "mask", "hash", "drop"] = "keep"
@@ -217,6 +223,16 @@ class Settings(BaseModel):
                 f"must have at least {SHORTEST_TOKEN} characters, each a letter, a digit or one of - . _ ~; "
                 "make one with `openssl rand -hex 32`"
             )
+        return value
+
+    @field_validator("keep_days")
+    @classmethod
+    def _kept_until_settled(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """Rates of a day stay as they are when its messages go, so these must be settled."""
+        asked, silent = info.data.get("give_up_after_days", 0), info.data.get("unknown_after_hours", 0) / 24
+        fewest = math.ceil(max(asked, silent)) + 1
+        if value is not None and value < fewest:
+            raise ValueError(f"must be at least {fewest}: messages are followed until then")
         return value
 
     @field_validator("lake")

@@ -533,6 +533,12 @@ SNAPSHOT_INFO: Final = Table(
         ),
         Column("time_zone", "VARCHAR", "Time zone of days and hours (SMS_TIMEZONE)."),
         Column("pipeline_version", "VARCHAR", "Version of sms-delivery that published the snapshot."),
+        Column(
+            "messages_from",
+            "DATE",
+            "First day of which messages are kept (SMS_KEEP_DAYS), null if none were dropped; older days have rates "
+            "alone.",
+        ),
     ),
     ("table_name",),
 )

@@ -18,6 +18,7 @@ import duckdb
 
 from pipeline import __version__
 from pipeline.lake.damage import REMEDY, DamagedTableError, data_damage
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import LAKE_VARIABLE, database, literal
 from pipeline.model.errors import LakeError
@@ -102,7 +103,8 @@ def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Set
             rows = {name: snapshot.rows for name, snapshot in snapshots.items()}
             rows[REJECTED_RECORDS.name] = count_rejects(connection, snapshots[REJECTED_RECORDS.name])
         shutil.copyfile(cached, path)
-        same = (now, _data_as_of(snapshots[DELIVERY_REPORTS.name], now), settings.timezone.key, __version__)
+        as_of, first = _data_as_of(snapshots[DELIVERY_REPORTS.name], now), kept_days(lake).messages_from
+        same = (now, as_of, settings.timezone.key, __version__, first)
         with opened_file(connection, path):
             connection.execute(f"DROP TABLE {BUILT_FROM}")
             info = [(name, rows[name], snapshot.version, *same) for name, snapshot in snapshots.items()]

@@ -65,6 +65,7 @@ class Called:
     attempts: int = 1
     elapsed_ms: int = 0
     status: str = "0"
+    error: str | None = None
 
 
 def day_of(moment: datetime, zone: ZoneInfo) -> date:

@@ -107,7 +107,8 @@ def publication_by_hand(
         if days:
             _add_backlog(connection, path.parent / "data" / "lake")
         connection.execute(
-            "INSERT INTO snapshot_info VALUES ('messages', 0, 1, $at, $at, 'UTC', 'by hand')", {"at": PUBLISHED_AT}
+            "INSERT INTO snapshot_info VALUES ('messages', 0, 1, $at, $at, 'UTC', 'by hand', NULL)",
+            {"at": PUBLISHED_AT},
         )
     return path
 

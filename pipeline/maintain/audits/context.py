@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
+from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.queries import Scalar, database, query, show_files, used_in
 from pipeline.lake.snapshots import rows_in
@@ -88,6 +89,7 @@ class AuditContext:
 
 @contextmanager
 def opened_context(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[AuditContext]:
-    """Give the context for the audits of a run over some days."""
+    """Give the context for the audits of a run over some days; of days that were dropped nothing is left to audit."""
+    first = kept_days(lake).messages
     with database(lake, settings) as connection:
-        yield AuditContext(connection, lake, settings, now, sorted(days))
+        yield AuditContext(connection, lake, settings, now, sorted(day for day in days if day >= first))

@@ -245,7 +245,7 @@ def test_the_weekly_tick_asks_for_the_days_that_were_not_read_and_for_nothing_tw
     assert request.run_config == {"ops": {"platform_record": {"config": {"only_unread": True}}}}
 
 
-def test_the_daily_job_compacts_cleans_and_prunes(place: Place) -> None:
+def test_the_daily_job_drops_compacts_cleans_and_prunes(place: Place) -> None:
     for number in range(3):
         place.log(ago(20), f"{number}")
         place.work(ago(21))
@@ -254,6 +254,7 @@ def test_the_daily_job_compacts_cleans_and_prunes(place: Place) -> None:
     )
     assert result.success
     assert [e.step_key for e in result.all_events if e.is_step_success] == [
+        "drop_old_days",
         "compact_closed_days",
         "delete_old_files",
         "prune_run_history",

@@ -54,7 +54,7 @@ def outcomes_of(
     frame = RawFrame()
     for line, record in enumerate(records, 1):
         frame.add_record(line, record)
-    table, rejects = apply_rules(frame, chosen or rules(), file_date)
+    table, rejects, _ = apply_rules(frame, chosen or rules(), file_date)
     placed: list[tuple[tuple[int, int], Message | Reject]] = [
         ((row["line"], row["item"]), row) for row in table.to_pylist()
     ]

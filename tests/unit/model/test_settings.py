@@ -80,6 +80,8 @@ WRONG = {
     "SMS_GIVE_UP_AFTER_DAYS": ["0", "91", "nan"],
     "SMS_FILE_MODE": ["0777", "0400", "rw-r-----", "9", "0640640", "750"],
     "SMS_SNAPSHOT_HOURS": ["-1", "nan", "inf"],
+    "SMS_KEEP_DAYS": ["0", "7", "-1", "8.5", "40000", "long"],
+    "SMS_KEEP_NUMBERS_DAYS": ["0", "-1", "nan"],
     "SMS_RUN_HISTORY_DAYS": ["0", "-1", "nan", "inf"],
     "SMS_SCHEDULES": ["maybe", "ON "],
     "SMS_ASSET_PREFIX": ["two words", "a/b", "1st"],
@@ -339,3 +341,15 @@ def test_a_base_url_with_a_port_that_is_none_is_refused(url: str) -> None:
 def test_labels_are_names_between_commas(tmp_path: Path, env: Callable[..., None]) -> None:
     env(SMS_SENT_LOG_LABELS=" campaign, Template Name,")
     assert load_settings(folder=tmp_path).sent_log_labels == ("campaign", "Template Name")
+
+
+def test_messages_are_kept_until_they_are_no_longer_followed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Rates stay as they are when messages go, so these must be settled."""
+    for name, value, fewest in (("SMS_GIVE_UP_AFTER_DAYS", "30", 31), ("SMS_UNKNOWN_AFTER_HOURS", "200", 10)):
+        with monkeypatch.context() as patched:
+            patched.setenv(name, value)
+            patched.setenv("SMS_KEEP_DAYS", str(fewest - 1))
+            with pytest.raises(SettingsError, match=f"^SMS_KEEP_DAYS: must be at least {fewest}: "):
+                load_settings(folder=tmp_path)
+            patched.setenv("SMS_KEEP_DAYS", str(fewest))
+            assert load_settings(folder=tmp_path).keep_days == fewest
