@@ -6,7 +6,7 @@ What belongs here: when a partition is derived again, and its commit. What does 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,10 +14,10 @@ import duckdb
 
 from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
-from pipeline.lake.queries import Scalar, rows_of, same_rows, show_files, used_in, write_partition
-from pipeline.lake.snapshots import fingerprint_of, inputs_key
+from pipeline.lake.queries import Scalar, literal, rows_of, same_rows, show_files, used_in, write_partition
+from pipeline.lake.snapshots import fingerprint_of, inputs_key, rows_in
 from pipeline.model.progress import Progress, untold
-from pipeline.model.tables import Table
+from pipeline.model.tables import PARTITION_KEY, Table
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,16 @@ class DeriveTally:
 
     def __str__(self) -> str:
         return f"{len(self.replaced)} of {len(self.days)} days changed"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A partition that may have changed: rows of its inputs, its present files, the inputs that it is made from."""
+
+    day: date
+    rows: int
+    present: tuple[DataFile, ...]
+    made_of: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,12 @@ class Derivation:
         inputs: tables whose files of the same day it is derived from.
         additions: tables whose files of the same day add columns, and never a row: what is said of the derived table's
             inputs (`is_derived`) is not said of them.
-        selects: queries whose rows together are the partition.
+        selects: queries whose rows together are the partitions.
         outdated: query of the derived table with a row if time alone may have changed the partition.
         parameters: parameters of the queries.
         anew: derive even if no input changed.
+        rows_at_once: rows of the inputs up to which days are derived together, by queries that give `sent_date`: a
+            query costs as much for a thousand rows as for ten thousand. 0: each day is derived alone.
         on_progress: told how many partitions were looked at.
     """
 
@@ -67,6 +79,7 @@ class Derivation:
     outdated: str
     parameters: Mapping[str, Scalar]
     anew: bool
+    rows_at_once: int = 0
     on_progress: Progress = untold
 
     def replace(self, days: Collection[date]) -> set[date]:
@@ -82,22 +95,25 @@ class Derivation:
         target = self.lake.snapshot(self.table)
         inputs = [self.lake.snapshot(table) for table in self.inputs]
         additions = [self.lake.snapshot(table) for table in self.additions]
-        found, first = [], kept_days(self.lake).messages
-        for done, day in enumerate(days, 1):
-            if day >= first:
-                found.append(self._replacement(day, target, inputs, additions))
-            self.on_progress(done, len(days))
-        changes = [one for one in found if one and (one.add or one.remove or _is_news(one.made_of, target))]
+        first = kept_days(self.lake).messages
+        looked_at = [self._work(day, target, inputs, additions) for day in days if day >= first]
+        work, found = [one for one in looked_at if one], list[_Replacement]()
+        self.on_progress(len(days) - len(work), len(days))
+        for group in self._together(work):
+            for replacement in self._derived(group, (*inputs, *additions)):
+                found.append(replacement)
+                self.on_progress(len(days) - len(work) + len(found), len(days))
+        changes = [one for one in found if one.add or one.remove or _is_news(one.made_of, target)]
         add, remove = [file for one in changes for file in one.add], [file for one in changes for file in one.remove]
         if changes:
             made_of = {name: version for one in changes for name, version in one.made_of.items()}
             self.lake.commit(target, add=add, remove=remove, transactions=made_of)
         return {file.sent_date for file in (*add, *remove) if file.sent_date}
 
-    def _replacement(
+    def _work(
         self, day: date, target: Snapshot, inputs: Sequence[Snapshot], additions: Sequence[Snapshot]
-    ) -> _Replacement | None:
-        """Derive a partition, if it may have changed; its file is written but not committed."""
+    ) -> _Work | None:
+        """Return what is to be derived of a day; None if it can't have changed."""
         files, present = [file for snapshot in inputs for file in snapshot.of([day])], tuple(target.of([day]))
         if not files and not present:
             return None
@@ -106,26 +122,32 @@ class Derivation:
             made_of |= _key_of_addition(snapshot, target, day)
         if not self.anew and not _is_news(made_of, target) and not self._is_outdated(present):
             return None
-        for snapshot in (*inputs, *additions):
-            show_files(self.connection, snapshot.table, snapshot.of([day]))
-        new = self._written(day)
-        add = (new,) if new else ()
-        if same_rows(self.connection, self.table, add, present):
-            if new:
-                new.path.unlink()
-            return _Replacement(made_of)
-        return _Replacement(made_of, add, present)
+        return _Work(day, rows_in(files), present, made_of)
 
     def _is_outdated(self, present: Sequence[DataFile]) -> bool:
         show_files(self.connection, self.table, present)
         return bool(rows_of(self.connection, self.outdated, self.parameters))
 
-    def _written(self, day: date) -> DataFile | None:
-        """Write the rows of the queries to a new file; None if there is no row."""
-        select = self.selects[0] if len(self.selects) == 1 else self._gathered()
-        return write_partition(
-            self.connection, self.lake, self.table, select=select, day=day, parameters=self.parameters
-        )
+    def _together(self, work: Sequence[_Work]) -> Iterator[list[_Work]]:
+        """Yield groups of days of at most `rows_at_once` rows; one that has more is alone."""
+        group: list[_Work] = []
+        for one in work:
+            if group and sum(each.rows for each in (*group, one)) > self.rows_at_once:
+                yield group
+                group = []
+            group.append(one)
+        if group:
+            yield group
+
+    def _derived(self, group: Sequence[_Work], sources: Sequence[Snapshot]) -> Iterator[_Replacement]:
+        """Derive partitions; their files are written but not committed."""
+        for snapshot in sources:
+            show_files(self.connection, snapshot.table, snapshot.of([one.day for one in group]))
+        is_streamed = len(group) == len(self.selects) == 1
+        select = self.selects[0] if is_streamed else self._gathered()
+        for one in group:
+            of_day = select if len(group) == 1 else f"{select} WHERE {PARTITION_KEY} = DATE {literal(str(one.day))}"
+            yield self._replacement(one, of_day)
 
     def _gathered(self) -> str:
         """Run the queries one after the other, to bound memory; return a query of all their rows."""
@@ -134,6 +156,18 @@ class Derivation:
             self.connection.execute(f"{statement} {select}", used_in(select, self.parameters))
             statement = "INSERT INTO gathered"
         return "SELECT * FROM gathered"
+
+    def _replacement(self, work: _Work, select: str) -> _Replacement:
+        """Write the rows of a query to a new file, and keep it if a row changed."""
+        new = write_partition(
+            self.connection, self.lake, self.table, select=select, day=work.day, parameters=self.parameters
+        )
+        add = (new,) if new else ()
+        if same_rows(self.connection, self.table, add, work.present):
+            if new:
+                new.path.unlink()
+            return _Replacement(work.made_of)
+        return _Replacement(work.made_of, add, work.present)
 
 
 def _key_of_addition(addition: Snapshot, target: Snapshot, day: date) -> dict[str, int]:

@@ -26,6 +26,8 @@ from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, DELIVERY_ROLLUPS_HOURL
 
 RATES: Final = "delivery_rates"
 """Name of the step that derives the rate tables."""
+ROWS_AT_ONCE: Final = 200_000
+"""Messages of days whose rates are derived together: their latencies are in memory until their percentiles are."""
 MOST_VALUES: Final = 200
 """Values of a label that are buckets of their own, by day."""
 _DIMENSIONS: Final = {"all": "CAST(NULL AS VARCHAR)"} | {name: name for name in ("app_id", "country", "sender_id")}
@@ -68,7 +70,17 @@ def derive_rates(
             selects = tuple(selects_of(table, settings.sent_log_labels))
             told = partial(_tell_share, on_progress, earlier)
             derivation = Derivation(
-                connection, lake, table, (MESSAGES,), (), selects, _outdated(table), parameters, anew or is_new, told
+                connection,
+                lake,
+                table,
+                (MESSAGES,),
+                (),
+                selects,
+                _outdated(table),
+                parameters,
+                anew or is_new,
+                rows_at_once=ROWS_AT_ONCE,
+                on_progress=told,
             )
             replaced |= derivation.replace(wanted)
         note_rates_derived(lake, on=settings.today(now))
@@ -131,7 +143,7 @@ def _ended(table: Table) -> str:
 
 
 def selects_of(table: Table, labels: Sequence[str] = ()) -> list[str]:
-    """Return the queries that make a rate table's partition together: one per dimension of a roll-up.
+    """Return the queries that make a rate table's partitions together: one per dimension of a roll-up.
 
     Args:
         table: a rate table.
@@ -149,7 +161,11 @@ def selects_of(table: Table, labels: Sequence[str] = ()) -> list[str]:
 
 
 def _of_dimension(select: str, dimension: str, value: str) -> str:
-    is_there = f"EXISTS (FROM messages WHERE {dimension} IS NOT NULL)" if dimension in _PUSHED_DIMENSIONS else "true"
+    is_there = (
+        f"sent_date IN (SELECT sent_date FROM messages WHERE {dimension} IS NOT NULL)"
+        if dimension in _PUSHED_DIMENSIONS
+        else "true"
+    )
     filled = {"dimension": literal(dimension), "value": value, "is_there": is_there}
     for name, text in filled.items():
         select = select.replace(f"/* {name} */", text)
