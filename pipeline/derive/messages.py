@@ -6,23 +6,28 @@ rules of states (`sql/messages.sql`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import date, datetime
 from typing import Final
 
+import duckdb
+
 from pipeline.derive.days import days_that_differ, rows_by_day
 from pipeline.derive.networks import show_networks
-from pipeline.derive.partitions import Derivation, DeriveTally
+from pipeline.derive.partitions import Derivation, DeriveTally, groups_of_days
 from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed
 from pipeline.lake.queries import Scalar, database, query
+from pipeline.model.errors import LakeError
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import CLOCK_TOLERANCE, Settings
 from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, PUSHED_REPORTS, SENT_MESSAGES
 
 _INPUTS: Final = (SENT_MESSAGES, DELIVERY_REPORTS)
 _ADDITIONS: Final = (PUSHED_REPORTS,)
+ROWS_AT_ONCE: Final = 50_000
+"""Messages and answers of days that are derived together, and committed: whole rows are in memory."""
 
 
 def derive_messages(
@@ -55,11 +60,34 @@ def derive_messages(
     with days_changed(lake, read, reader=MESSAGES.name) as changed, database(lake, settings) as connection:
         show_networks(connection)
         missing = days_that_differ(rows_by_day(SENT_MESSAGES, lake=lake), rows_by_day(MESSAGES, lake=lake))
-        derivation = Derivation(connection, lake, MESSAGES, _INPUTS, _ADDITIONS, selects, outdated, parameters, anew)
+        derivation = Derivation(
+            connection, lake, MESSAGES, _INPUTS, _ADDITIONS, selects, outdated, parameters, anew, ROWS_AT_ONCE
+        )
         first = kept_days(lake).messages
         wanted, replaced = sorted(day for day in {*days, *changed, *missing} if day >= first), set[date]()
-        for done, day in enumerate(wanted, 1):
-            replaced |= derivation.replace([day])
-            on_day(day)
-            on_progress(done, len(wanted))
+        rows, done = rows_by_day(SENT_MESSAGES, lake=lake) + rows_by_day(DELIVERY_REPORTS, lake=lake), 0
+        for group in groups_of_days(wanted, rows, ROWS_AT_ONCE):
+            for some, changed_days in _replaced(derivation, group):
+                replaced |= changed_days
+                for day in some:
+                    on_day(day)
+                done += len(some)
+                on_progress(done, len(wanted))
     return DeriveTally(tuple(wanted), tuple(sorted(replaced)))
+
+
+def _replaced(derivation: Derivation, days: list[date]) -> Iterator[tuple[list[date], set[date]]]:
+    """Replace days together, and if one is broken each alone: it holds none before it back.
+
+    Gives the days that are up to date, and those of them of which a row changed.
+    """
+    try:
+        changed = derivation.replace(days)
+    except (LakeError, duckdb.Error):
+        if len(days) == 1:
+            raise
+    else:
+        yield days, changed
+        return
+    for day in days:
+        yield [day], derivation.replace([day])

@@ -6,7 +6,7 @@ What belongs here: when a partition is derived again, and its commit. What does 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,10 +14,18 @@ import duckdb
 
 from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
-from pipeline.lake.queries import Scalar, literal, rows_of, same_rows, show_files, used_in, write_partition
+from pipeline.lake.queries import (
+    Scalar,
+    rows_of,
+    same_rows,
+    show_files,
+    used_in,
+    write_partition,
+    write_partitions,
+)
 from pipeline.lake.snapshots import fingerprint_of, inputs_key, rows_in
 from pipeline.model.progress import Progress, untold
-from pipeline.model.tables import PARTITION_KEY, Table
+from pipeline.model.tables import Table
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Derivation:
         parameters: parameters of the queries.
         anew: derive even if no input changed.
         rows_at_once: rows of the inputs up to which days are derived together, by queries that give `sent_date`: a
-            query costs as much for a thousand rows as for ten thousand. 0: each day is derived alone.
+            query costs as much for a thousand rows as for ten thousand.
         on_progress: told how many partitions were looked at.
     """
 
@@ -79,7 +87,7 @@ class Derivation:
     outdated: str
     parameters: Mapping[str, Scalar]
     anew: bool
-    rows_at_once: int = 0
+    rows_at_once: int
     on_progress: Progress = untold
 
     def replace(self, days: Collection[date]) -> set[date]:
@@ -129,25 +137,25 @@ class Derivation:
         return bool(rows_of(self.connection, self.outdated, self.parameters))
 
     def _together(self, work: Sequence[_Work]) -> Iterator[list[_Work]]:
-        """Yield groups of days of at most `rows_at_once` rows; one that has more is alone."""
-        group: list[_Work] = []
-        for one in work:
-            if group and sum(each.rows for each in (*group, one)) > self.rows_at_once:
-                yield group
-                group = []
-            group.append(one)
-        if group:
-            yield group
+        by_day = {one.day: one for one in work}
+        for days in groups_of_days(by_day, {one.day: one.rows for one in work}, self.rows_at_once):
+            yield [by_day[day] for day in days]
 
     def _derived(self, group: Sequence[_Work], sources: Sequence[Snapshot]) -> Iterator[_Replacement]:
-        """Derive partitions; their files are written but not committed."""
+        """Derive partitions; their files are written but not committed. Of one day rows are streamed."""
         for snapshot in sources:
             show_files(self.connection, snapshot.table, snapshot.of([one.day for one in group]))
-        is_streamed = len(group) == len(self.selects) == 1
-        select = self.selects[0] if is_streamed else self._gathered()
+        select = self.selects[0] if len(self.selects) == 1 else self._gathered()
+        connection, lake, table, parameters = self.connection, self.lake, self.table, self.parameters
+        new: dict[date, DataFile | None] = {}
+        if len(group) > 1:
+            days = [one.day for one in group]
+            new |= write_partitions(connection, lake, table, select=select, days=days, parameters=parameters)
+        else:
+            day = group[0].day
+            new[day] = write_partition(connection, lake, table, select=select, day=day, parameters=parameters)
         for one in group:
-            of_day = select if len(group) == 1 else f"{select} WHERE {PARTITION_KEY} = DATE {literal(str(one.day))}"
-            yield self._replacement(one, of_day)
+            yield self._replacement(one, new.get(one.day))
 
     def _gathered(self) -> str:
         """Run the queries one after the other, to bound memory; return a query of all their rows."""
@@ -157,17 +165,26 @@ class Derivation:
             statement = "INSERT INTO gathered"
         return "SELECT * FROM gathered"
 
-    def _replacement(self, work: _Work, select: str) -> _Replacement:
-        """Write the rows of a query to a new file, and keep it if a row changed."""
-        new = write_partition(
-            self.connection, self.lake, self.table, select=select, day=work.day, parameters=self.parameters
-        )
+    def _replacement(self, work: _Work, new: DataFile | None) -> _Replacement:
+        """Keep a new file if a row changed."""
         add = (new,) if new else ()
         if same_rows(self.connection, self.table, add, work.present):
             if new:
                 new.path.unlink()
             return _Replacement(work.made_of)
         return _Replacement(work.made_of, add, work.present)
+
+
+def groups_of_days(days: Iterable[date], rows: Mapping[date, int], most: int) -> Iterator[list[date]]:
+    """Yield the days in their order, in groups of at most so many rows; one that has more is alone."""
+    group: list[date] = []
+    for day in days:
+        if group and sum(rows[each] for each in (*group, day)) > most:
+            yield group
+            group = []
+        group.append(day)
+    if group:
+        yield group
 
 
 def _key_of_addition(addition: Snapshot, target: Snapshot, day: date) -> dict[str, int]:

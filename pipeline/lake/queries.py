@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute
 
 from pipeline.lake.copies import Copies, copies_of
 from pipeline.lake.lake import DataFile, Lake
@@ -30,6 +31,7 @@ from pipeline.model.tables import DELIVERY_STATUSES, FINAL_STATUSES, OPEN_STATUS
 
 STORAGE_VERSION: Final = "v1.0.0"
 """DuckDB's oldest storage format with all features in use, so that older tools open the files."""
+_pc: Any = pyarrow.compute  # its stubs know no plain values as arguments
 _COUNTED_SHARE: Final = 0.7
 """Share of the memory limit given to DuckDB: the batches that a file is written from are not counted by it."""
 LAKE_VARIABLE: Final = "sms_lake"
@@ -243,8 +245,7 @@ def write_partition(
     The query gives the table's columns in any order; the partition key is not written. Parameters that it does not name
     are left out. `in_place_of` are files whose rows the query gives.
     """
-    columns = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in table.stored_columns)
-    result = connection.sql(f"SELECT {columns} FROM ({select})", params=used_in(select, parameters))
+    result = connection.sql(_typed(table, select), params=used_in(select, parameters))
     batches = result.to_arrow_reader(ROWS_AT_ONCE)
     parts = (pa.Table.from_batches([batch]) for batch in batches)
     file = lake.write_parts(table, parts, day, in_place_of=in_place_of)
@@ -252,6 +253,29 @@ def write_partition(
         file.path.unlink()
         return None
     return file
+
+
+def write_partitions(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    table: Table,
+    *,
+    select: str,
+    days: Collection[date],
+    parameters: Mapping[str, Scalar] | None = None,
+) -> dict[date, DataFile]:
+    """Write the result of a query, which is in memory meanwhile, to a new file for each day that has a row."""
+    rows = connection.sql(
+        _typed(table, select, also=PARTITION_KEY), params=used_in(select, parameters)
+    ).to_arrow_table()
+    by_day = ((day, rows.filter(_pc.equal(rows[PARTITION_KEY], day)).drop_columns(PARTITION_KEY)) for day in days)
+    return {day: lake.write(table, of_day, day) for day, of_day in by_day if of_day.num_rows}
+
+
+def _typed(table: Table, select: str, *, also: str | None = None) -> str:
+    """Return a query of the stored columns of a table from those of another query."""
+    columns = [f"CAST({column.name} AS {column.type}) AS {column.name}" for column in table.stored_columns]
+    return f"SELECT {', '.join([*columns, *([also] if also else [])])} FROM ({select})"
 
 
 def same_rows(

@@ -1,4 +1,4 @@
--- Grain: one row per sent message of one partition, in its state as of $now.
+-- Grain: one row per sent message of some partitions, in its state as of $now. A message's answers are of its day.
 -- A final state is never undone: among delivered and failed the first seen stands, both beat invalid_id, and all three
 -- beat the rest. Of non-final answers the latest counts; silence beyond $unknown_after_seconds makes it unknown.
 -- Most messages have one answer. Only answers of the others are ranked: a row as the state of an aggregate costs ten
@@ -11,6 +11,7 @@
 -- Parameters: now, unknown_after_seconds, latest.
 WITH answers AS NOT MATERIALIZED (
   SELECT
+    sent_date,
     app_id,
     msg_id,
     CASE WHEN status = 'invalid_id' THEN 1 WHEN status IN (/* final_statuses */) THEN 0 ELSE 2 END AS class,
@@ -23,11 +24,11 @@ WITH answers AS NOT MATERIALIZED (
     observed_at AS last_polled_at,
     observed_at > $latest::TIMESTAMPTZ AS is_ahead,
     call_id,
-    hash(app_id, msg_id) AS key
+    hash(sent_date, app_id, msg_id) AS key
   FROM delivery_reports
 ),
 several AS (
-  SELECT hash(app_id, msg_id) AS key
+  SELECT hash(sent_date, app_id, msg_id) AS key
   FROM delivery_reports
   GROUP BY key
   HAVING count(*) > 1
@@ -38,6 +39,7 @@ states AS (
   ANTI JOIN several USING (key)
   UNION ALL BY NAME
   SELECT
+    sent_date,
     app_id,
     msg_id,
     min(class) AS class,
@@ -53,33 +55,35 @@ states AS (
     coalesce(max(last_polled_at) FILTER (WHERE NOT is_ahead), max(last_polled_at)) AS last_polled_at
   FROM answers
   SEMI JOIN several USING (key)
-  GROUP BY app_id, msg_id
+  GROUP BY sent_date, app_id, msg_id
 ),
 priced AS NOT MATERIALIZED (
   SELECT
+    sent_date,
     app_id,
     msg_id,
     observed_at,
     call_id,
     extra,
-    hash(app_id, msg_id) AS key
+    hash(sent_date, app_id, msg_id) AS key
   FROM delivery_reports
   WHERE
     contains(extra, 'pricedetail')
     AND CASE WHEN json_valid(extra) THEN json_type(extra, '$.pricedetail') <> 'NULL' ELSE false END
 ),
 details AS (
-  SELECT app_id, msg_id, extra
+  SELECT sent_date, app_id, msg_id, extra
   FROM priced
   ANTI JOIN several USING (key)
   UNION ALL BY NAME
-  SELECT app_id, msg_id, extra
+  SELECT sent_date, app_id, msg_id, extra
   FROM priced
   SEMI JOIN several USING (key)
-  QUALIFY row_number() OVER (PARTITION BY app_id, msg_id ORDER BY observed_at DESC, call_id DESC) = 1
+  QUALIFY row_number() OVER (PARTITION BY sent_date, app_id, msg_id ORDER BY observed_at DESC, call_id DESC) = 1
 ),
 price_texts AS (
   SELECT
+    sent_date,
     app_id,
     msg_id,
     json_extract_string(extra, ['$.pricedetail.price', '$.pricedetail.pay', '$.pricedetail.chargeCnt']) AS texts,
@@ -90,6 +94,7 @@ price_texts AS (
 ),
 prices AS (
   SELECT
+    sent_date,
     app_id,
     msg_id,
     TRY_CAST(
@@ -105,12 +110,14 @@ prices AS (
 -- Of several reports the latest counts, of a network the latest that agrees with the state: a push is unsigned.
 pushed AS (
   SELECT
+    sent_date,
     app_id,
     msg_id,
     arg_max(reason, received_at) FILTER (WHERE status = 'failed') AS failure_reason,
     map_from_entries(list({'key': status, 'value': network} ORDER BY received_at DESC, network)) AS networks
   FROM (
     SELECT
+      sent_date,
       app_id,
       msg_id,
       status,
@@ -118,9 +125,9 @@ pushed AS (
       arg_max(reason, received_at) AS reason,
       arg_max(mcc || '-' || mnc, received_at) AS network
     FROM pushed_reports
-    GROUP BY app_id, msg_id, status
+    GROUP BY sent_date, app_id, msg_id, status
   )
-  GROUP BY app_id, msg_id
+  GROUP BY sent_date, app_id, msg_id
 ),
 judged AS (
   SELECT
@@ -151,9 +158,9 @@ judged AS (
     CASE WHEN delivery_status = 'failed' THEN pushed.failure_reason END AS failure_reason,
     coalesce(pushed.networks[delivery_status], map_values(pushed.networks)[1]) AS network
   FROM sent_messages AS sent
-  LEFT JOIN states USING (app_id, msg_id)
-  LEFT JOIN prices USING (app_id, msg_id)
-  LEFT JOIN pushed USING (app_id, msg_id)
+  LEFT JOIN states USING (sent_date, app_id, msg_id)
+  LEFT JOIN prices USING (sent_date, app_id, msg_id)
+  LEFT JOIN pushed USING (sent_date, app_id, msg_id)
 )
 SELECT
   judged.*,

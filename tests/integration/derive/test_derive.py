@@ -24,6 +24,7 @@ from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import MESSAGES, RATE_TABLES
 from pipeline.publish.database import publish
 from tests.oracle.states import Expected, day_end, expected_bucket, expected_state, local_hour
+from tests.scenarios.stage import read_table
 from tests.support.lakes import Said, Sent, day_of, store_answers, store_sent
 
 NOW = datetime(2026, 10, 27, 12, 0, tzinfo=UTC)
@@ -293,6 +294,34 @@ def test_of_a_label_the_200_most_frequent_values_of_a_day_are_buckets_and_the_re
         None: 1, "v000": 2, "v001": 3, "v202": 3, "(other)": 5
     }  # fmt: skip
     assert not {"v100", "v200", "v201"} & daily.keys()
+
+
+def test_days_that_are_derived_together_are_as_if_each_were_derived_alone() -> None:
+    """Days share an id, and each has its own most frequent values."""
+    days = [date(2026, 10, 20), date(2026, 10, 21), date(2026, 10, 22)]
+    sent, said = dict[date, list[Sent]](), dict[date, list[tuple[Said, date]]]()
+    for place, day in enumerate(days):
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        values = [f"v{number % (203 + place)}" for number in range(300 * (place + 1))]
+        sent[day] = [
+            Sent(str(number), noon, country="IN", labels={"campaign": value}) for number, value in enumerate(values)
+        ]
+        statuses = ("sending", "delivered") if place else ("failed",)
+        said[day] = [
+            (Said("7", status, noon + timedelta(hours=hour), noon), day) for hour, status in enumerate(statuses, 1)
+        ]
+
+    def rows(*, together: bool) -> dict[str, list[dict[str, Any]]]:
+        with small_lake(sent_log_labels="campaign") as (lake, chosen):
+            for day in days:
+                store_sent(lake, sent[day])
+                store_answers(lake, said[day])
+                if not together or day == days[-1]:
+                    derive_messages([], lake=lake, settings=chosen, now=NOW)
+                    derive_rates([], lake=lake, settings=chosen, now=NOW)
+            return {table.name: sorted(read_table(lake, table), key=repr) for table in (MESSAGES, *RATE_TABLES)}
+
+    assert rows(together=True) == rows(together=False)
 
 
 def test_a_day_of_which_all_is_final_turns_mature_when_it_ends_and_not_before() -> None:
