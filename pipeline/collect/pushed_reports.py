@@ -152,7 +152,7 @@ class _Reader:
         if _read_up_to(file, present) != offset:
             return False
         rows, rejects = self._parsed(file, offset, lines)
-        if rejects:
+        if rejects := self._not_stored(rejects, file):
             table = pa.Table.from_pylist(rejects, arrow_schema(REJECTED_RECORDS))
             self.lake.append(REJECTED_RECORDS, [self.lake.write(REJECTED_RECORDS, table, None)])
         self._place(rows)
@@ -162,6 +162,15 @@ class _Reader:
         self.tally.rejected += len(rejects)
         self.tally.unlogged += sum(each.rows for each in add if each.sent_date is None)
         return True
+
+    def _not_stored(self, rejects: list[dict[str, Any]], file: PushFile) -> list[dict[str, Any]]:
+        """Leave out what a run stored that died before it noted how far it had read."""
+        if not rejects:
+            return []
+        show_files(self.connection, REJECTED_RECORDS, self.lake.snapshot(REJECTED_RECORDS).of([None]))
+        rows = rows_of(self.connection, query("collect/sql/pushed_rejects"), {"file": file.path.name})
+        stored = {line for (line,) in rows}
+        return [reject for reject in rejects if reject["line"] not in stored]
 
     def _parsed(self, file: PushFile, offset: int, lines: Lines) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return rows of reports, and rejects."""

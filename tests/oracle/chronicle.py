@@ -304,6 +304,23 @@ class Chronicle:
         assert odd == sum(told.odd_rows for told in ledger.told)
         if played.end == "done":
             assert (requests, len(rows)) == (len(ledger.calls), batches)
+            self._check_days(played, rows)
+
+    def _check_days(self, played: Played, rows: list[Row]) -> None:
+        """A call counts its days, the earliest is its own; requests by day are shares that sum to all requests."""
+        asked = {(call.app_id, call.asked) for call in played.ledger.calls}
+        days_of = {batch: [self._day((batch[0], msg_id)) for msg_id in batch[1]] for batch in asked}
+        expected = Counter((app, len(ids), len(set(days)), min(days)) for (app, ids), days in days_of.items())
+        assert Counter((row["app_id"], row["ids"], row["days"], row["sent_date"]) for row in rows) == expected
+        shares: dict[date, float] = defaultdict(float)
+        for call in played.ledger.calls:
+            for day in days_of[call.app_id, call.asked]:
+                shares[day] += 1 / len(call.asked)
+        assert played.tally is not None
+        found = played.tally.requests_by_day
+        assert found.keys() == shares.keys()
+        assert all(abs(found[day] - share) < 1e-6 for day, share in shares.items())
+        assert played.tally.requests == len(played.ledger.calls)
 
     def _check_call_ids(self, played: Played) -> None:
         """Each call is there once; the call of each answer is there, or will be after a run that is not killed."""

@@ -12,7 +12,7 @@ import hashlib
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -33,6 +33,10 @@ VENDOR_ZONE: Final = timezone(timedelta(hours=8))
 
 Kind = Literal["absent", "sending", "delivered", "failed"]
 STATUS_OF: Final = {"delivered": "0", "failed": "1", "sending": "-1"}
+RECORD_STATUS_OF: Final = {"delivered": "0", "failed": "2"}
+PAGE_ROWS: Final = 3
+"""Rows of a page of the record, and of a window that may not be all."""
+BALANCE: Final = "12.5"
 
 SLOW_FAULTS: Final = ("429", "429-long", "-15", "503-wait")
 LOST_FAULTS: Final = ("503", "500", "-18", "-12", "html", "cut", "timeout", "reset")
@@ -158,24 +162,44 @@ class Ledger:
 
     calls: list[Call] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    balances: list[str] = field(default_factory=list)
+    """Hosts that were asked for a balance."""
     wrong: list[str] = field(default_factory=list)
     """Requests that no client may make."""
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A message as the platform knows it, logged or not."""
+
+    app_id: str
+    msg_id: str
+    sent_at: datetime
+    fate: Fate
+
+
 class FakeApi(httpx.AsyncBaseTransport):
-    """Answers `getReport` in the place of a socket.
+    """Answers in the place of a socket.
 
     Args:
         fates: by msg_id.
+        recorded: the messages of the platform's own record.
         weather: what goes wrong.
         time: true time and the machine's.
         on_step: called before a request is seen and before its answer is sent; what it raises ends the run.
     """
 
     def __init__(
-        self, fates: Mapping[str, Fate], weather: Weather, time: VirtualTime, on_step: Callable[[str], None]
+        self,
+        fates: Mapping[str, Fate],
+        weather: Weather,
+        time: VirtualTime,
+        on_step: Callable[[str], None],
+        *,
+        recorded: Sequence[Recorded] = (),
     ) -> None:
         self.ledger = Ledger()
+        self._recorded = recorded
         self._fates = fates
         self._weather = weather
         self._time = time
@@ -187,6 +211,8 @@ class FakeApi(httpx.AsyncBaseTransport):
         self._on_step("request")
         await asyncio.sleep(0)
         self._time.advance(self._weather.latency)
+        if b"/getReport?" not in request.extensions["target"]:
+            return self._answer_beside(request)
         app_id, asked = self._read(request)
         fault = self._weather.fault(len(self.ledger.calls), asked[0], self._asked[asked])
         self._asked[asked] += 1
@@ -196,6 +222,38 @@ class FakeApi(httpx.AsyncBaseTransport):
         if not self._is_signed(request):
             fault = CLOCK_FAULT
         return self._answer(app_id, asked, fault)
+
+    def _answer_beside(self, request: httpx.Request) -> httpx.Response:
+        """Answer a call for the record or a balance; odd rows are none of theirs."""
+        path, _, query = request.extensions["target"].decode("ascii").partition("?")
+        fault = self._weather.fault(-1, path + query, self._asked[path, query])
+        self._asked[path, query] += 1
+        if not self._is_signed(request):
+            fault = CLOCK_FAULT
+        if path == "/sms/getBalance":
+            self.ledger.balances.append(request.url.host)
+            body: dict[str, Any] = {"balance": BALANCE, "gift": "0", "credit": "0"}
+        elif path == "/sms/getSentRcd":
+            body = self._page({name: values[0] for name, values in parse_qs(query, strict_parsing=True).items()})
+        else:
+            raise AssertionError(path)
+        if fault in ERROR_FAULTS:
+            return _error(fault, self._time.true)
+        return _response(200, json.dumps({"status": "0", "reason": "success"} | body).encode())
+
+    def _page(self, asked: dict[str, str]) -> dict[str, Any]:
+        start, end = datetime.fromisoformat(asked["startTime"]), datetime.fromisoformat(asked["endTime"])
+        shown = [
+            (each.msg_id, each.fate.at(self._time.true))
+            for each in self._recorded
+            if each.app_id == asked["appId"] and start <= each.sent_at <= end and not each.fate.is_bad_id
+        ]
+        final = [(msg_id, step) for msg_id, step in shown if step and step.kind in RECORD_STATUS_OF]
+        rows = [_row(msg_id, step) | {"status": RECORD_STATUS_OF[step.kind]} for msg_id, step in final]
+        failed = sum(row["status"] == "2" for row in rows)
+        index = int(asked["startIndex"])
+        counts = {"success": str(len(rows) - failed), "fail": str(failed)}
+        return counts | {"array": rows[index : index + PAGE_ROWS]}
 
     def _read(self, request: httpx.Request) -> tuple[str, tuple[str, ...]]:
         path, _, query = request.extensions["target"].decode("ascii").partition("?")

@@ -21,19 +21,24 @@ from pydantic import SecretStr
 from pipeline.collect.pushed_reports import take_pushed
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages
+from pipeline.follow.reconcile import reconcile
 from pipeline.follow.workers import follow
 from pipeline.lake.lake import Lake
+from pipeline.maintain.balance import accounts_due, store_balances
 from pipeline.model.accounts import Account, Accounts
 from pipeline.model.errors import Interrupted
 from pipeline.model.settings import Settings, given_settings
 from tests.oracle.chronicle import FINAL, Chronicle, Key, Played, is_stopped
-from tests.scenarios.api import HOSTS, KEY, SECRET, FakeApi, VirtualTime
+from tests.oracle.extras import Extras
+from tests.scenarios.api import HOSTS, KEY, PAGE_ROWS, SECRET, FakeApi, Fate, Recorded, Step, VirtualTime
 from tests.scenarios.pushes import Pushes, pushes_of
 from tests.scenarios.stage import MEMORY_LIMIT, Killed, Life, Stage
 from tests.scenarios.story import START, End, Message, Run, World
 from tests.support.lakes import store_sent
 
 ATTEMPTS = 3
+RECORD_DAYS = 2
+"""Days of the record that a run reads, the last ones."""
 
 
 class Crash(Exception):  # noqa: N818 - an event of the world, not an error of the test
@@ -82,6 +87,8 @@ class Player:
         self.pushes = Pushes(stage.lake.folder / "pushed")
         self._settings = _settings(world, logs).model_copy(update={"pushed_reports": self.pushes.folder})
         self.chronicle = Chronicle(stage.lake, self._settings, world.messages, has_logs=logs is not None)
+        self.extras = Extras(stage.lake, _recorded(world))
+        self._reads_record = False
 
     def play(self) -> Ending:
         """Play and check all runs; return the checked result of the last one."""
@@ -93,8 +100,10 @@ class Player:
             self.time.error = run.clock_error + timedelta(microseconds=number)
             self._log(number, run)
             self._push(number, run)
+            self._reads_record = self._world.reads_record and (len(self._world.runs) - number) % 2 == 0
             since, played = self.time.true, self._run(run)
             self.chronicle.check(played)
+            self.extras.check(played, self.chronicle, since=since, until=self.time.true)
         assert played is not None
         ending = Ending(self.chronicle, played, since, self.time.true)
         ending.check()
@@ -121,15 +130,18 @@ class Player:
             return
         now, sent = self.time.wall(), [message.read_in(number, run) for message in self._world.messages]
         pushed = pushes_of(self._world.pushes, number, sent)
-        self.pushes.take(pushed, now)
-        self.chronicle.pushed += [(key, now) for key, _ in pushed]
+        self.extras.broken_pushes += self.pushes.take(pushed, now)
+        self.extras.pushes.update((*push.key, "failed" if push.status else "delivered") for push in pushed)
+        self.chronicle.pushed += [(push.key, now + push.off) for push in pushed]
 
     def _run(self, run: Run) -> Played:
         days = self._days(run)
         life = Life(run.end.at if run.end and run.end.kind == "kill" else None)
         fates = {message.sent.msg_id: message.fate for message in self._world.messages}
-        api = FakeApi(fates, run.weather, self.time, Trigger(run.end, life))
+        trigger = Trigger(run.end, life)
+        api = FakeApi(fates, run.weather, self.time, trigger, recorded=self.extras.recorded)
         played = Played(run, days, self.time.wall(), api.ledger)
+        self.extras.begin(ACCOUNTS, played.now)
         settings = self._settings.model_copy(
             update={
                 "batch_size": run.batch_size,
@@ -162,6 +174,21 @@ class Player:
         played.failures, played.tally = tally.failures, tally
         played.latest = max(now, self.time.wall())
         derive_messages(days, lake=lake, settings=settings, now=now, latest=played.latest)
+        if self._reads_record:
+            self._read_record_and_balance(lake, settings, api, days[-RECORD_DAYS:], now)
+
+    def _read_record_and_balance(
+        self, lake: Lake, settings: Settings, api: FakeApi, days: list[date], now: datetime
+    ) -> None:
+        self.extras.tally = reconcile(
+            days, lake=lake, accounts=ACCOUNTS, settings=settings, now=now, clock=self.time.clock(), transport=api,
+            most_rows=PAGE_ROWS,
+        )  # fmt: skip
+        if due := accounts_due(lake, ACCOUNTS, now):
+            store_balances(
+                due, lake=lake, accounts=ACCOUNTS, settings=settings, now=now, clock=self.time.clock(), transport=api
+            )
+        self.extras.asked_for = days
 
     @contextlib.contextmanager
     def _watched(self, played: Played, life: Life) -> Iterator[None]:
@@ -259,6 +286,16 @@ def _record(message: Message, number: int) -> dict[str, str | None]:
     moment = sent.sent_at.replace(tzinfo=None) if message.is_local else sent.sent_at
     app = {"app_id": sent.app_id} if message.names_app else {}
     return {"msg_id": sent.msg_id, "sent_at": moment.isoformat(), "number": sent.number} | app
+
+
+def _recorded(world: World) -> list[Recorded]:
+    """Return what the platform's record holds: what was sent, and a message that no log has."""
+    found = [
+        Recorded(message.sent.app_id, message.sent.msg_id, message.sent.sent_at, message.fate)
+        for message in world.messages
+    ]
+    steps = (Step(START - timedelta(hours=2), "delivered"),)
+    return [*found, Recorded("app", "7" * 19, START - timedelta(hours=3), Fate(steps))]
 
 
 def _account(host: str) -> Account:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pipeline.api.push_journal import HourFile
@@ -21,14 +21,27 @@ Key = tuple[str, str]
 """App and msg_id."""
 
 
-def pushes_of(seed: int, number: int, sent: Sequence[Sent]) -> list[tuple[Key, int]]:
-    """Return what comes before a run: app, id and pushed status, whatever getReport says of the message."""
+@dataclass(frozen=True)
+class Push:
+    """A report as it comes: app, id, pushed status, and how far the time is off at which it came: late, or ahead."""
+
+    key: Key
+    status: int
+    off: timedelta = timedelta()
+
+
+def pushes_of(seed: int, number: int, sent: Sequence[Sent]) -> list[Push]:
+    """Return what comes before a run, whatever getReport says of the message."""
     chance = random.Random(seed * 1000 + number)  # noqa: S311 - a world that can be had again
-    pushed: list[tuple[Key, int]] = []
+    offs = [timedelta(hours=hours) for hours in (0, 0, 0, 0, -3, 2)]
+    pushed: list[Push] = []
     for message in sent:
         key = (message.app_id, message.msg_id)
-        pushed += [(key, chance.choice([0, 0, 1]))] * chance.choice([0, 0, 0, 1, 1, 2])
-    return [*pushed, (("app", str(chance.randrange(10**18))), 0)] if chance.random() < 0.5 else pushed
+        one = Push(key, chance.choice([0, 0, 1]), chance.choice(offs))
+        pushed += [one] * chance.choice([0, 0, 0, 1, 1, 2])
+    forged = [Push(("app", str(chance.randrange(10**18))), 0)]
+    forged += [Push(("nobody's", sent[0].msg_id), 0)] if sent else []
+    return [*pushed, *forged] if chance.random() < 0.5 else pushed
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,19 @@ class Pushes:
 
     folder: Path
 
-    def take(self, pushed: Sequence[tuple[Key, int]], now: datetime) -> None:
-        """Write what was pushed as the receiver does, a process of its own."""
-        rules = PushRules(NumberPolicy(), None, now)
-        reports = [{"appId": app_id, "msgid": msg_id, "status": status} for (app_id, msg_id), status in pushed]
+    def take(self, pushed: Sequence[Push], now: datetime) -> int:
+        """Write what was pushed as the receiver does, a process of its own that is killed then.
+
+        Returns the lines of reports that can't be used; the line in which it was killed has no end, and is none.
+        """
         file = HourFile(self.folder, mode=0o600, now=lambda: now)
-        if reports:
-            file.append(b"".join(line_of(report, rules)[0] for report in reports))
+        broken = line_of({"appId": "app", "status": 0}, PushRules(NumberPolicy(), None, now))[0]
+        if pushed:
+            file.append(b"".join(map(_line, pushed, [now] * len(pushed))) + broken + b'{"received_at":"20')
         file.close()
+        return bool(pushed)
+
+
+def _line(push: Push, now: datetime) -> bytes:
+    (app_id, msg_id), rules = push.key, PushRules(NumberPolicy(), None, now + push.off)
+    return line_of({"appId": app_id, "msgid": msg_id, "status": push.status}, rules)[0]

@@ -120,7 +120,12 @@ class _InMemory(Lake):
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         shutil.rmtree(self.workshop / "staged", ignore_errors=True)  # its files may be links to files of the lake
-        yield self.workshop
+        before = set(self.workshop.iterdir())
+        try:
+            yield self.workshop
+        finally:
+            for days in set(self.workshop.glob(f"{PARTITION_KEY}=*")) - before:  # one block may lie inside another
+                shutil.rmtree(days)
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ class World:
 
     Attributes:
         pushes: seed of what is pushed before each run: lost, doubled, late, contradicting, forged; 0 pushes nothing.
+        reads_record: whether the last run, and every second one before it, reads the platform's record and balance.
     """
 
     messages: tuple[Message, ...]
@@ -137,6 +138,7 @@ class World:
     last: Run
     give_up_days: float = 7
     pushes: int = 0
+    reads_record: bool = False
 
 
 def _seconds(values: st.SearchStrategy[int]) -> st.SearchStrategy[timedelta]:
@@ -263,6 +265,7 @@ def worlds(draw: st.DrawFn, *, is_crowded: bool = False, most_runs: int = 4) -> 
         last,
         draw(st.sampled_from([7, 7, 3, 90])),
         draw(st.sampled_from([0, 1, 2, 3])),
+        reads_record=not is_crowded and draw(st.sampled_from([False, False, True])),
     )
 
 
