@@ -110,7 +110,7 @@ class Extras:
         """Each account is asked once an hour at most, and what is stored is what was told."""
         hosts = Counter(played.ledger.balances)
         assert hosts.keys() <= self._hosts_due
-        assert all(count <= 2 for count in hosts.values())  # noqa: PLR2004 - again where the clock was refused
+        assert all(count <= 2 for count in hosts.values())
         if self.asked_for:
             assert hosts.keys() == self._hosts_due
         assert {row["balance"] for row in read_table(self.lake, ACCOUNT_BALANCE)} <= {Decimal(BALANCE)}

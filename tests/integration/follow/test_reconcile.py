@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
@@ -118,10 +121,46 @@ def test_pages_of_fewer_rows_are_followed_to_the_last(lake: Lake, simulator: Sim
     sent = ids_of(EIGHT, 100)
     server = simulator(sent={"app": sent}, page_rows=30)
 
-    go(server)
+    tally = go(server)
 
     assert recorded_ids(lake) == sent
     assert len(server.others) == 5
+    assert (tally.failures, [read["missing"] for read in stored(lake, RECORD_READS)]) == ([], [0])
+
+
+def test_a_day_of_more_than_a_full_page_of_the_platform_is_read_in_two_windows(
+    lake: Lake, simulator: Simulate, go: Reconcile
+) -> None:
+    """52,000 messages: a page of 50,000 rows is full, each of its halves is not."""
+    ids = (make_msg_id(EIGHT + timedelta(seconds=number // 2), number) for number in range(80_000))
+    sent = list(itertools.islice((msg_id for msg_id in ids if fate_of(msg_id).final_at), 52_000))
+    server = simulator(sent={"app": sent})
+
+    tally = go(server)
+
+    assert (tally.rows_by_day[DAY], tally.failures) == (52_000, [])
+    assert recorded_ids(lake) == sent
+    assert len(server.others) == 5  # the full page, then of each half its page and the empty one behind it
+
+
+@pytest.mark.parametrize("counts_end_in", [True, False])
+def test_a_platform_that_knows_no_index_gives_all_by_windows_whichever_end_it_counts_in(
+    lake: Lake, simulator: Simulate, go: Reconcile, *, counts_end_in: bool
+) -> None:
+    """It gives the first 50 rows of a window: one with so many is cut, and those that follow share an end."""
+    sent = ids_of(EIGHT, 100)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = parse_qs(request.extensions["target"].partition(b"?")[2].decode())
+        start, end = (f"{datetime.fromisoformat(asked[name][0]):%y%m%d%H%M%S}" for name in ("startTime", "endTime"))
+        found = [i for i in sent if start <= i[:12] and (i[:12] < end or (counts_end_in and i[:12] == end))]
+        rows = [{"msgId": i, "number": "", "receiveTime": "", "status": "0"} for i in found[:50]]
+        page = json.dumps({"status": "0", "reason": "success", "array": rows}).encode()
+        return httpx.Response(200, stream=httpx.ByteStream(page))
+
+    go(simulator(), transport=httpx.MockTransport(answer), most_rows=50)
+
+    assert recorded_ids(lake) == sent
 
 
 def test_more_messages_of_one_second_than_a_window_holds_are_followed_by_index(
@@ -141,10 +180,13 @@ def test_days_that_follow_one_another_hold_a_message_of_midnight_once(
     """Whether the platform counts the ends of a window in is not said."""
     midnight = datetime(2026, 2, 21, tzinfo=UTC)
     sent = ids_of(midnight - timedelta(seconds=5), 10)
+    server = simulator(sent={"app": sent})
 
-    go(simulator(sent={"app": sent}), DAY, DAY + timedelta(days=1))
-
+    go(server, DAY, DAY + timedelta(days=1))
     assert recorded_ids(lake) == sent
+    for day in (DAY, DAY + timedelta(days=1)):
+        go(server, day)
+        assert recorded_ids(lake) == sent
 
 
 def test_a_day_that_is_read_again_is_replaced_and_other_apps_stay(
@@ -160,6 +202,10 @@ def test_a_day_that_is_read_again_is_replaced_and_other_apps_stay(
 
     before = simulator(sent={"app": first, "other": other})
     go(before, accounts=accounts(before))
+    for table in (PLATFORM_RECORD, RECORD_READS):  # as compaction does
+        present = lake.snapshot(table)
+        both = pa.concat_tables([pq.ParquetFile(file.path).read() for file in present.files])
+        lake.commit(present, add=[lake.write(table, both, DAY)], remove=present.files)
     after = simulator(sent={"app": second})
     go(after)
 
@@ -199,6 +245,17 @@ def test_odd_answers_lose_no_message(lake: Lake, simulator: Simulate, go: Reconc
     go(simulator(sent={"app": sent}, faults=Faults(script=lambda *_: fault)))
 
     assert recorded_ids(lake) == sent
+
+
+def test_the_first_row_of_a_message_counts(lake: Lake, simulator: Simulate, go: Reconcile) -> None:
+    """A page that says two things of one message is no reason to take the later one."""
+    sent = ids_of(EIGHT, 5)
+
+    go(simulator(sent={"app": sent}, faults=Faults(script=lambda *_: "contradiction")))
+
+    says = {DELIVERED: "success", FAILED: "failed"}
+    shown = {row["msg_id"]: row["status"] for row in stored(lake, PLATFORM_RECORD)}
+    assert shown == {msg_id: says[fate_of(msg_id).status] for msg_id in sent}
 
 
 @pytest.mark.parametrize("fault", ["-18", "http-429", "reset", "truncated"])
