@@ -80,6 +80,7 @@ def serve_pushes(
         limit_concurrency=_CONNECTIONS,
         backlog=_BACKLOG,
         server_header=False,
+        proxy_headers=False,  # who posts is not asked
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
 
