@@ -43,10 +43,15 @@ class Extras:
     tally: ReconcileTally | None = None
     asked_for: Sequence[date] = ()
     _hosts_due: frozenset[str] = frozenset()
+    _read_before: frozenset[datetime] = frozenset()
 
     def begin(self, accounts: Accounts, now: datetime) -> None:
-        """Note before a run which balances are due: not asked for within an hour, nor known to be absent."""
+        """Note before a run which days were read, and which balances are due.
+
+        Those are due that were not asked for within an hour, and are not known to be absent.
+        """
         self.tally, self.asked_for = None, ()
+        self._read_before = frozenset(row["read_at"] for row in read_table(self.lake, RECORD_READS))
         asked, absent = balance_asked(self.lake), balance_absent(self.lake)
         due = set()
         for account in accounts.by_app().values():
@@ -96,8 +101,8 @@ class Extras:
         present = {(row["app_id"], row["msg_id"]) for row in rows}
         of_unit = Counter((row["app_id"], row["sent_date"]) for row in rows)
         for read in reads:
-            if read["sent_date"] not in self.asked_for:
-                continue
+            if read["sent_date"] not in self.asked_for or read["read_at"] in self._read_before:
+                continue  # left out by a run that goes on with a former one
             assert (read["recorded"], read["missing"]) == (of_unit[read["app_id"], read["sent_date"]], 0)
             for each in self.recorded:
                 steps = each.fate.at(since), each.fate.at(until)
