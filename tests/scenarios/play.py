@@ -153,6 +153,7 @@ class Player:
         )
         with self._watched(played, life):
             self._do(played, self._stage.as_seen_by(life), settings, api)
+        self._stage.cut_power()
         return played
 
     def _do(self, played: Played, lake: Lake, settings: Settings, api: FakeApi) -> None:

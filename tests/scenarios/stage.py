@@ -135,10 +135,11 @@ class _MortalInMemory(MortalLake, _InMemory):
 
 @dataclass(frozen=True)
 class Stage:
-    """A lake for one world, and how a process sees it."""
+    """A lake for one world, how a process sees it, and what the power does after each run."""
 
     lake: Lake
     as_seen_by: Callable[[Life], Lake]
+    cut_power: Callable[[], None] = lambda: None
 
 
 StageMaker = Callable[[], AbstractContextManager[Stage]]

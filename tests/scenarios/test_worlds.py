@@ -1,4 +1,4 @@
-"""Random worlds checked against a plain-Python oracle: timelines of answers, faults, kills, clock jumps, reruns.
+"""Random worlds checked against a plain-Python oracle: timelines of answers, faults, kills, clock jumps, power cuts.
 
 After every run the whole lake is compared with `tests/oracle/chronicle.py`, which holds the rules:
 - every sent message is in `messages` exactly once, in the state that follows from its stored answers;
@@ -26,6 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.scenarios.play import Player, last_alone
+from tests.scenarios.power import forgetful_stage
 from tests.scenarios.stage import StageMaker, memory_stages, real_stage
 from tests.scenarios.story import World, corrected, worlds
 
@@ -89,6 +90,16 @@ def with_corrections(stage: StageMaker) -> Callable[[World], None]:
     return play
 
 
+def with_power_cuts(_: StageMaker) -> Callable[[World], None]:
+    """Play with sent logs on a real lake, which loses after each run, killed or not, all that was not synced."""
+
+    def play(world: World) -> None:
+        with tempfile.TemporaryDirectory() as logs, forgetful_stage() as here:
+            Player(world, here, logs=Path(logs)).play()
+
+    return play
+
+
 def test_a_small_world_ends_in_the_states_that_its_answers_make(in_memory: StageMaker) -> None:
     explore(on(in_memory), SMALL, examples=30)
 
@@ -119,8 +130,9 @@ def test_a_world_whose_logs_and_settings_are_corrected_ends_as_they_say_at_last(
         (on, CROWDED, 6),
         (from_logs_on_a_real_lake, st.one_of(SMALL, CORRECTED), 6),
         (with_corrections, CORRECTED, 45),
+        (with_power_cuts, st.one_of(SMALL, CORRECTED), 4),
     ],
-    ids=["small", "long", "crowded", "real lake", "corrected"],
+    ids=["small", "long", "crowded", "real lake", "corrected", "power cuts"],
 )
 def test_more_worlds_end_in_the_states_that_their_answers_make(
     in_memory: StageMaker,
@@ -154,3 +166,8 @@ def test_many_crowded_worlds(in_memory: StageMaker, many: int) -> None:
 @pytest.mark.thorough
 def test_many_worlds_on_a_real_lake(in_memory: StageMaker, many: int) -> None:
     explore(from_logs_on_a_real_lake(in_memory), st.one_of(SMALL, CORRECTED), examples=many // 10)
+
+
+@pytest.mark.thorough
+def test_many_worlds_whose_power_is_cut(in_memory: StageMaker, many: int) -> None:
+    explore(with_power_cuts(in_memory), st.one_of(SMALL, CORRECTED), examples=many // 10)
