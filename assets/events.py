@@ -5,7 +5,9 @@ and the events of a run that ended. What does not: figures (`metadata.py`), and 
 (`sensors.py`).
 """
 
+import errno
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -102,6 +104,10 @@ def readable_failures() -> Iterator[None]:
         raise dg.Failure(description=one_line(expected), allow_retries=False) from cause
 
 
+_FULL: Final = os.strerror(errno.ENOSPC)
+"""What DuckDB, Arrow and the system say of a full disk, which no repair puts right."""
+
+
 def expected_error(error: Exception) -> SmsDeliveryError | None:
     """Return the project's error for a failure that is no bug; None for a bug.
 
@@ -116,6 +122,8 @@ def expected_error(error: Exception) -> SmsDeliveryError | None:
             return RunFailed(f"DAGSTER_HOME: the run can't be recorded there: {error.orig}")
         case OSError() | duckdb.Error() | DeltaError():
             text = f"the lake or the disk: {mask_digits(f'{type(error).__name__}: {one_line(error)}')}"
+            if _FULL in text:
+                return LakeError(text[: text.index(_FULL) + len(_FULL)])
             return LakeError(f"{text}; {REMEDY}" if ".parquet" in text else text)
         case _:
             return None

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipeline.api.simulator.faults import Faults
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
@@ -29,6 +30,9 @@ from pipeline.model.settings import Settings, given_settings, load_settings
 from pipeline.model.tables import DELIVERY_REPORTS, LAKE_TABLES, SENT_MESSAGES, Table
 from pipeline.publish.database import publish
 from tests.support.lakes import Said, store_answers
+from tests.support.mounts import set_limit, small_disk
+from tests.support.places import opened_place, still_place, write_logs
+from tests.support.processes import assert_whole
 
 PAGE = (Path(__file__).parents[3] / "docs" / "production.md").read_text("utf-8")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -212,16 +216,56 @@ def test_lost_settings_and_keys_show_as_written(place: Place) -> None:
         assert shows(str(error.value), rows()[damage][0]), str(error.value)
 
 
-def test_each_row_names_a_remedy_and_the_lines_of_other_tests_are_as_written() -> None:
+@pytest.mark.parametrize("limit", ["size=400k", "size=900k", "nr_inodes=76"])
+def test_a_full_disk_shows_as_written_and_the_next_run_goes_on_once_there_is_room(tmp_path: Path, limit: str) -> None:
+    written, remedy = rows()["the disk full, or without inodes"]
+    assert remedy.startswith("make room, then `sms-delivery run`")
+    data = tmp_path / "data"
+    with small_disk(data, limit), still_place(tmp_path, messages=4000, batch=20) as (place, answers):
+        line = place.run("run", status=1).stderr.rstrip("\n").rpartition("\n")[2]
+        assert shows(line, written), line
+        set_limit(data, "size=200m,nr_inodes=0")
+        place.run("run")
+        assert_whole(place, answers)
+
+
+def test_a_read_only_disk_shows_as_written_and_the_next_run_goes_on_once_it_is_writable(tmp_path: Path) -> None:
+    written, remedy = rows()["the lake on a read-only disk"]
+    assert remedy == "mount it writable, `sms-delivery doctor`, then `sms-delivery run`"
+    data = tmp_path / "data"
+    with small_disk(data, "size=200m"), opened_place(tmp_path) as place:
+        write_logs(place, 20)
+        place.run("run")
+        set_limit(data, "ro")
+        for command in ("run", "status", "publish"):
+            line = place.run(command, status=2).stderr.strip()
+            assert shows(line.removeprefix("sms-delivery: "), written), line
+        assert any(written.partition("…")[2] in line for line in place.run("doctor", status=2).stdout.splitlines())
+        set_limit(data, "rw")
+        place.run("doctor")
+        place.run("run")
+
+
+def test_a_platform_that_answers_for_other_ids_shows_as_written_and_the_next_run_asks_again(tmp_path: Path) -> None:
+    written, remedy = rows()["a platform that answers for other ids"]
+    assert remedy == "tell the platform; the next `sms-delivery run` asks again"
+    with opened_place(tmp_path) as place:
+        write_logs(place, 90)
+        with opened_place(tmp_path, faults=Faults((("stranger", 1.0),))) as strange:
+            done = strange.run("run", status=1, SMS_BATCH_SIZE="10")
+        said = (done.stdout + done.stderr).splitlines()
+        assert any(shows(line, f"…{written}…") for line in said), said
+        place.run("run", "--force")
+        assert place.query("SELECT count(*) FROM messages WHERE poll_count > 0") == [(90,)]
+
+
+def test_each_row_names_a_remedy_and_is_tried_above() -> None:
     tested = {*OF_THE_LAKE, "the published file damaged", "a `.wal` beside the published file"}
     tested |= {"the cache of publishing damaged", "the clock was fast, and is right"}
+    tested |= {"the disk full, or without inodes", "the lake on a read-only disk"}
+    tested |= {"a platform that answers for other ids"}
     tested |= {name for name in rows() if name.endswith("lost") or name.startswith("another")}
-    elsewhere = {
-        "the disk full, or without inodes",
-        "the lake on a read-only disk",
-        "a platform that answers for other ids",
-    }
-    assert rows().keys() == tested | elsewhere
+    assert rows().keys() == tested
     assert all(remedy for _, remedy in rows().values())
 
 
