@@ -182,10 +182,10 @@ def test_days_that_follow_one_another_hold_a_message_of_midnight_once(
     sent = ids_of(midnight - timedelta(seconds=5), 10)
     server = simulator(sent={"app": sent})
 
-    go(server, DAY, DAY + timedelta(days=1))
-    assert recorded_ids(lake) == sent
-    for day in (DAY, DAY + timedelta(days=1)):
-        go(server, day)
+    following = DAY + timedelta(days=1)
+    go(server, following)
+    for days in ([DAY], [DAY, following], [following]):
+        go(server, *days)
         assert recorded_ids(lake) == sent
 
 
