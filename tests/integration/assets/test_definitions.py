@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_definitions
-from assets.project import ASSETS, REFRESH
+from assets.project import ASSETS, RECONCILE, REFRESH, REFRESHED
 from assets.resources import Workspace
 from pipeline import __version__
 from pipeline.lake.queries import digest
@@ -34,6 +34,21 @@ def test_the_assets_are_those_of_the_design_in_its_order(definitions: dg.Definit
     names = [key.to_user_string() for level in graph.toposorted_asset_keys_by_level for key in level]
     assert [name for name in names if name in CHAIN] == CHAIN
     assert sorted(names) == sorted(ASSETS)
+
+
+def test_the_ordinary_job_needs_nothing_that_another_job_makes(definitions: dg.Definitions) -> None:
+    """Else the UI asks to confirm each time, until the platform's record was read once."""
+    graph = definitions.resolve_asset_graph()
+    needed = {key.to_user_string() for name in REFRESHED for key in graph.get(dg.AssetKey(name)).parent_keys}
+    assert needed <= set(REFRESHED)
+
+
+def test_the_record_is_read_before_it_is_published(definitions: dg.Definitions) -> None:
+    """No dependency says so, but the priority of the steps, which run one after the other."""
+    job = definitions.resolve_job_def(RECONCILE)
+    priorities = {node.name: int(node.tags.get("dagster/priority", 0)) for node in job.nodes}
+    assert priorities["platform_record"] > priorities["analytics_db"]
+    assert job.executor_def == dg.in_process_executor
 
 
 def test_partitioned_assets_cover_a_range_in_one_run_and_say_what_they_are(definitions: dg.Definitions) -> None:

@@ -27,7 +27,7 @@ from pipeline.maintain.status import status_text
 from pipeline.model.settings import Settings, given_settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY
 from tests.integration.maintain.test_maintenance import World
-from tests.support.lakes import Said, Sent, store_answers, store_sent
+from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 from tests.support.places import Place, opened_place, write_logs
 
 KEY, SECRET = "key-of-tests", "secret-of-tests-3141592"
@@ -260,6 +260,20 @@ def test_the_command_ends_with_0_1_or_2(place: Place, monkeypatch: pytest.Monkey
     assert command(place, monkeypatch, "doctor", SMS_API_SECRET="").exit_code == 2
     assert command(place, monkeypatch, "doctor", SMS_BATCH_SIZE="0").exit_code == 2
     assert command(place, monkeypatch, "status").exit_code == 2
+
+
+def test_status_says_how_many_requests_were_made_today_and_how_full_they_were(
+    lake: Lake, settings: Callable[..., Settings]
+) -> None:
+    """Repeated ones count, whichever day their ids were sent on; those of yesterday do not."""
+    noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    today, days_ago = noon.date(), timedelta(days=3)
+    calls = [Called(noon, ids=200), Called(noon - timedelta(hours=11), ids=50, attempts=2)]
+    store_calls(lake, [(calls[0], today), (calls[1], today - days_ago), (Called(noon - timedelta(hours=13)), today)])
+
+    said = status_text(lake=lake, settings=settings(lake=lake.folder), now=noon)
+
+    assert "requests     3 today, of 100 ids on average" in said.splitlines()
 
 
 def test_status_says_what_is_there_what_is_outstanding_and_when_it_was_published(tmp_path: Path) -> None:
