@@ -15,7 +15,7 @@ from assets.events import expected_error, one_line
 from assets.internals import location_of_schedule
 from assets.partitions import range_tags
 from assets.project import BACKFILL, MAINTENANCE, NOTHING_UNREAD, PART_OF, RECONCILE, REFRESH, Project, record_config
-from assets.resources import Workspace
+from assets.resources import Workspace, utc_now
 from assets.run_health import is_lake_in_use, runs_at_work
 from pipeline.follow.record_days import unread_days
 from pipeline.maintain.due import what_is_due
@@ -39,6 +39,7 @@ def build_schedules(
     *,
     refresh_cron: str = REFRESH_CRON,
     republish_after: timedelta = REPUBLISH_AFTER,
+    clock: Callable[[], datetime] = utc_now,
 ) -> list[dg.ScheduleDefinition]:
     """Make the schedules. `SMS_SCHEDULES=on` starts the first two with the daemon; otherwise the UI switches them on.
 
@@ -57,7 +58,7 @@ def build_schedules(
         "without a publication, one run of today, which shows that polling goes on.",
     )
     def refresh_what_is_due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return _or_reason(lambda: _tick(context, project, Workspace(load), republish_after))
+        return _or_reason(lambda: _tick(context, project, Workspace(load), republish_after, clock()))
 
     @dg.schedule(
         name=project.named(RECONCILE),
@@ -69,7 +70,7 @@ def build_schedules(
         "since, 90 days back at most.",
     )
     def read_unread_days(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return _or_reason(lambda: _record_tick(context, project, Workspace(load)))
+        return _or_reason(lambda: _record_tick(context, project, Workspace(load), clock()))
 
     daily = dg.ScheduleDefinition(
         name=project.named(MAINTENANCE),
@@ -95,11 +96,11 @@ def _or_reason(tick: Callable[[], dg.RunRequest | dg.SkipReason]) -> dg.RunReque
 
 
 def _record_tick(
-    context: dg.ScheduleEvaluationContext, project: Project, workspace: Workspace
+    context: dg.ScheduleEvaluationContext, project: Project, workspace: Workspace, now: datetime
 ) -> dg.RunRequest | dg.SkipReason:
     """Return one run over the days whose record is to be read, or the reason why there is none."""
     settings = workspace.settings
-    days = unread_days(lake=workspace.lake, accounts=load_accounts(settings), settings=settings, now=datetime.now(UTC))
+    days = unread_days(lake=workspace.lake, accounts=load_accounts(settings), settings=settings, now=now)
     if not days:
         return dg.SkipReason(NOTHING_UNREAD)
     reason = f"{len(days)} days whose record was not read"
@@ -107,18 +108,21 @@ def _record_tick(
 
 
 def _tick(
-    context: dg.ScheduleEvaluationContext, project: Project, workspace: Workspace, republish_after: timedelta
+    context: dg.ScheduleEvaluationContext,
+    project: Project,
+    workspace: Workspace,
+    republish_after: timedelta,
+    now: datetime,
 ) -> dg.RunRequest | dg.SkipReason:
     """Return one run over what is due, or the reason why there is none."""
     check_inputs(workspace.settings)
     lake = workspace.lake
     if busy := _run_under_way(context.instance, project, is_lake_in_use=is_lake_in_use(workspace.settings)):
         return dg.SkipReason(f"run {busy} is under way; the next tick looks again")
-    now = datetime.now(UTC)
     due = what_is_due(lake=lake, settings=workspace.settings, now=now)
     if due.range is not None:
         return _request(context, *due.range, due.reason)
-    if _published_before(context.instance, project, now - republish_after):
+    if _published_before(context.instance, project, republish_after, now):
         today = workspace.settings.today(now)
         return _request(context, today, today, f"{due.reason}, and nothing was published for a while")
     return dg.SkipReason(due.reason)
@@ -136,8 +140,8 @@ def _request(
     return dg.RunRequest(tags={**range_tags(first, last), DUE: reason}, run_config=run_config)
 
 
-def _published_before(instance: dg.DagsterInstance, project: Project, moment: datetime) -> bool:
-    """Return whether the latest publication is older than a moment; False if nothing was ever published.
+def _published_before(instance: dg.DagsterInstance, project: Project, age: timedelta, now: datetime) -> bool:
+    """Return whether the latest publication is older than an age; False if nothing was ever published.
 
     One that lies ahead is of a clock that was wrong, and may be of any age.
     """
@@ -145,7 +149,7 @@ def _published_before(instance: dg.DagsterInstance, project: Project, moment: da
     if event is None:
         return False
     published_at = datetime.fromtimestamp(event.timestamp, UTC)
-    return published_at < moment or published_at > datetime.now(UTC) + CLOCK_TOLERANCE
+    return published_at < now - age or published_at > now + CLOCK_TOLERANCE
 
 
 def _run_under_way(instance: dg.DagsterInstance, project: Project, *, is_lake_in_use: bool) -> str | None:

@@ -18,7 +18,7 @@ from assets.project import MAINTENANCE, RECONCILE, REFRESH, Project
 from assets.resources import Workspace
 from assets.run_health import DEAD_AFTER
 from assets.run_history import prune_runs
-from assets.schedules import build_schedules
+from assets.schedules import REPUBLISH_AFTER, build_schedules
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
@@ -64,11 +64,19 @@ class Place:
     def lake(self) -> Lake:
         return Lake.open(self.settings.lake, mode=0o640, recorded={})
 
-    def tick(self, republish_after: timedelta | None = None) -> dg.RunRequest | str:
+    def tick(
+        self, republish_after: timedelta = REPUBLISH_AFTER, *, clock_error: timedelta = timedelta(0)
+    ) -> dg.RunRequest | str:
         """Evaluate the schedule once: the run that it asks for, or why there is none."""
+        settings = self.settings
         schedule = self.definitions.resolve_schedule_def(REFRESH)
-        if republish_after is not None:
-            schedule, *_ = build_schedules(self.settings, lambda: self.settings, republish_after=republish_after)
+        if clock_error or republish_after != REPUBLISH_AFTER:
+            schedule = build_schedules(
+                settings,
+                lambda: settings,
+                republish_after=republish_after,
+                clock=lambda: datetime.now(UTC) + clock_error,
+            )[0]
         with dg.build_schedule_context(instance=self.instance, scheduled_execution_time=NOW) as context:
             data = schedule.evaluate_tick(context)
         if data.run_requests:
@@ -122,6 +130,47 @@ def test_today_is_run_when_the_publication_is_old_although_nothing_is_due(place:
     request = place.tick(timedelta(0))
     assert isinstance(request, dg.RunRequest)
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (f"{TODAY}", f"{TODAY}")
+
+
+JUMPS = [timedelta(days=40), timedelta(days=-40), timedelta(hours=5), timedelta(hours=-5)]
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_ticks_under_a_wrong_clock_change_nothing_for_those_under_the_right_one(place: Place, jump: timedelta) -> None:
+    """A tick stores nothing: what it asks for by mistake is one more run, and what is due stays due."""
+    place.log(ago(2), "1")
+    place.work(ago(3))
+    place.instance.report_runless_asset_event(dg.AssetMaterialization("analytics_db"))
+    place.tick(clock_error=jump)
+    assert "nothing to do" in str(place.tick())
+    place.log(ago(1), "2")
+    place.tick(clock_error=jump)
+    assert place.range() == (f"{ago(1)}", f"{ago(1)}")
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_publication_of_a_wrong_clock_is_renewed_once_the_clock_is_right(place: Place, jump: timedelta) -> None:
+    """One from the future may be of any age; an old one is old. Seen from there, the right one is renewed, too."""
+    place.log(ago(2), "1")
+    place.work(ago(3))
+    place.instance.report_runless_asset_event(dg.AssetMaterialization("analytics_db"))
+    assert isinstance(place.tick(clock_error=-jump), dg.RunRequest)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_days_whose_record_was_not_read_are_found_after_a_tick_of_a_wrong_clock(place: Place, jump: timedelta) -> None:
+    place.log(ago(10), "1")
+    place.work(ago(10))
+
+    def ranges(clock_error: timedelta) -> list[tuple[date, date] | None]:
+        settings = place.settings
+        schedules = build_schedules(settings, lambda: settings, clock=lambda: datetime.now(UTC) + clock_error)
+        with dg.build_schedule_context(instance=place.instance, scheduled_execution_time=NOW) as context:
+            return [range_of(request.tags) for request in schedules[2].evaluate_tick(context).run_requests or []]
+
+    before = ranges(timedelta(0))
+    ranges(jump)
+    assert ranges(timedelta(0)) == before == [(ago(10), ago(4))]
 
 
 def test_messages_that_are_due_make_a_run_over_their_days(place: Place) -> None:
