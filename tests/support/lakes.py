@@ -146,6 +146,11 @@ def store_rejects(lake: Lake, rejects: Iterable[Row]) -> None:
     _append(lake, REJECTED_RECORDS, list(rejects))
 
 
+def store_rows(lake: Lake, table: Table, rows: Iterable[Row]) -> None:
+    """Append rows of any table, each with its partition."""
+    _append(lake, table, list(rows))
+
+
 def _append(lake: Lake, table: Table, rows: list[Row]) -> None:
     for day in sorted({row["sent_date"] for row in rows}, key=str):
         assert isinstance(day, date)

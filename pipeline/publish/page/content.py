@@ -71,12 +71,23 @@ class PageContent:
             name: np.stack([(c[..., 0] - c[..., 3])[:_COMPARED_ROWS, :days], c[:_COMPARED_ROWS, :days, 0]])
             for name, c in self._named(self.speed).items()
         }
-        pairs = {names: np.stack([c[..., :days, 1], c[..., :days, 0]]) for names, c in self.pairs.items()}
+        outcomes = {d.key for d in self.dimensions if d.is_outcome}
+        pairs = {
+            names: np.stack([c[..., :days, 1], c[..., :days, 0]])
+            for names, c in self.pairs.items()
+            if outcomes.isdisjoint(names)
+        }
         return {"delivered": Figures(delivered, pairs), "slow": Figures(slow, {})}
+
+    @property
+    def kept_bins(self) -> int:
+        """How many bins of days, the newest, have messages; of older ones there are rates alone."""
+        first = self.as_of["messages_from"]
+        return sum(first is None or one.first >= first for one in self.timeline.bins)
 
     def _named(self, series: Mapping[str, Counts]) -> dict[str, Counts]:
         """Return the rows that stand for one name each: all, then those of the dimensions that are shown."""
-        named = {d.key: series[d.key][: len(d.values)] for d in self.dimensions if d.key in series}
+        named = {d.key: series[d.key][: len(d.values)] for d in self.dimensions if d.key in series and not d.is_outcome}
         return {ALL: series[ALL], **named}
 
 
@@ -91,13 +102,15 @@ def read_content(connection: duckdb.DuckDBPyConnection) -> PageContent:
     line = timeline(days)
     reader.run("page_days", days=list(line.bin_of), bins=list(line.bin_of.values()))
     reader.run("page_names", **ROWS)
+    reader.run("placed_messages")
+    reader.run("placed_by")
     every = _dimensions(reader.rows("names"))
     joint = _joint(every, len(line.bins))
     cube = Cube(reader, every, len(line.bins), joint)
     pairs, speed = cube.pairs(), cube.speed()
     for dimension in every[len(KEYS) :]:
-        of_label, speed[dimension.key] = cube.label(dimension)
-        pairs |= of_label
+        of_dimension, speed[dimension.key] = cube.further(dimension)
+        pairs |= of_dimension
     (as_of,), (waiting,) = reader.rows("as_of"), reader.rows("waiting", memory_days=API_MEMORY.days)
     return PageContent(
         as_of=as_of,
@@ -106,7 +119,7 @@ def read_content(connection: duckdb.DuckDBPyConnection) -> PageContent:
         balances=reader.rows("balances"),
         timeline=line,
         mature_days=[day for day, is_mature in days if is_mature],
-        dimensions=[d for d in every if len(d.values) + d.others >= _FEWEST_VALUES],
+        dimensions=[d for d in every if len(d.values) + d.others >= (1 if d.is_outcome else _FEWEST_VALUES)],
         joint=joint,
         series=cube.series(),
         pairs=pairs,

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.lake.queries import query
 from pipeline.publish.page.changes import Counts
 from pipeline.publish.page.events import ALL
-from pipeline.publish.page.names import LABEL, Dimension
+from pipeline.publish.page.names import Dimension
 
 Row = dict[str, Any]
 
@@ -21,7 +21,7 @@ PAIR_COUNTS: Final = ("sent", "delivered", "failed")
 SPEEDS: Final = ("timed", "within_5s", "within_30s", "within_5min")
 MONEY: Final = ("pay", "pay_failed")
 KEYS: Final = ("country", "sender_id", "app_id")
-"""Dimensions besides labels."""
+"""Dimensions that every message has; further ones are labels, the network and the reason of failure."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,13 @@ class Cube:
         columns = self.reader.columns("pairs", most=self.joint)
         return {pair: self._pair(columns, pair) for pair in (KEYS[:2], KEYS[::2], KEYS[1:])}
 
-    def label(self, label: Dimension) -> tuple[dict[tuple[str, str], Counts], Counts]:
-        """Return the pairs of a label, and how fast its messages were."""
-        columns = self.reader.columns("label_pairs", most=self.joint, label=label.key.removeprefix(LABEL))
-        columns[label.key] = columns.pop("label")
-        pairs = {(label.key, key): self._pair(columns, (label.key, key)) for key in KEYS}
+    def further(self, one: Dimension) -> tuple[dict[tuple[str, str], Counts], Counts]:
+        """Return the pairs of a further dimension, and how fast its messages were."""
+        columns = self.reader.columns("further_pairs", most=self.joint, dimension=one.key)
+        columns[one.key] = columns.pop("further")
+        pairs = {(one.key, key): self._pair(columns, (one.key, key)) for key in KEYS}
         rows = _chosen(columns, _is_set(columns, "place"))
-        return pairs, _filled(
-            self._shape(label), [rows["place"].astype(int), rows["bin"]], rows, SPEEDS, dtype=np.int64
-        )
+        return pairs, _filled(self._shape(one), [rows["place"].astype(int), rows["bin"]], rows, SPEEDS, dtype=np.int64)
 
     def speed(self) -> dict[str, Counts]:
         """Return how fast messages were, (rows, bins, SPEEDS)."""
@@ -92,12 +90,12 @@ class Cube:
             currency: self._by_column(_chosen(columns, columns["currency"] == currency), MONEY, float)
             for currency in sorted(set(columns["currency"].compressed()))
         }
-        for label in self.dimensions[len(KEYS) :] if found else ():
-            columns = self.reader.columns("label_spend", label=label.key.removeprefix(LABEL))
+        for one in self.dimensions[len(KEYS) :] if found else ():
+            columns = self.reader.columns("further_spend", dimension=one.key)
             for currency, series in found.items():
                 rows = _chosen(columns, columns["currency"] == currency)
                 places = [rows["place"].astype(int), rows["bin"]]
-                series[label.key] = _filled(self._shape(label), places, rows, MONEY, dtype=float)
+                series[one.key] = _filled(self._shape(one), places, rows, MONEY, dtype=float)
         return found
 
     def _shape(self, dimension: Dimension) -> tuple[int, int]:

@@ -36,7 +36,7 @@ def document(content: PageContent, texts: Texts) -> str:
         data=_json_for_script(payload(content, texts)),
         content=content,
         sentences=texts[content.timeline.first_span, WHOLE],
-        tables=[_table(dimension, content) for dimension in content.dimensions],
+        tables=[_table(dimension, content) for dimension in content.dimensions if not dimension.is_outcome],
         error=ERROR,
     )
 

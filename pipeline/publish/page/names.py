@@ -8,9 +8,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from pipeline.model.networks import NETWORKS
 from pipeline.publish.page.sentences import isolated
 
-_WORDS: Final = {"country": ("Countries", "country"), "sender_id": ("Senders", "sender"), "app_id": ("Apps", "app")}
+_WORDS: Final = {
+    "country": ("Countries", "country"),
+    "sender_id": ("Senders", "sender"),
+    "app_id": ("Apps", "app"),
+    "network": ("Networks", "network"),
+    "failure_reason": ("Why they failed", "reason"),
+}
 _NOT_KNOWN: Final = {"country": "not known", "sender_id": "no sender", "app_id": "no app"}
 LABEL: Final = "label:"
 
@@ -20,7 +27,7 @@ class Dimension:
     """A dimension of the page.
 
     Attributes:
-        key: as in the roll-ups: country, sender_id, app_id or label:NAME.
+        key: as in the roll-ups: country, sender_id, app_id, network, failure_reason or label:NAME.
         values: as stored, most messages first; None = not known.
         others: number of further values, which share the last row.
     """
@@ -28,6 +35,11 @@ class Dimension:
     key: str
     values: Sequence[str | None]
     others: int
+
+    @property
+    def is_outcome(self) -> bool:
+        """Whether its values are of failed messages alone, so that a delivery rate of them says nothing."""
+        return self.key == "failure_reason"
 
     @property
     def title(self) -> str:
@@ -46,6 +58,8 @@ class Dimension:
         value = self.values[row]
         if value is None:
             return _NOT_KNOWN.get(self.key, f"no {self.one}")
+        if self.key == "network":
+            return f"{NETWORKS[value]} ({value})" if value in NETWORKS else value
         return country_names().get(value, value) if self.key == "country" else value
 
     def phrase(self, row: int) -> str:

@@ -32,6 +32,7 @@ def payload(content: PageContent, texts: Texts) -> dict[str, Any]:
         "ages": ages.starts,
         "hourAges": hours.starts,
         "joint": content.joint,
+        "kept": content.kept_bins,
         "dimensions": [
             {
                 "key": d.key,
@@ -40,6 +41,7 @@ def payload(content: PageContent, texts: Texts) -> dict[str, Any]:
                 "values": list(d.values),
                 "names": [d.name(row) for row in range(len(d.values) + bool(d.others))],
                 "limit": round(row_limit(len(d.values)), 3),
+                "isOutcome": d.is_outcome,
             }
             for d in content.dimensions
         ],

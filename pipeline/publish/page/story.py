@@ -36,7 +36,7 @@ def read_story(connection: duckdb.DuckDBPyConnection, content: PageContent) -> d
 
     found = {}
     for place, (span, one) in enumerate(zip(spans, told, strict=True)):
-        nothing = quiet(span.days, what=[dimension.one for dimension in content.dimensions])
+        nothing = quiet(span.days, what=[dimension.one for dimension in content.dimensions if not dimension.is_outcome])
         found[place, WHOLE] = words(one.whole) or [nothing]
         found |= {(place, f"{key}/{row}"): words(events) for (key, row), events in one.rows.items()}
     return found

@@ -72,7 +72,7 @@ const measured = (series) => {
   const rate = rateOf(delivered, sent, pending);
   return { sent, delivered, failed, rate, before: before && before[0] ? before : null };
 };
-// Counts of groups of bins, each with its first bin: of the span, and of the one before
+// Counts of groups of bins, each with its first bin: of the span, and of the one before if its messages are all kept
 const grouped = (series, starts, size) => {
   const { start, end, beforeEnd } = span();
   const over = (from, to) => Array.from({ length: size }, (_, n) => {
@@ -82,7 +82,7 @@ const grouped = (series, starts, size) => {
     });
     return total;
   });
-  const before = beforeEnd == null ? null : over(end, beforeEnd);
+  const before = beforeEnd == null || beforeEnd > data.kept ? null : over(end, beforeEnd);
   return { now: over(start, end), before: before && before[0] ? before : null };
 };
 // [part, sent] of each bin of the span

@@ -102,27 +102,32 @@ const rowLine = (one, row, isMore) => {
     cell(change(row, one.limit)),
     cell(spark(pairsOf(row.series, 1))));
 };
+// A section whose rows beyond the first ones are shown on demand
+const long = (one, size, made) => {
+  const isWhole = shownWhole.has(one.key), isLong = size > ROWS_AT_FIRST;
+  const toggle = () => {
+    if (isWhole) shownWhole.delete(one.key);
+    else shownWhole.add(one.key);
+    render();
+  };
+  const words = isWhole ? "Show fewer" : `Show all ${count(size)}`;
+  return section(one.title, { class: isLong && "long", "data-rows": one.key },
+    made({ class: isWhole && "all" }),
+    isLong && make("button", { type: "button", class: "link", id: `more-${one.key}`, onclick: toggle }, words));
+};
+const notSplit = (one) => (
+  section(one.title, {}, note(`This row is not split by ${one.one} on the page; the database has every message.`)));
 const rowsSection = (one) => {
   const rows = rowsOf(one);
-  if (!rows) {
-    return section(one.title, {}, note(`This row is not split by ${one.one} on the page; the database has every message.`));
-  }
+  if (!rows) return notSplit(one);
   const lines = rows
     .map((row) => ({ ...row, ...measured(row.series) }))
     .filter((row) => row.sent || row.before)
     .sort((a, b) => b.isOne - a.isOne || b.sent - a.sent)
     .map((row, n) => rowLine(one, row, n >= ROWS_AT_FIRST));
   if (!lines.length) return section(one.title, {}, note("No message."));
-  const isWhole = shownWhole.has(one.key), isLong = lines.length > ROWS_AT_FIRST;
-  const toggle = () => {
-    if (isWhole) shownWhole.delete(one.key);
-    else shownWhole.add(one.key);
-    render();
-  };
-  const words = isWhole ? "Show fewer" : `Show all ${count(lines.length)}`;
-  return section(one.title, { class: isLong && "long", "data-rows": one.key },
-    table([one.one, "Messages", "Rate, 95%", "Points", "Trend"], lines, `by ${one.one}`, { class: isWhole && "all" }),
-    isLong && make("button", { type: "button", class: "link", id: `more-${one.key}`, onclick: toggle }, words));
+  return long(one, lines.length, (looks) => (
+    table([one.one, "Messages", "Rate, 95%", "Points", "Trend"], lines, `by ${one.one}`, looks)));
 };
 
 const hoursSection = () => {
@@ -165,7 +170,7 @@ const failingRows = () => {
     })));
     return ["country and sender", found];
   }
-  const one = data.dimensions.find(({ key }) => key !== choice.key);
+  const one = data.dimensions.find(({ key, isOutcome }) => key !== choice.key && !isOutcome);
   return one ? [one.one, (rowsOf(one) || []).map((row) => ({ name: [row.name], ...measured(row.series) }))] : ["", []];
 };
 const failuresSection = () => {
@@ -178,6 +183,27 @@ const failuresSection = () => {
     cell(count(failed)), cell(percent(failed / sent)), cell(percent(before && before[2] / before[0])),
     cell(meter(failed / all, true))));
   return section("Failures", {}, table([words, "Failed", "Of sent", "Before", ""], rows, "failed messages"));
+};
+
+// Failed messages by what the platform told of them; the rest of the failed ones is a row, so that the shares add up
+const reasonsSection = (one) => {
+  const rows = rowsOf(one);
+  if (!rows) return notSplit(one);
+  const { failed: all, before } = measured(chosenSeries());
+  const told = rows.filter(({ isOne }) => isOne).map((row) => ({ ...row, ...measured(row.series) }));
+  const total = (list, of) => list.reduce((found, row) => found + of(row), 0);
+  const rest = all - total(told, (row) => row.failed);
+  const restBefore = before && before[2] - total(told, (row) => (row.before ? row.before[2] : 0));
+  const lines = told.filter(({ failed, before: then }) => failed || (then && then[2])).sort((a, b) => b.failed - a.failed);
+  if (!lines.length) return null;
+  const line = (name, failed, then, isMore) => make("tr", { class: isMore && "more" },
+    rowHead(name), cell(count(failed)), cell(percent(all ? failed / all : null)),
+    cell(before ? percent(before[2] ? then / before[2] : null) : "–"), cell(meter(all ? failed / all : 0, true)));
+  const shown = lines.map((row, n) => (
+    line(nameButton(one, row), row.failed, row.before ? row.before[2] : 0, n >= ROWS_AT_FIRST)));
+  if (choice.key !== one.key && rest > 0) shown.push(line("other, or none told", rest, restBefore, false));
+  return long(one, lines.length, (looks) => (
+    table([one.one, "Failed", "Share", "Before", ""], shown, `by ${one.one}`, looks)));
 };
 
 const statesSection = () => {
@@ -215,8 +241,9 @@ function render() {
   showTiles();
   showDays();
   if (data.bins.length) {
-    place("sections", data.dimensions.map(rowsSection),
-      hoursSection(), speedSection(), failuresSection(), statesSection(), spendSection());
+    const [outcomes, others] = [true, false].map((is) => data.dimensions.filter(({ isOutcome }) => isOutcome === is));
+    place("sections", others.map(rowsSection),
+      hoursSection(), speedSection(), failuresSection(), outcomes.map(reasonsSection), statesSection(), spendSection());
   }
   const again = focused && document.getElementById(focused);
   if (again) again.focus({ preventScroll: true });

@@ -15,4 +15,5 @@ FROM delivery_rollups_daily AS rollups
 INNER JOIN page_days USING (sent_date)
 LEFT JOIN page_names AS names
   ON rollups.dimension = names.dimension AND rollups.value IS NOT DISTINCT FROM names.value
+WHERE rollups.dimension = 'all' OR names.place IS NOT NULL
 GROUP BY rollups.dimension, coalesce(names.place, 0), page_days.bin;
