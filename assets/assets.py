@@ -340,7 +340,8 @@ def analytics_db(settings: Settings) -> dg.AssetsDefinition:
     `sms-delivery publish` makes it again.
     """
     deps = ["rejected_records", "api_calls", "pushed_reports", "messages", "delivery_rates", "account_balance"]
-    about = about_table(SNAPSHOT_INFO, "duckdb", settings.duckdb) | {"tables_and_views": tables_and_views()}
+    about = about_table(SNAPSHOT_INFO, "duckdb", settings.duckdb, url=settings.duckdb_url)
+    about |= {"tables_and_views": tables_and_views()}
 
     @dg.multi_asset(
         specs=[
@@ -357,12 +358,12 @@ def analytics_db(settings: Settings) -> dg.AssetsDefinition:
         with step_events(context), sms_workspace.phase(PUBLISHING_FILE) as phase:
             lake, settings = sms_workspace.lake, sms_workspace.settings
             publication = publish(lake=lake, settings=settings, now=utc_now())
-            phase.done(f"published {publication.path.name}")
+            phase.done(published := f"published {settings.duckdb.name}")
             figures = figures_of_latest(metadata.CHART_DAYS, lake=lake, settings=settings)
         yield from results(
             context,
             "analytics_db",
-            f"published {publication.path.name}",
+            published,
             page=dg.MetadataValue.path(str(settings.report)),
             delivery_rate_by_day=metadata.rate_chart(figures),
             this_run=metadata.run_summary(context),

@@ -20,6 +20,7 @@ from assets.run_history import prune_runs, young_runs
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
 from pipeline.maintain.retain import retain
+from pipeline.publish.bucket import published_file
 from pipeline.publish.database import PUBLISHING, publish
 from pipeline.publish.page.writing import write_page
 
@@ -67,7 +68,7 @@ def drop_old_days(context: dg.OpExecutionContext, sms_workspace: dg.ResourcePara
     with readable_failures():
         lake, settings, now = sms_workspace.lake, sms_workspace.settings, utc_now()
         tally = retain(lake=lake, settings=settings, now=now)
-        if tally.is_change and settings.duckdb.exists():
+        if tally.is_change and published_file(settings):
             publish(lake=lake, settings=settings, now=now)
             with lake.lock(PUBLISHING):
                 write_page(settings=settings)
@@ -83,7 +84,7 @@ def compact_closed_days(context: dg.OpExecutionContext, sms_workspace: dg.Resour
     """Merge the small files of days whose messages can no longer change, and publish the new files."""
     with readable_failures():
         tally = compact(lake=sms_workspace.lake, settings=sms_workspace.settings, now=utc_now())
-        if tally.partitions and sms_workspace.settings.duckdb.exists():
+        if tally.partitions and published_file(sms_workspace.settings):
             # Without a new publication the old files of an idle lake could never be deleted.
             publish(lake=sms_workspace.lake, settings=sms_workspace.settings, now=utc_now())
     partitions = ", ".join(f"{count} of {name}" for name, count in tally.partitions.items()) or "none"

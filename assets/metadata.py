@@ -167,7 +167,7 @@ def publication_metadata(publication: Publication) -> dict[str, Any]:
     """Return what was published, where and when."""
     as_of = publication.data_as_of
     return {
-        "path": dg.MetadataValue.path(str(publication.path)),
+        "path": dg.MetadataValue.path(publication.place),
         "rows": dict(publication.rows),
         "published_at": dg.MetadataValue.timestamp(publication.published_at),
         "data_as_of": dg.MetadataValue.timestamp(as_of) if as_of else "no answer yet",

@@ -72,8 +72,8 @@ def _text(name: str, settings: Settings) -> str:
             return ""
         case tuple() as several:
             return ", ".join(several)
-        case _ if name == "lake":
-            return settings.lake_place
+        case _ if name in {"lake", "duckdb"}:
+            return settings.lake_place if name == "lake" else settings.duckdb_place
         case int() as mode if name == "file_mode":
             return f"{mode:04o}"
         case value:

@@ -71,16 +71,17 @@ def table_spec(table: Table, settings: Settings, *, of: str | None = None, **fac
 
 def about_lake_table(table: Table, settings: Settings) -> dict[str, Any]:
     """Return columns, name and place of a table of the lake, as metadata."""
-    about = about_table(table, "deltalake", settings.lake / table.name)
-    return about | ({"dagster/uri": f"{settings.lake_url}/{table.name}"} if settings.lake_url else {})
+    url = f"{settings.lake_url}/{table.name}" if settings.lake_url else None
+    return about_table(table, "deltalake", settings.lake / table.name, url=url)
 
 
-def about_table(table: Table, storage_kind: str, path: Path) -> dict[str, Any]:
-    """Return columns, name and place of a table, as metadata."""
+def about_table(table: Table, storage_kind: str, path: Path, *, url: str | None) -> dict[str, Any]:
+    """Return columns, name and place of a table, as metadata; `url` is of one in a bucket."""
     return {
         "dagster/column_schema": column_schema(table),
         "dagster/table_name": table.name,
         **about_file(storage_kind, path),
+        **({"dagster/uri": url} if url else {}),
     }
 
 

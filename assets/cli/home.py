@@ -29,9 +29,9 @@ retention:
 
 
 def home_of(settings: Settings) -> Path:
-    """Return the folder, whether it exists or not."""
-    beside = settings.duckdb if settings.lake_url else settings.lake
-    return beside.parent / "dagster"
+    """Return the folder, whether it exists or not: beside the lake, or what is local where that is in a bucket."""
+    beside = settings.report if settings.duckdb_url else settings.duckdb
+    return (beside if settings.lake_url else settings.lake).parent / "dagster"
 
 
 def check_home(folder: Path) -> None:

@@ -371,6 +371,28 @@ def export(file: Path, first: datetime | None, last: datetime | None, **rows: st
 
 
 @main.command()
+@click.argument("file", default=Path("data/analytics.duckdb"), type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--with-data", is_flag=True, help="Put the data inside, so that FILE opens without the bucket.")
+@click.option("--from", "first", type=DATE, help="First day of sending inside (default: the first one).")
+@click.option("--to", "last", type=DATE, help="Last day of sending inside (default: the last one).")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Bring the page to this file, too.")
+def fetch(file: Path, with_data: bool, first: datetime | None, last: datetime | None, page: Path | None) -> None:
+    """Bring the newest published file from its bucket.
+
+    Needs SMS_DUCKDB=s3://... and the right to read. FILE is replaced whole; its views read the lake's objects, so
+    that whoever opens it needs httpfs and a secret. With --with-data, which needs SMS_LAKE too, it needs neither.
+    """
+    with loaded_settings() as settings:
+        from assets.cli.operations import fetch_published  # noqa: PLC0415
+        from pipeline.publish.export import Days  # noqa: PLC0415
+
+        if (first or last) and not with_data:
+            raise SettingsError("--from, --to: choose the days of --with-data, which is not given")
+        days = Days(_day(first), _day(last)) if with_data else None
+        fetch_published(settings, file.absolute(), days=days, page=page.absolute() if page else None)
+
+
+@main.command()
 @click.option("--from", "first", type=DATE, help="First day of sending (default: the lake's first).")
 @click.option("--to", "last", type=DATE, help="Last day of sending, included (default: the lake's last).")
 def rebuild(first: datetime | None, last: datetime | None) -> None:

@@ -7,6 +7,7 @@ LakeError if it can't be read or written.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from assets.phases import (
     ERASING,
     EXPORTING,
     EXPORTING_ROWS,
+    FETCHING,
     PUBLISHING_FILE,
     REPAIRING,
     WRITING_PAGE,
@@ -41,6 +43,7 @@ from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from pipeline.publish.database import PUBLISHING, publish
 from pipeline.publish.export import Days, export, export_extract
 from pipeline.publish.extract import Extract
+from pipeline.publish.fetch import fetch_data, fetch_file, fetch_page
 from pipeline.publish.page.writing import write_page
 
 
@@ -55,11 +58,11 @@ def publish_again(settings: Settings, *, lake_at: Path | None = None) -> None:
         settings = settings.model_copy(update={"lake_at": checked_lake_at(lake_at)})
     with shown(PUBLISHING_FILE) as phase:
         publication = publish(lake=lake, settings=settings, now=utc_now())
-        phase.done(f"published {publication.path}")
+        phase.done(f"published {publication.place}")
     with shown(WRITING_PAGE) as phase:
         with lake.lock(PUBLISHING):
             page = write_page(settings=settings)
-        phase.done(f"wrote {page}")
+        phase.done(f"wrote {page}" + (f", and put it beside {settings.duckdb_url}" if settings.duckdb_url else ""))
 
 
 def rebuild(settings: Settings, *, first: date | None = None, last: date | None = None) -> None:
@@ -86,7 +89,7 @@ def export_days(settings: Settings, path: Path, *, first: date | None = None, la
     lake, days = _existing_lake(settings), Days(first, last)
     with shown(EXPORTING) as phase:
         rows = export(path, days=days, lake=lake, settings=settings, on_progress=phase.update)
-        phase.done(f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers")
+        phase.done(_exported(path, rows))
 
 
 def export_rows(
@@ -103,6 +106,29 @@ def export_rows(
         rows = export_extract(path, extract, days=days, lake=lake, settings=settings, on_progress=phase.update)
         local = "" if path.suffix == ".parquet" else f"; times are those of {settings.timezone.key}"
         phase.done(f"wrote {path}: {rows:,} rows of {extract.name}{local}")
+
+
+def fetch_published(settings: Settings, path: Path, *, days: Days | None = None, page: Path | None = None) -> None:
+    """Bring the newest published file from its bucket, with the data of some days inside if they are given.
+
+    With a path for the page, bring that too.
+
+    Raises:
+        SettingsError: the published file is in no bucket, or a file can't be put there.
+        LakeError: nothing is published, or it can't be brought.
+    """
+    with shown(FETCHING if days is None else EXPORTING) as phase:
+        if days is None:
+            fetch_file(path, settings=settings)
+            phase.done(f"wrote {path}; its views read the objects of the lake")
+        else:
+            lake = _existing_lake(settings)
+            rows = fetch_data(path, days=days, lake=lake, settings=settings, on_progress=phase.update)
+            phase.done(_exported(path, rows))
+    if page:
+        with shown(WRITING_PAGE) as phase:
+            fetch_page(page, settings=settings)
+            phase.done(f"wrote {page}")
 
 
 def forget_number(settings: Settings, number: str) -> None:
@@ -176,6 +202,10 @@ def _of_kept_days(lake: Lake) -> str:
     dropped = [f"messages before {kept.messages_from} were dropped"] if kept.messages_from else []
     dropped += [f"numbers before {kept.numbers_from}"] if kept.numbers > kept.messages else []
     return "; ".join([" (digits with calling code)", *dropped])
+
+
+def _exported(path: Path, rows: Mapping[str, int]) -> str:
+    return f"wrote {path}: {rows[MESSAGES.name]:,} messages, {rows[DELIVERY_REPORTS.name]:,} answers"
 
 
 def _existing_lake(settings: Settings) -> Lake:

@@ -9,12 +9,20 @@ published file elsewhere reads the objects themselves.
 from __future__ import annotations
 
 from datetime import datetime
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from fsspec import AbstractFileSystem
 
 from pipeline.lake.copies import Copies
+
+
+class _Dropped(BufferedReader):
+    """A file that DuckDB drops without closing it."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class CopiedObjects(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -44,7 +52,7 @@ class CopiedObjects(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no 
         return datetime.fromtimestamp(0)  # noqa: DTZ006 - DuckDB's interface takes it without a zone
 
     def _open(self, path: str, **_: Any) -> BinaryIO:
-        return self._copy(path).open("rb")
+        return _Dropped(FileIO(self._copy(path)))
 
     def _copy(self, path: str) -> Path:
         url = self._copies.store.url

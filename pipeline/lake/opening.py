@@ -40,14 +40,14 @@ _STAGED_SECONDS: Final = 60.0
 """Age at which a log entry that Delta wrote and did not rename belongs to a dead process: Delta renames it at once."""
 
 
-def _folder_mode(mode: int) -> int:
-    """Return the mode of folders for a mode of files: whoever may read may enter."""
-    return mode | (mode & 0o444) >> 2
+def use_mode(mode: int) -> None:
+    """Let this process create files with a mode from now on, and folders that whoever may read may enter."""
+    os.umask(0o777 & ~(mode | (mode & 0o444) >> 2))
 
 
 def prepare(folder: Path, *, mode: int, recorded: Mapping[str, str]) -> None:
     """Create what is missing of a lake, check its recorded settings, delete what dead processes left: `Lake.open`."""
-    os.umask(0o777 & ~_folder_mode(mode))
+    use_mode(mode)
     shared = SharedFolder(folder, mode)
     try:
         make_folder(folder)

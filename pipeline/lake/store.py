@@ -190,15 +190,27 @@ class Store:
             former = self.read(name)
             new = work(former[0] if former else None)
             try:
-                if former is None:
-                    self.create(name, new)
-                else:
-                    self._replace(name, new, former[1])
-            except (FileExistsError, ChangedMeanwhileError):
+                self.replace(name, new, tag=former[1] if former else None)
+            except ChangedMeanwhileError:
                 _pause(attempt % _TRIES)
                 continue
             return new
         raise StoreBusyError(f"{self.setting}: {self.url}: {name} was changed by others at each of 50 tries")
+
+    def replace(self, name: str, content: bytes, *, tag: str | None) -> None:
+        """Replace an object that still has an ETag; with None, create it. The content is like no other writer's.
+
+        Raises:
+            ChangedMeanwhileError: it has another one.
+            UncertainError: the store does not say whether it was created.
+        """
+        if tag is not None:
+            self._replace(name, content, tag)
+            return
+        try:
+            self.create(name, content)
+        except FileExistsError:
+            raise ChangedMeanwhileError(f"{self.setting}: {self.url}/{name} is there") from None
 
     def _replace(self, name: str, content: bytes, tag: str) -> None:
         def once() -> None:

@@ -7,6 +7,9 @@ A Parquet file is deleted once all of this holds:
 - every run at work in the lake began after that, with `SMS_SNAPSHOT_HOURS=0`, too. Of other machines the caller knows
   the runs that are recorded where its own is; there may be more, so that in a bucket it was at least `IN_FLIGHT` ago.
 
+What was published to a bucket stays for readers when it was replaced. So there the time of a file counts from the first
+publication after it was replaced: the one before may name it.
+
 The lock of publishing is held meanwhile, so no publication can name a file that is about to be deleted.
 """
 
@@ -27,6 +30,7 @@ from pipeline.maintain.ages import Ages
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import LAKE_TABLES, Table
+from pipeline.publish.bucket import published_bucket, published_file
 from pipeline.publish.database import PUBLISHING
 from pipeline.publish.reading import lake_files_named
 
@@ -60,10 +64,15 @@ def clean(*, lake: Lake, settings: Settings, now: datetime, others: Collection[s
     tally = CleanTally()
     with lake.lock(PUBLISHING):
         ages, deleted = Ages.of(lake, now=now, others=others), set[str]()
-        published = lake_files_named(settings) if settings.duckdb.exists() else set()
+        published = lake_files_named(settings) if published_file(settings) else set()
+        bucket = published_bucket(settings)
+        published_at = [version.modified for version in bucket.versions()] if bucket else []
         kept = max(timedelta(hours=settings.snapshot_hours), IN_FLIGHT if lake.has_copies else timedelta(0))
         for table in LAKE_TABLES:
-            unnamed = list(_unnamed(lake, table, published))
+            unnamed = [
+                (file, next((moment for moment in published_at if moment > since), since))
+                for file, since in _unnamed(lake, table, published)
+            ]
             old = [file for file, since in unnamed if ages.may_go(_name_of(file, lake), since, kept=kept)]
             lake.delete(old)
             deleted |= {_name_of(file, lake) for file in old}

@@ -43,6 +43,7 @@ from pipeline.model.phone_numbers import key_fault
 from pipeline.model.printable import printable
 from pipeline.model.settings import NUMBERS_KEY, Settings, revealed
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, LAKE_TABLES, SENT_MESSAGES
+from pipeline.publish.bucket import published_bucket
 
 CLOCK_SECONDS: Final = 30.0
 """Difference of clocks that is reported; the platform refuses signatures that are some minutes off."""
@@ -85,6 +86,7 @@ def examine(settings: Settings, *, now: datetime) -> list[Finding]:
         _finding("sent logs", lambda: _check_logs(settings, now)),
         *records_of_logs(settings, now),
         lake,
+        *([_finding("published", lambda: _check_bucket(settings))] if settings.duckdb_url else []),
         *(_times_in_lake(settings, now) if lake.ok else ()),
         *_pushes(settings, now, lake_is_sound=lake.ok),
     ]
@@ -218,6 +220,17 @@ def _check_lake(settings: Settings) -> str:
     if not os.access(parent, os.W_OK | os.X_OK):
         raise SettingsError(f"SMS_LAKE: can't be made, {parent} is not writable")
     return f"does not exist yet; the first run makes it: {settings.lake}"
+
+
+def _check_bucket(settings: Settings) -> str:
+    """Look at the bucket of the published file, which must take conditional puts."""
+    settings.check_places()
+    bucket = published_bucket(settings)
+    if bucket is None:
+        return settings.duckdb_place
+    bucket.store.check_conditions()
+    newest = bucket.newest()
+    return f"the newest is {bucket.url_of(newest)}" if newest else f"nothing yet: {settings.duckdb_url}"
 
 
 def _check_tables(lake: Lake) -> None:

@@ -47,9 +47,9 @@ from pipeline.model.tables import (
     SENT_MESSAGES,
     Table,
 )
+from pipeline.publish.bucket import remove_old_publications
 from pipeline.publish.cache import delete_cache
 from pipeline.publish.database import PUBLISHING
-from pipeline.publish.swap import remove_old_versions
 
 SHORTEST: Final = 7
 """Fewest digits of a phone number: erasing a shorter text would change other numbers."""
@@ -159,7 +159,7 @@ def remove_old_files(number: str, *, lake: Lake, settings: Settings, on_progress
     """
     wanted = _number(number, settings)
     with lake.lock(PUBLISHING):
-        remove_old_versions(settings.duckdb, at_once=True)
+        remove_old_publications(settings)
     for table in LAKE_TABLES:
         lake.delete_unnamed(table)
         rename_transactions(lake, table, partial(_stored_note, policy=_policy(lake, settings), key=lake_key(lake)))

@@ -43,6 +43,7 @@ from pipeline.model.tables import (
     SENT_MESSAGES,
     Table,
 )
+from pipeline.publish.bucket import published_file
 from pipeline.publish.database import PUBLISHING
 from pipeline.publish.reading import lake_files_named
 
@@ -134,7 +135,7 @@ def _is_damaged(lake: Lake) -> bool:
 def _published(settings: Settings) -> set[str]:
     """Return the names of the data files that were published; none if that file can't be read."""
     try:
-        return lake_files_named(settings) if settings.duckdb.exists() else set()
+        return lake_files_named(settings) if published_file(settings) else set()
     except LakeError:
         return set()
 

@@ -13,6 +13,7 @@ from pipeline.maintain.due import what_is_due
 from pipeline.maintain.retain import IDLE, counted_from
 from pipeline.model.settings import API_MEMORY, CLOCK_TOLERANCE, Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, LAKE_TABLES, MESSAGES, SENT_MESSAGES, SNAPSHOT_INFO
+from pipeline.publish.bucket import published_file
 from pipeline.publish.reading import PUBLISHED, opened_published
 
 
@@ -80,7 +81,7 @@ def _requests_today(lake: Lake, settings: Settings, now: datetime) -> str:
 
 def _published(lake: Lake, settings: Settings) -> str:
     """Return when the published file was made, and which tables changed in the lake since then."""
-    if not settings.duckdb.exists():
+    if published_file(settings) is None:
         return "never; `sms-delivery publish` or the next run does"
     select = f"SELECT table_name, lake_version, published_at, data_as_of FROM {PUBLISHED}.{SNAPSHOT_INFO.name}"
     with opened_published(settings) as connection:

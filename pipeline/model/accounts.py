@@ -102,7 +102,7 @@ def _fits_header(key: str) -> bool:
 
 
 def check_inputs(settings: Settings) -> None:
-    """Check that the settings of a run name sent logs and credentials.
+    """Check that the settings of a run name sent logs and credentials, and places that fit together.
 
     Raises:
         SettingsError: they do not; one line that names the setting.
@@ -110,6 +110,7 @@ def check_inputs(settings: Settings) -> None:
     if not settings.sent_logs:
         raise SettingsError("SMS_SENT_LOGS: is needed to know which messages were sent, and is not set")
     load_accounts(settings)
+    settings.check_places()
 
 
 def _named(path: Path, base_url: str) -> dict[str, Account]:

@@ -36,6 +36,7 @@ STORE_VARIABLES: Final = {
 _URL: Final = re.compile(r"(?P<scheme>s3|gs|az)://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<path>(?:/[^/\s?#]+)*)/*")
 _PATTERN: Final = re.compile(r"(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*/[^/\s].*")
 _ANY_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_DATABASE: Final = re.compile(r"\w+://[^/]+/(?:[^/]+/)*[A-Za-z_][A-Za-z0-9_-]*\.duckdb")
 _STRANGE: Final = frozenset({".", ".."})
 
 
@@ -56,6 +57,18 @@ def bucket_url(text: str) -> str:
             "must be a local path, or a URL like s3://bucket/path, gs://bucket/path or az://container/path"
         )
     return f"{found['scheme']}://{found['bucket']}{found['path']}"
+
+
+def file_url(text: str) -> str:
+    """Return the URL of a DuckDB file in a bucket.
+
+    Raises:
+        ValueError: it is another URL, or a name that DuckDB would not take for a database's.
+    """
+    url = bucket_url(text)
+    if not _DATABASE.fullmatch(url):
+        raise ValueError("must name a file in a bucket, such as s3://bucket/path/analytics.duckdb")
+    return url
 
 
 def copies_name(url: str, endpoint: str) -> str:

@@ -32,7 +32,7 @@ from pydantic import (
     field_validator,
 )
 
-from pipeline.model.bucket_urls import STORE_VARIABLES, bucket_url, check_pattern, copies_name, is_url
+from pipeline.model.bucket_urls import STORE_VARIABLES, bucket_url, check_pattern, copies_name, file_url, is_url
 from pipeline.model.env_file import env_file_of, env_values
 from pipeline.model.errors import SettingsError
 from pipeline.model.log_settings import log_fields, time_format
@@ -55,6 +55,7 @@ MOST_KEPT_DAYS = 36_500
 SHORTEST_TOKEN = 16
 """Characters of the shortest `SMS_PUSH_TOKEN`."""
 _OWNER = 0o600
+_TOGETHER = "set SMS_LAKE to a URL, too, or SMS_DUCKDB to a path"
 _NUMBERS_HIDDEN = "numbers:2"
 """Version of what hiding numbers means: senders, orders and labels too, since 2. Logs are read again after a change."""
 
@@ -125,7 +126,7 @@ Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 class Settings(BaseModel):
     """All settings; attribute `x_y` is the environment variable `SMS_X_Y`."""
 
-    _lake_url: str | None = PrivateAttr(None)
+    _urls: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     model_config = ConfigDict(
         extra="ignore",
@@ -182,11 +183,11 @@ class Settings(BaseModel):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("duckdb", "report", "cache", mode="before")
+    @field_validator("report", "cache", mode="before")
     @classmethod
     def _local_path(cls, value: object) -> object:
         if is_url(value):
-            raise ValueError("must be a local path; only the lake and sent logs may be in a bucket")
+            raise ValueError("must be a local path; SMS_DUCKDB=s3://… puts the published file and the page in a bucket")
         return value
 
     @field_validator("sent_logs")
@@ -246,27 +247,55 @@ class Settings(BaseModel):
     @property
     def lake_url(self) -> str | None:
         """URL of the lake in a bucket; `lake` is then the folder of this machine's copies. None for a folder."""
-        return self._lake_url
+        return self._urls.get("lake")
 
     @property
     def lake_place(self) -> str:
         """Where the lake is, for a person: its folder or URL."""
-        return self._lake_url or str(self.lake)
+        return self.lake_url or str(self.lake)
+
+    @property
+    def duckdb_url(self) -> str | None:
+        """URL of the published file in a bucket; `duckdb` is then this machine's copy of the newest one."""
+        return self._urls.get("duckdb")
+
+    @property
+    def duckdb_place(self) -> str:
+        """Where the published file is, for a person: its path or URL."""
+        return self.duckdb_url or str(self.duckdb)
 
     @property
     def cache_bytes(self) -> int:
         """`SMS_CACHE_LIMIT` in bytes."""
         return size_in_bytes(self.cache_limit)
 
-    def with_lake_in_bucket(self, url: str) -> Settings:
-        """Return these settings with the lake in a bucket."""
+    def with_places_in_buckets(self, urls: Mapping[str, str]) -> Settings:
+        """Return these settings with the lake, the published file or both in a bucket, by attribute: their URLs."""
+        paths = {name: self._copies_of(url) for name, url in urls.items()}
+        if "duckdb" in urls:
+            paths["duckdb"] /= urls["duckdb"].rpartition("/")[2]
+        found = self.model_copy(update=paths)
+        found._urls = dict(urls)  # noqa: SLF001 - our own, no setting of its own
+        return found
+
+    def _copies_of(self, url: str) -> Path:
+        """Return the folder of this machine's copies of what is below a URL."""
         endpoints = sorted(value for name, value in store_variables(url).items() if "ENDPOINT" in name)
         copies = self.cache / copies_name(url, " ".join(endpoints))
         if any(character in str(copies) for character in UNSAFE_LAKE_CHARACTERS):
             raise SettingsError(f"SMS_CACHE: the path must not contain any of {' '.join(UNSAFE_LAKE_CHARACTERS)}")
-        found = self.model_copy(update={"lake": copies})
-        found._lake_url = url  # noqa: SLF001 - our own, no setting of its own
-        return found
+        return copies
+
+    def check_places(self) -> None:
+        """Check that whoever reads the published file can reach what its views name.
+
+        Raises:
+            SettingsError: it is to be in a bucket, and the lake is in a folder.
+        """
+        if self.duckdb_url and not self.lake_url:
+            raise SettingsError(
+                f"SMS_DUCKDB: is in a bucket, but its views would name files of {self.lake}; {_TOGETHER}"
+            )
 
     @property
     def unknown_after(self) -> timedelta:
@@ -313,7 +342,7 @@ def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
     given = _given_values(env_values(found) if found else {})
     _warn_about_unknown(given)
     values: dict[str, Any] = {name: value for name, value in given.items() if value} | overrides
-    url = _url_of_lake(values)
+    urls = _urls_in(values)
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -321,21 +350,23 @@ def load_settings(*, folder: Path | None = None, **overrides: Any) -> Settings:
     if settings.numbers == "hash":
         _check_numbers_key(revealed(settings.numbers_key))
     settings = settings.model_copy(update=_absolute_paths(settings, found.parent if found else folder))
-    return settings.with_lake_in_bucket(url) if url else settings
+    return settings.with_places_in_buckets(urls)
 
 
-def _url_of_lake(values: dict[str, Any]) -> str | None:
-    """Take the lake's URL out of the values; None if there is none.
+def _urls_in(values: dict[str, Any]) -> dict[str, str]:
+    """Take the URLs of the lake and of the published file out of the values.
 
     Raises:
-        SettingsError: it is a URL of something else.
+        SettingsError: one is a URL of something else.
     """
-    if not is_url(values.get("lake")):
-        return None
-    try:
-        return bucket_url(values.pop("lake"))
-    except ValueError as error:
-        raise SettingsError(f"SMS_LAKE: {error}") from None
+    urls = {}
+    for name, checked in (("lake", bucket_url), ("duckdb", file_url)):
+        if is_url(values.get(name)):
+            try:
+                urls[name] = checked(values.pop(name))
+            except ValueError as error:
+                raise SettingsError(f"{PREFIX}{name.upper()}: {error}") from None
+    return urls
 
 
 def _given_values(of_file: Mapping[str, str]) -> dict[str, str]:
@@ -475,7 +506,7 @@ def checked_lake_at(path: Path) -> Path:
 
 def given_settings(folder: Path, **values: Any) -> Settings:
     """Return settings from these values and defaults, without the environment; paths start from `folder`."""
-    url = _url_of_lake(values)
+    urls = _urls_in(values)
     settings = Settings(**values)
     settings = settings.model_copy(update=_absolute_paths(settings, folder.resolve()))
-    return settings.with_lake_in_bucket(url) if url else settings
+    return settings.with_places_in_buckets(urls)

@@ -1,8 +1,9 @@
 """Use case: publish the lake as a DuckDB file that analysts open.
 
-The file is built beside its place and swapped in (`swap.py`): an open connection keeps its snapshot, the next one gets
-the new one, and no writer ever locks what analysts see. Detail tables are views over the lake's files, named one by
-one; rate tables are small and are copied. First, what is published as mature is recorded (`history.py`).
+The file is built beside its place and swapped in (`swap.py`); if its place is in a bucket, it is put there, too
+(`bucket.py`). An open connection keeps its snapshot, the next one gets the new one, and no writer ever locks what
+analysts see. Detail tables are views over the lake's files, named one by one; rate tables are small and are copied.
+First, what is published as mature is recorded (`history.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +21,7 @@ import duckdb
 from pipeline import __version__
 from pipeline.lake.damage import REMEDY, DamagedTableError, data_damage
 from pipeline.lake.kept_days import kept_days
-from pipeline.lake.lake import Lake, Snapshot
+from pipeline.lake.lake import Lake, Snapshot, retry
 from pipeline.lake.queries import LAKE_VARIABLE, database, literal
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import CLOCK_TOLERANCE, Settings
@@ -32,6 +34,7 @@ from pipeline.model.tables import (
     REJECTED_RECORDS,
     SNAPSHOT_INFO,
 )
+from pipeline.publish.bucket import PublishedBucket, published_bucket
 from pipeline.publish.cache import BUILT_FROM, CACHE, cache_path, count_rejects, opened_cache, refresh_rates
 from pipeline.publish.contents import WRITE_BITS, add_detail_view, add_ready_made_views, insert_rows, opened_file
 from pipeline.publish.history import record_publication
@@ -44,9 +47,13 @@ PUBLISHING: Final = "publish"
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published: file, rows by table, and when the latest answer in it arrived, None before the first; UTC."""
+    """What was published: rows by table, and when the latest answer in it arrived, None before the first; UTC.
 
-    path: Path
+    Attributes:
+        place: path of the file, or URL of this version of it.
+    """
+
+    place: str
     rows: Mapping[str, int]
     published_at: datetime
     data_as_of: datetime | None
@@ -55,30 +62,43 @@ class Publication:
 def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
     """Build the DuckDB file from the lake and put it in its place.
 
-    Publications wait for each other, so the last one has everything that was committed before it.
+    Publications wait for each other, those of other machines are repeated, so the last one has everything that was
+    committed before it.
 
     Raises:
+        SettingsError: readers of the file could not reach the lake.
         LakeError: the lake can't be read, or the file can't be written.
     """
-    path = settings.duckdb
+    settings.check_places()
+    bucket = published_bucket(settings)
     with lake.lock(PUBLISHING):
-        lake.look_again()
-        snapshots = {table.name: lake.snapshot(table) for table in LAKE_TABLES}
-        if not lake.has_copies:  # of a bucket: what is missing here is brought when it is read
-            _check_files(snapshots.values())
-        data_as_of = _data_as_of(snapshots[DELIVERY_REPORTS.name], now)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            is_anew = lake.has_copies and not cache_path(lake).exists()
-            with swapped_in(path, mode=settings.file_mode & ~WRITE_BITS) as version:
-                rows = _build(version, lake, snapshots, settings, now)
-                # DuckDB before 1.5 does not resolve the link: its read-write connections leave a .wal beside it.
-                path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
-            if is_anew:  # another machine may have erased a number that the version before holds
-                remove_old_versions(path, at_once=True)
-        except (OSError, duckdb.Error) as error:
-            raise LakeError(f"SMS_DUCKDB: {path} can't be published: {error}") from error
-    return Publication(path, rows, now, data_as_of)
+        if bucket is None:
+            return _published(lake, settings, now)
+        with bucket.locked():
+            return retry(partial(_published, lake, settings, now, bucket))
+
+
+def _published(lake: Lake, settings: Settings, now: datetime, bucket: PublishedBucket | None = None) -> Publication:
+    path = settings.duckdb
+    after = bucket.newest() if bucket else None  # before the lake is read
+    lake.look_again()
+    snapshots = {table.name: lake.snapshot(table) for table in LAKE_TABLES}
+    if not lake.has_copies:  # of a bucket: what is missing here is brought when it is read
+        _check_files(snapshots.values())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_anew = lake.has_copies and not cache_path(lake).exists()
+        with swapped_in(path, mode=settings.file_mode & ~WRITE_BITS) as version:
+            rows = _build(version, lake, snapshots, settings, now)
+            # DuckDB before 1.5 does not resolve the link: its read-write connections leave a .wal beside it.
+            path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+            put = bucket.publish(version, after=after) if bucket else None
+        if is_anew:  # another machine may have erased a number that the version before holds
+            remove_old_versions(path, at_once=True)
+    except (OSError, duckdb.Error) as error:
+        raise LakeError(f"SMS_DUCKDB: {path} can't be published: {error}") from error
+    place = bucket.url_of(put) if bucket and put else str(path)
+    return Publication(place, rows, now, _data_as_of(snapshots[DELIVERY_REPORTS.name], now))
 
 
 def _data_as_of(reports: Snapshot, now: datetime) -> datetime | None:

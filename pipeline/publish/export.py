@@ -22,6 +22,7 @@ from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import Settings
 from pipeline.model.tables import DELIVERY_ROLLUPS_DAILY, DETAIL_TABLES, LAKE_TABLES, PARTITION_KEY, SNAPSHOT_INFO
+from pipeline.publish.bucket import required_published_file
 from pipeline.publish.contents import add_ready_made_views, add_table, insert_rows, opened_file
 from pipeline.publish.extract import Extract, write_extract
 from pipeline.publish.reading import PUBLISHED, attached_published, detail_files, detail_select, show_published
@@ -107,8 +108,7 @@ def export_extract(
 def _written(path: Path, lake: Lake, settings: Settings, write: Callable[[Path], _Result]) -> _Result:
     """Let `write` make a file that appears at `path` whole."""
     _check_place(path)
-    if not settings.duckdb.is_file():
-        raise LakeError(f"SMS_DUCKDB: there is no {settings.duckdb}; `sms-delivery publish` makes it")
+    required_published_file(settings)
     try:
         with lake.lock(_EXPORTING):
             remove_leftovers(path)

@@ -23,6 +23,7 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO, Table
 from pipeline.model.trusted import check_trusted, copy_trusted
 from pipeline.model.views import VIEWS
+from pipeline.publish.bucket import required_published_file
 from pipeline.publish.contents import add_ready_made_views, strange_entries
 
 PUBLISHED: Final = "published"
@@ -33,14 +34,16 @@ _PARQUET_NAMES: Final = re.compile(r"'((?:[^']|'')+\.parquet)'")
 
 
 def copy_published(settings: Settings, target: Path) -> None:
-    """Copy the published file: an analyst's read-write connection locks it.
+    """Copy the published file, of a bucket the newest one: an analyst's read-write connection locks it.
 
     Raises:
         SettingsError: others can change it.
+        LakeError: nothing is published yet.
         OSError: it can't be copied.
     """
-    check_trusted(settings.duckdb.resolve().parent, "SMS_DUCKDB", shared=settings.file_mode)
-    copy_trusted(settings.duckdb, target, "SMS_DUCKDB", shared=settings.file_mode)
+    path = required_published_file(settings)
+    check_trusted(path.resolve().parent, "SMS_DUCKDB", shared=settings.file_mode)
+    copy_trusted(path, target, "SMS_DUCKDB", shared=settings.file_mode)
 
 
 @contextmanager
@@ -78,9 +81,9 @@ def opened_published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         SettingsError: others can change the file.
-        LakeError: it can't be read.
+        LakeError: it can't be read, or nothing is published yet.
     """
-    path = settings.duckdb
+    path = required_published_file(settings)
     check_trusted(path.resolve().parent, "SMS_DUCKDB", shared=settings.file_mode)
     check_trusted(path, "SMS_DUCKDB", shared=settings.file_mode)
     try:

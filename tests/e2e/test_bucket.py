@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
@@ -27,6 +28,7 @@ from tests.support.buckets import (
     in_bucket,
     listing,
     opened_bucket,
+    refusal,
     running_store,
 )
 from tests.support.places import COMMAND, Answers, Place, still_place
@@ -181,6 +183,11 @@ def test_copies_are_brought_again_and_stay_within_their_limit(
     fresh.environment["SMS_CACHE_LIMIT"] = "1KB"
     fresh.run("rebuild")
     assert_whole(fresh, answers)
+    local = fresh.folder / "local.duckdb"
+    fresh.run("publish", SMS_DUCKDB=str(local))
+    with duckdb.connect(local, read_only=True) as connection:
+        select = "SELECT sum(sent) FROM delivery_by_day"
+        assert connection.execute(select).fetchall() == fresh.query(select)
 
 
 def test_a_lake_that_was_made_anew_is_not_mixed_with_copies_of_the_former_one(
@@ -208,6 +215,33 @@ def test_a_store_that_fails_is_one_clear_line(here: tuple[BucketPlace, Answers],
     bucket.rules.answer = lambda _: None
     place.run("run")
     assert "can't be repaired in place" in one_line(place.run("repair", status=1))
+
+
+def test_each_command_works_with_a_published_file_in_a_bucket(
+    here: tuple[BucketPlace, Answers], bucket: Bucket
+) -> None:
+    place, answers = here
+    assert "there is no s3://" in one_line(place.run("fetch", status=1))
+    place.run("run")
+    assert "; changed since" not in (published := line_of("published", place.run("status").stdout))
+    assert "never" not in published
+    assert f"the newest is s3://{bucket.name}/published/" in place.run("doctor", status=1).stdout
+    assert next(iter(answers.states)) in place.run("message", next(iter(answers.states))).stdout
+    place.run("export", str(place.folder / "days.csv"), "--view", "delivery_by_day")
+    place.run("fetch", "--page", "page.html")
+    assert (place.folder / "page.html").read_bytes() == Path(place.environment["SMS_REPORT"]).read_bytes()
+    with duckdb.connect(place.folder / "data" / "analytics.duckdb", read_only=True) as connection:
+        assert connection.execute("SELECT sum(sent) FROM delivery_rates_daily").fetchall() == [(MESSAGES,)]
+    assert "choose the days of --with-data" in one_line(place.run("fetch", "--from", day_before(1), status=2))
+    assert "no server answers" in one_line(place.run("fetch", status=1, AWS_ENDPOINT_URL="http://127.0.0.1:9"))
+    assert "SMS_LAKE" in one_line(place.run("run", status=2, SMS_LAKE="lake"))
+    bucket.rules.answer = lambda _: refusal(403, "SignatureDoesNotMatch")
+    assert "refuses the secret" in one_line(place.run("fetch", status=2))
+
+
+def line_of(subject: str, text: str) -> str:
+    (line,) = [line for line in text.splitlines() if line.startswith(subject)]
+    return line
 
 
 def _refused_writing(request: Request) -> tuple[int, bytes] | None:

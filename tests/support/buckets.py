@@ -105,30 +105,38 @@ class Bucket:
                 found[entry["Key"]] = client.get_object(Bucket=self.name, Key=entry["Key"])["Body"].read()
         return found
 
+    def newest(self) -> str:
+        """Return number and ETag of the newest published file."""
+        entries = self.client.list_objects_v2(Bucket=self.name, Prefix="published/").get("Contents", [])
+        versions = {entry["Key"]: entry["ETag"] for entry in entries if entry["Key"].endswith(".duckdb")}
+        name = max(versions)
+        return f"{name.split('/')[-2]}-{versions[name].strip(chr(34))}"
+
 
 @dataclass(frozen=True)
 class BucketPlace(Place):
-    """A place whose lake is in a bucket; a machine has copies of its own."""
+    """A place whose lake and published file are in a bucket; a machine has copies of its own."""
+
+    bucket: Bucket
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
-        """Query the published data as an export holds it: DuckDB here has no extension for buckets."""
-        version = Path(self.environment["SMS_DUCKDB"]).resolve().parent.name  # of each publication
-        path = self.folder / f"export-{version}.duckdb"
+        """Query the published data as it is fetched: DuckDB here has no extension for buckets."""
+        path = self.folder / f"fetched-{self.bucket.newest()}.duckdb"
         if not path.exists():
-            self.run("export", str(path))
+            self.run("fetch", str(path), "--with-data")
         with duckdb.connect(path, read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
 
 def in_bucket(place: Place, bucket: Bucket, *, machine: str = "one", path: str = "lake") -> BucketPlace:
-    """Return a place with its lake in a bucket, seen from a machine with copies and published files of its own."""
+    """Return a place with its lake and its published file in a bucket, seen from a machine with copies of its own."""
     mine = {
         "SMS_LAKE": f"s3://{bucket.name}/{path}",
         "SMS_CACHE": str(place.folder / machine / "cache"),
-        "SMS_DUCKDB": str(place.folder / machine / "analytics.duckdb"),
+        "SMS_DUCKDB": f"s3://{bucket.name}/published/analytics.duckdb",
         "SMS_REPORT": str(place.folder / machine / "report.html"),
     }
-    return BucketPlace(place.folder, place.environment | bucket.environment | mine, place.simulator)
+    return BucketPlace(place.folder, place.environment | bucket.environment | mine, place.simulator, bucket)
 
 
 @contextmanager

@@ -238,7 +238,8 @@ def published_world(folder: Path, *, messages: int, days: Sequence[date], now: d
         follow(days, lake=lake, accounts=accounts, settings=settings, now=now, clock=clock)
     derive_messages(days, lake=lake, settings=settings, now=now)
     derive_rates(days, lake=lake, settings=settings, now=now)
-    return publish(lake=lake, settings=settings, now=now).path
+    publish(lake=lake, settings=settings, now=now)
+    return settings.duckdb
 
 
 def main() -> None:

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
 from pipeline.lake.atomic import written_whole
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
+from pipeline.publish.bucket import published_bucket
 from pipeline.publish.page.content import read_content
 from pipeline.publish.page.document import document
 from pipeline.publish.page.story import read_story
 from pipeline.publish.reading import copy_published, opened_copy, show_published
 
+_TRIES: Final = 20
+
 
 def write_page(*, settings: Settings) -> Path:
-    """Write the page from the published DuckDB file; return its path.
+    """Write the page from the published DuckDB file; return its path. Beside a file in a bucket it is put, too.
 
-    Readers find the old page or the new one. Of two writers at once the last one wins.
+    Readers find the old page or the new one. Of two writers at once the last one wins; in a bucket the one with the
+    newest file does.
 
     Raises:
         LakeError: there is no published file, or the page can't be written.
     """
+    bucket = published_bucket(settings)
+    if bucket is None:
+        return _written(settings)
+    for _ in range(_TRIES):
+        shown = bucket.known_newest()
+        if bucket.put_page(_written(settings), shown):
+            break
+    return settings.report
+
+
+def _written(settings: Settings) -> Path:
     path = settings.report
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -50,8 +50,13 @@ SELECT of_messages.sent, of_messages.delivered, (SELECT any_value(published_at):
 FROM of_messages, of_rates, of_hours, of_days, of_logs, of_answers, info
 """
 """One row: messages, delivered, when published, and whether everything in the snapshot agrees."""
-READER: Final = """
-import json, sys, time, duckdb
+OPENED: Final = """
+import duckdb
+def opened(path):
+    return duckdb.connect(path, read_only=True, config={"threads": 1})
+"""
+READING: Final = """
+import json, sys, time
 path, query, open_for = sys.argv[1], sys.argv[2], float(sys.argv[3])
 told = {"connections": 0, "readings": 0, "snapshots": set(), "errors": []}
 stopped = False
@@ -64,7 +69,7 @@ def wait():
 threading.Thread(target=wait, daemon=True).start()
 while not stopped:
     try:
-        with duckdb.connect(path, read_only=True, config={"threads": 1}) as connection:
+        with opened(path) as connection:
             told["connections"] += 1
             first, until = None, time.monotonic() + open_for
             while first is None or (time.monotonic() < until and not stopped):
@@ -136,10 +141,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @contextmanager
-def process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def process(code: str, *arguments: str, python: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
     """Run code in a process of its own until the block ends; it has begun when the block begins."""
     with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [python, "-c", code, *arguments], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as running:
         try:
             assert running.stdout
@@ -167,7 +172,9 @@ def test_readers_short_and_long_see_no_error_and_no_mixed_snapshot(publications:
     world.publish()
     path = str(world.settings.duckdb)
     with ExitStack() as stack:
-        readers = [stack.enter_context(process(READER, path, MIXED, open_for)) for open_for in ("0", "1", "3600")]
+        readers = [
+            stack.enter_context(process(OPENED + READING, path, MIXED, open_for)) for open_for in ("0", "1", "3600")
+        ]
         for _ in range(publications):
             world.publish()
         short, middling, long = [what_it_told(reader) for reader in readers]

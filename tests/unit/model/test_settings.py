@@ -92,7 +92,13 @@ WRONG = {
     "SMS_LAKE_AT": ["lake", "/a*b", "/a{b"],
     "SMS_CACHE": ["s3://bucket/cache"],
     "SMS_CACHE_LIMIT": ["much", "-1GB", "10"],
-    "SMS_DUCKDB": ["s3://bucket/analytics.duckdb"],
+    "SMS_DUCKDB": [
+        "s3://bucket",
+        "s3://bucket/a.db",
+        "s3://b/x y.duckdb",
+        "https://a.example/a.duckdb",
+        "s3://b/1.duckdb",
+    ],
     "SMS_REPORT": ["s3://bucket/report.html"],
     "SMS_SENT_LOGS": ["https://a.example/x.jsonl", "s3://bucket", "logs/*.jsonl, ftp://a.example/x"],
 }
@@ -186,6 +192,21 @@ def test_a_lake_in_a_bucket_has_a_folder_of_copies_and_its_url(tmp_path: Path, e
     assert settings.lake.parent == tmp_path / "cache"
     env(SMS_LAKE="s3://bucket/some/other", SMS_CACHE=str(tmp_path / "cache"))
     assert load_settings(folder=tmp_path).lake != settings.lake
+
+
+def test_a_published_file_in_a_bucket_has_a_copy_of_its_name_and_its_url(
+    tmp_path: Path, env: Callable[..., None]
+) -> None:
+    env(SMS_DUCKDB="s3://bucket/some/analytics.duckdb", SMS_CACHE=str(tmp_path / "cache"))
+    settings = load_settings(folder=tmp_path)
+    assert (settings.duckdb_url, settings.duckdb_place) == ("s3://bucket/some/analytics.duckdb",) * 2
+    assert settings.duckdb.name == "analytics.duckdb"
+    assert settings.duckdb.parents[1] == tmp_path / "cache"
+    assert settings.report == tmp_path / "data" / "report.html"
+    with pytest.raises(SettingsError, match=r"^SMS_DUCKDB: is in a bucket, but its views would name files of /"):
+        settings.check_places()
+    env(SMS_DUCKDB="s3://bucket/some/analytics.duckdb", SMS_LAKE="s3://bucket/lake", SMS_CACHE=str(tmp_path / "cache"))
+    load_settings(folder=tmp_path).check_places()
 
 
 def test_a_lake_in_a_folder_has_no_url(settings: Callable[..., Settings], tmp_path: Path) -> None:
