@@ -26,7 +26,7 @@ from pipeline.follow.due import due_batches
 from pipeline.follow.recorder import Recorder, RecordTally
 from pipeline.follow.signals import run_until, signals_caught
 from pipeline.follow.slices import finish_slices
-from pipeline.lake.lake import Lake
+from pipeline.lake.lake import IN_FLIGHT, Lake
 from pipeline.model.accounts import Accounts
 from pipeline.model.errors import ApiRefused, AppRefused, BatchFailed, BatchRefused, CallError, CapReached, Interrupted
 from pipeline.model.progress import Progress, untold
@@ -106,7 +106,7 @@ def follow(
     """
     lake.look_again()  # so that nobody asks for what another machine was just answered
     clock = clock or Clock()
-    finish_slices(lake, settings)
+    finish_slices(lake, settings, before=now - IN_FLIGHT)
     recorder = Recorder(
         lake,
         number_policy(settings),

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -129,7 +129,7 @@ def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress
     """
     wanted = _number(number, settings)
     note_forgotten_number(lake, wanted.digits)
-    finish_slices(lake, settings)  # no row of a dead run comes later
+    finish_slices(lake, settings, before=datetime.now(UTC))  # no row of a dead run comes later
     waiting = _erase_from_files(settings.pushed_reports, wanted, lake)
     with database(lake, settings) as connection:
         finish_moves(connection, lake)

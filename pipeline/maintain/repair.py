@@ -5,18 +5,19 @@ again. Does not: the Delta logs (`repair_log.py`), finding damage (`lake/damage.
 
 Repair runs only when it is called, while nothing else is at work. It deletes nothing but names of files that are
 damaged. A repair that dies leaves a note, by which the next one completes it; on a sound lake it does nothing.
+
+A lake in a bucket is repaired as a clone of this machine, and what changed is put back.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 from pipeline.collect.log_notes import READ
 from pipeline.lake.atomic import replace_text
+from pipeline.lake.clones import cloned, put_again
 from pipeline.lake.damage import footer_damage
 from pipeline.lake.delta_log import log_actions
 from pipeline.lake.durable import sync_folder
@@ -74,33 +75,23 @@ def repair(*, lake: Lake, settings: Settings, dry_run: bool = False, on_progress
     Raises:
         LakeError: another process is at work in the lake, or it can't be put right.
     """
-    if lake.has_copies:
-        remedy = "restore former versions of its objects, or copy it to a folder, repair that and copy it back"
-        raise LakeError(f"SMS_LAKE: {lake.place}: a lake in a bucket can't be repaired in place: {remedy}")
     with ExitStack() as locks:
         for name in _LOCKS:
             locks.enter_context(lake.lock(name))
         if since := lake.working_since():
             raise LakeError(f"a process has been at work in the lake since {since:%Y-%m-%d %H:%M:%S} UTC; end it first")
         try:
-            if not dry_run:
+            if not dry_run and not lake.has_copies:
                 return list(_repaired(lake, settings, on_progress))
+            whole = put_again(lake, dry_run=dry_run)
             with lake.scratch() as scratch:
-                copy = _linked_copy(lake, scratch / "lake")
-                lines = _repaired(copy, settings, on_progress)
-                return [line.replace(str(copy.folder), str(lake.folder)) for line in lines]
+                clone = cloned(lake, scratch / "lake", whole=whole)
+                lines = list(_repaired(clone.lake, settings, on_progress))
+                if lines and not dry_run:
+                    clone.put_back()
+                return [*whole.values(), *(line.replace(str(clone.lake.folder), lake.place) for line in lines)]
         except OSError as error:
-            raise LakeError(f"the lake {lake.folder} can't be repaired: {error}") from error
-
-
-def _linked_copy(lake: Lake, folder: Path) -> Lake:
-    """Make a lake of links to this one's files: none of them is ever written to, so the copy may be changed."""
-    for path in lake.folder.rglob("*"):
-        inside = path.relative_to(lake.folder)
-        if path.is_file() and not inside.parts[0].startswith(("_locks", "_scratch", "_rates")):
-            (folder / inside).parent.mkdir(parents=True, exist_ok=True)
-            os.link(path, folder / inside)
-    return Lake(folder, lake.mode)
+            raise LakeError(f"the lake {lake.place} can't be repaired: {error}") from error
 
 
 def _repaired(lake: Lake, settings: Settings, on_progress: Progress) -> Iterator[str]:

@@ -73,16 +73,15 @@ def delete_cache(lake: Lake) -> None:
 
 
 @contextmanager
-def opened_cache(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[Path]:
-    """Attach the cache as `cache` and give its path; the block is one transaction. The caller holds the lock.
+def opened_cache(connection: duckdb.DuckDBPyConnection, lake: Lake, path: Path) -> Iterator[None]:
+    """Attach the cache at its path as `cache`; the block is one transaction. The caller holds the lock.
 
     After a failure or a kill in the block the next publication finds the cache as it was, and does the same work again.
     """
-    path = cache_path(lake)
     _attach(connection, lake, path)
     connection.execute("BEGIN")
     _fill_if_new(connection)
-    yield path
+    yield
     connection.execute("COMMIT")
     if path.with_name(f"{path.name}.wal").exists():  # of now, or of a publication that died: the file is copied next
         connection.execute(f"CHECKPOINT {CACHE}")

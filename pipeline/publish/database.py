@@ -87,9 +87,10 @@ def _published(lake: Lake, settings: Settings, now: datetime, bucket: PublishedB
         _check_files(snapshots.values())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        is_anew = lake.has_copies and not cache_path(lake).exists()
+        cache = cache_path(lake)
+        is_anew = lake.has_copies and not cache.exists()
         with swapped_in(path, mode=settings.file_mode & ~WRITE_BITS) as version:
-            rows = _build(version, lake, snapshots, settings, now)
+            rows = _build(version, lake, snapshots, settings, cache=cache, now=now)
             # DuckDB before 1.5 does not resolve the link: its read-write connections leave a .wal beside it.
             path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
             put = bucket.publish(version, after=after) if bucket else None
@@ -113,16 +114,18 @@ def _check_files(snapshots: Iterable[Snapshot]) -> None:
             raise DamagedTableError(f"the lake's table {snapshot.table.name} is damaged: {wrong}; {REMEDY}")
 
 
-def _build(path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Settings, now: datetime) -> dict[str, int]:
+def _build(
+    path: Path, lake: Lake, snapshots: dict[str, Snapshot], settings: Settings, *, cache: Path, now: datetime
+) -> dict[str, int]:
     """Bring the cache up to date and copy it to `path`; return the rows of each table."""
     with database(lake, settings) as connection:
-        with opened_cache(connection, lake) as cached:
+        with opened_cache(connection, lake, cache):
             days = refresh_rates(connection, snapshots)
             record_publication(connection, lake, days, rollups=f"{CACHE}.{DELIVERY_ROLLUPS_DAILY.name}", now=now)
             snapshots[RATE_PUBLICATIONS.name] = lake.snapshot(RATE_PUBLICATIONS)
             rows = {name: snapshot.rows for name, snapshot in snapshots.items()}
             rows[REJECTED_RECORDS.name] = count_rejects(connection, snapshots[REJECTED_RECORDS.name])
-        shutil.copyfile(cached, path)
+        shutil.copyfile(cache, path)
         as_of, first = _data_as_of(snapshots[DELIVERY_REPORTS.name], now), kept_days(lake).messages_from
         same = (now, as_of, settings.timezone.key, __version__, first)
         with opened_file(connection, path):

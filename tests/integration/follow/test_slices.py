@@ -78,7 +78,7 @@ def test_what_a_full_disk_kept_from_answers_is_stored_by_the_next_run(
     assert len(rows_of(lake, DELIVERY_REPORTS)) == 2
     assert len(rows_of(lake, table)) == 1
     for _ in range(2):
-        finish_slices(lake, settings())
+        finish_slices(lake, settings(), before=NOON)
         for each, key in ((REJECTED_RECORDS, "file"), (API_CALLS, "call_id")):
             assert sorted(str(row[key]) for row in rows_of(lake, each)) == ["call-0", "call-1"]
         assert notes_in(lake) == []
@@ -89,7 +89,7 @@ def test_what_belongs_to_answers_that_were_not_stored_is_not_stored(
 ) -> None:
     with pytest.raises(LakeError):
         store_slice(FullLake(lake.folder, lake.mode, full_at=DELIVERY_REPORTS), *slice_of(1))
-    finish_slices(lake, settings())
+    finish_slices(lake, settings(), before=NOON)
     assert [rows_of(lake, table) for table in (DELIVERY_REPORTS, *BELONGING)] == [[], [], []]
     assert notes_in(lake) == []
 
@@ -100,7 +100,7 @@ def test_a_note_that_cant_be_read_is_named(lake: Lake, settings: Callable[..., S
     (note,) = lake.folder.glob(f"_slices/{API_CALLS.name}-*")
     note.write_bytes(b"")
     with pytest.raises(LakeError, match=note.name):
-        finish_slices(lake, settings())
+        finish_slices(lake, settings(), before=NOON)
 
 
 def test_a_run_stores_the_calls_that_the_run_before_could_not_and_asks_for_no_answer_again(
@@ -131,5 +131,5 @@ def test_a_number_in_what_was_left_of_a_dead_run_is_erased_too(lake: Lake, setti
             FullLake(lake.folder, lake.mode, full_at=REJECTED_RECORDS), *slice_of(1, raw='{"number":"447700900123"}')
         )
     forget("447700900123", lake=lake, settings=settings())
-    finish_slices(lake, settings())
+    finish_slices(lake, settings(), before=NOON)
     assert [row["raw"] for row in rows_of(lake, REJECTED_RECORDS)] == ['{"number":""}']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,13 +16,17 @@ from deltalake import DeltaTable
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
+from pipeline.follow.slices import finish_slices, store_slice
 from pipeline.lake.copies import copies_of
 from pipeline.lake.damage import DamagedTableError
-from pipeline.lake.lake import Lake
+from pipeline.lake.lake import IN_FLIGHT, Lake
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.registry import AUDITS
+from pipeline.maintain.repair import repair
+from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
-from pipeline.model.tables import DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
+from tests.integration.follow.test_slices import FullLake, rows_of, slice_of
 from tests.integration.lake.test_concurrent_commits import CrowdedLake
 from tests.support.buckets import Bucket, opened_bucket, running_store
 from tests.support.lakes import Said, Sent, store_answers, store_sent
@@ -110,6 +115,72 @@ def test_a_machine_audits_days_that_only_another_one_has_read(
     derive_rates([day], lake=here, settings=ours, now=now)
     with opened_context([day], lake=machine("there"), settings=ours, now=now + timedelta(days=1)) as context:
         assert AUDITS["nothing_overdue"].run(context).figures["days_open"] == 1
+
+
+def test_what_belongs_to_answers_of_a_machine_that_is_gone_is_stored_by_another(
+    machine: Callable[[str], Lake], bucket: Bucket, settings: Callable[..., Settings]
+) -> None:
+    gone = machine("gone")
+    with pytest.raises(LakeError):
+        store_slice(FullLake(gone.folder, gone.mode), *slice_of(1))
+    shutil.rmtree(gone.folder)
+    other, now = machine("other"), datetime.now(UTC)
+    finish_slices(other, settings(), before=now - IN_FLIGHT)  # it may be at work still
+    assert rows_of(other, API_CALLS) == []
+    for _ in range(2):
+        finish_slices(other, settings(), before=now + IN_FLIGHT)
+        assert [row["call_id"] for row in rows_of(other, API_CALLS)] == ["call-1"]
+        assert not [name for name in bucket.objects() if "_slices" in name]
+
+
+def damaged(bucket: Bucket, machine: Callable[[str], Lake], settings: Callable[..., Settings]) -> tuple[str, str]:
+    """Fill a lake of five messages, two of which are answered; return a data file's and the last answers' entry."""
+    one, day = machine("one"), NOON.date()
+    for number in range(5):
+        store_sent(one, [Sent(str(number), NOON)])
+    for number in range(2):
+        store_answers(one, [(Said(str(number), "delivered", NOON), day)])
+    derive_messages([day], lake=one, settings=settings(), now=NOON)
+    data = next(name for name in bucket.objects() if "/sent_messages/sent_date" in name)
+    return data, "lake/delivery_reports/_delta_log/00000000000000000002.json"
+
+
+def test_a_lake_in_a_bucket_is_repaired_by_any_machine(
+    bucket: Bucket, machine: Callable[[str], Lake], settings: Callable[..., Settings]
+) -> None:
+    data, entry = damaged(bucket, machine, settings)
+    bucket.client.delete_object(Bucket=bucket.name, Key=data)
+    bucket.client.put_object(Bucket=bucket.name, Key=entry, Body=bucket.objects()[entry][:30])
+    with pytest.raises(DamagedTableError, match=r"run `sms-delivery repair`"):
+        machine("other").snapshot(DELIVERY_REPORTS)
+    before, ours = bucket.objects(), settings()
+    planned = repair(lake=machine("third"), settings=ours, dry_run=True)
+    assert bucket.objects() == before
+    done = repair(lake=machine("other"), settings=ours)
+    assert done == planned
+    assert any(data in line and "1 rows of 2026-03-01 are lost" in line for line in done)
+    assert any("00000000000000000002.json is cut" in line for line in done)
+    assert any(name.startswith("lake/_damaged/") for name in bucket.objects())
+    for name in ("one", "other", "fourth"):
+        lake = machine(name)
+        assert lake.snapshot(SENT_MESSAGES).rows == 5  # as `messages` knows them
+        assert lake.snapshot(DELIVERY_REPORTS).rows == 2
+        assert lake.snapshot(MESSAGES).rows == 0
+    assert repair(lake=machine("one"), settings=ours) == []
+    derive_messages([NOON.date()], lake=machine("one"), settings=ours, now=NOON)
+    assert machine("other").snapshot(MESSAGES).rows == 5
+
+
+def test_what_a_bucket_lost_is_put_again_from_a_copy(
+    bucket: Bucket, machine: Callable[[str], Lake], settings: Callable[..., Settings]
+) -> None:
+    data, _ = damaged(bucket, machine, settings)
+    whole = bucket.objects()
+    bucket.client.put_object(Bucket=bucket.name, Key=data, Body=whole[data][:50])
+    assert len(repair(lake=machine("one"), settings=settings(), dry_run=True)) == 1
+    (line,) = repair(lake=machine("one"), settings=settings())
+    assert line == f"sent_messages: s3://{bucket.name}/{data} is missing or cut: put again from this machine's copy"
+    assert bucket.objects() == whole
 
 
 def test_inputs_are_never_older_than_what_another_machine_derived_from_them(

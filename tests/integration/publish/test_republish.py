@@ -171,7 +171,7 @@ os._exit(0)
 
 def test_a_publication_that_fails_leaves_the_cache_as_it_was(published: Lake, chosen: Settings) -> None:
     def fail() -> None:
-        with database(published, chosen) as connection, opened_cache(connection, published):
+        with database(published, chosen) as connection, opened_cache(connection, published, cache_path(published)):
             connection.execute(f"DELETE FROM {CACHE}.delivery_rates_daily")
             raise ZeroDivisionError
 
