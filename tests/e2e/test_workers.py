@@ -58,7 +58,6 @@ def test_a_backfill_on_two_workers_of_which_one_is_killed_ends_as_one_run_on_one
             assert_one_asks_at_a_time_and_others_work_beside(instance)
             assert_no_pool_is_held(instance)
         assert_pace_is_kept([call.arrived for call in place.simulator.calls])
-        shared.run("publish")
         assert_no_final_answer_was_asked_for_again(shared, answers, lost)
         assert_whole(shared, answers)
         assert_as_on_one_machine(place, shared)

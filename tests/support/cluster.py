@@ -62,7 +62,6 @@ class Cluster:
             "DAGSTER_HOME": str(place / "home"),
             "HOME": str(place),
             "SMS_CACHE": str(place / "cache"),
-            "SMS_DUCKDB": str(place / "analytics.duckdb"),
             "SMS_REPORT": str(place / "report.html"),
         }
         return {**self.environment, **mine}
