@@ -6,8 +6,8 @@ for a lake in a folder there is nothing to do.
 
 - Files never change. A new one is written to the folder, put, and only then named by a commit.
 - The Delta logs are copied as they are. A commit is an entry that is put on the condition that there is none.
-- A look at a table's log counts for `FRESH_SECONDS`. If it finds commits of others, the other tables are looked at
-  again when they are needed, so that no table is older than one that was derived from it.
+- A look at a table's log, or at a text, counts for `FRESH_SECONDS`. If it finds commits of others, the other tables and
+  the texts are looked at again when they are needed, so that none is older than what was derived from it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Copies:
     limit: int
     _looked: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     _newest: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _texts: dict[str, tuple[float, str | None]] = field(default_factory=dict, repr=False, compare=False)
     _bytes: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def name_of(self, path: Path) -> str:
@@ -61,12 +62,13 @@ class Copies:
         return path.relative_to(self.folder).as_posix()
 
     def look_again(self) -> None:
-        """Look at each log again when it is needed next: others may have committed."""
+        """Look at each log and text again when it is needed next: others may have changed it."""
         self._looked.clear()
+        self._texts.clear()
 
     def start_anew(self) -> None:
         """Compare all copies of logs with the store when they are needed next."""
-        self._looked.clear()
+        self.look_again()
         self._newest.clear()
 
     def check_identity(self, identity: str) -> None:
@@ -78,6 +80,20 @@ class Copies:
             shutil.rmtree(table)
         _write(note, identity)
 
+    def text(self, name: str) -> str | None:
+        """Return a small text; None if there is none. A look counts for `FRESH_SECONDS`, as for a log."""
+        looked, text = self._texts.get(name, (float("-inf"), None))
+        if time.monotonic() - looked < FRESH_SECONDS:
+            return text
+        began, found = time.monotonic(), self.store.read(name)
+        text = found[0].decode() if found else None
+        self._texts[name] = began, text
+        return text
+
+    def forget_text(self, name: str) -> None:
+        """Look at a text again when it is needed next: it was changed here."""
+        self._texts.pop(name, None)
+
     def refresh_log(self, folder: Path) -> None:
         """Bring what is new of a table's log."""
         table = folder.name
@@ -88,7 +104,7 @@ class Copies:
             new = self._new_of(folder / LOG)
             if new:
                 self._bring_log(folder / LOG, new)
-                self._looked.clear()
+                self.look_again()
         self._looked[table] = began
 
     def refresh_logs(self, folders: Iterable[Path]) -> None:

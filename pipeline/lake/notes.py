@@ -208,8 +208,9 @@ def rates_derived_on(lake: Lake) -> date:
 
 def note_rates_derived(lake: Lake, *, on: date) -> None:
     """Note the day on which the rates were derived."""
-    with lake.lock(_WATERMARKS):
-        write_text(lake, _RATES_DERIVED, on.isoformat())
+    if rates_derived_on(lake) != on:
+        with lake.lock(_WATERMARKS):
+            write_text(lake, _RATES_DERIVED, on.isoformat())
 
 
 def rates_formula(lake: Lake) -> str | None:
