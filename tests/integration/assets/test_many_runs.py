@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import yaml
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import RepositoryPythonOrigin
 
-from assets.backfill import STEP, backfill_config, parts_of
+from assets.backfill import STEP, backfill_config
 from assets.definitions import build_definitions
 from assets.internals import Origin, queue_run, record_under_location
 from assets.partitions import range_of, range_tags
@@ -27,7 +28,6 @@ from tests.support.runs import origin
 
 TODAY = datetime.now(UTC).date()
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-WATCHED = {"run_monitoring": {"enabled": True}}
 
 
 @pytest.fixture
@@ -40,12 +40,23 @@ def definitions(settings: Settings) -> dg.Definitions:
     return build_definitions(settings, Workspace(lambda: settings))
 
 
-@pytest.fixture(params=[{}, WATCHED], ids=["plain", "watched"])
-def instance(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dg.DagsterInstance]:
-    home = tmp_path / "home"
+@contextmanager
+def opened(home: Path, **config: object) -> Iterator[dg.DagsterInstance]:
     home.mkdir()
-    (home / "dagster.yaml").write_text(yaml.safe_dump({"telemetry": {"enabled": False}, **request.param}))
+    (home / "dagster.yaml").write_text(yaml.safe_dump({"telemetry": {"enabled": False}, **config}))
     with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with opened(tmp_path / "home") as instance:
+        yield instance
+
+
+@pytest.fixture(params=[{}, {"run_monitoring": {"enabled": True}}], ids=["plain", "watched"])
+def instance(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dg.DagsterInstance]:
+    with opened(tmp_path / "home", **request.param) as instance:
         yield instance
 
 
@@ -61,7 +72,7 @@ def test_one_step_asks_one_publishes_and_all_others_have_no_pool(definitions: dg
     assert {pool for name, pool in pools.items() if name not in asking | publishing} == {None}
 
 
-def test_a_run_at_work_gives_seen_at_work_whatever_its_step_does() -> None:
+def test_a_run_at_work_gives_signs_of_life_whatever_its_step_does() -> None:
     @dg.resource
     def alive(context: dg.InitResourceContext) -> Iterator[None]:
         with seen_at_work(context, dead_after=timedelta(seconds=0.5)):
@@ -103,15 +114,15 @@ def make_run(instance: dg.DagsterInstance, status: str, *, silent: bool, tags: M
     return run.run_id
 
 
-def test_maintenance_knows_which_runs_other_machines_work_on(settings: Settings, instance: dg.DagsterInstance) -> None:
+def test_maintenance_knows_which_runs_other_machines_work_on(settings: Settings, plain: dg.DagsterInstance) -> None:
     project = Project.of(settings)
-    run = instance.get_run_by_id(make_run(instance, "STARTED", silent=False))
+    run = plain.get_run_by_id(make_run(plain, "STARTED", silent=False))
     assert run is not None
     for status in ("SUCCESS", "QUEUED"):
-        make_run(instance, status, silent=False)
-    assert others_at_work(instance, project, run, location="sms_delivery") == []
-    other = make_run(instance, "STARTED", silent=False)
-    assert others_at_work(instance, project, run, location="sms_delivery") == [other]
+        make_run(plain, status, silent=False)
+    assert others_at_work(plain, project, run, location="sms_delivery") == []
+    other = make_run(plain, "STARTED", silent=False)
+    assert others_at_work(plain, project, run, location="sms_delivery") == [other]
 
 
 def look(definitions: dg.Definitions, instance: dg.DagsterInstance) -> str | None:
@@ -143,14 +154,14 @@ def test_a_run_that_waits_for_a_worker_is_not_dead(
 
 
 @pytest.fixture
-def launched(definitions: dg.Definitions, instance: dg.DagsterInstance) -> Callable[[date], dg.ExecuteInProcessResult]:
+def launched(definitions: dg.Definitions, plain: dg.DagsterInstance) -> Callable[[date], dg.ExecuteInProcessResult]:
     """Run `delivery_backfill` up to today as if the daemon had launched it from our code location."""
-    record_under_location(instance, BACKFILL)
+    record_under_location(plain, BACKFILL)
     repository = definitions.get_repository_def()
 
     def run(first: date) -> dg.ExecuteInProcessResult:
         return repository.get_job(BACKFILL).execute_in_process(
-            instance=instance, run_config=backfill_config(first, TODAY, days_per_run=2) | QUIET, raise_on_error=False
+            instance=plain, run_config=backfill_config(first, TODAY, days_per_run=2) | QUIET, raise_on_error=False
         )
 
     return run
@@ -164,27 +175,23 @@ def reason(result: dg.ExecuteInProcessResult) -> str:
 
 
 def test_a_backfill_needs_a_run_that_dagster_launched(
-    launched: Callable[[date], dg.ExecuteInProcessResult], instance: dg.DagsterInstance
+    launched: Callable[[date], dg.ExecuteInProcessResult], plain: dg.DagsterInstance
 ) -> None:
     assert "was not launched from a code location" in reason(launched(TODAY - timedelta(days=3)))
-    assert [run.job_name for run in instance.get_runs()] == [BACKFILL]
+    assert [run.job_name for run in plain.get_runs()] == [BACKFILL]
 
 
-def test_runs_are_queued_under_the_code_location_after_those_of_the_schedule(
-    definitions: dg.Definitions, instance: dg.DagsterInstance
-) -> None:
+def test_a_run_is_queued_under_the_code_location(definitions: dg.Definitions, plain: dg.DagsterInstance) -> None:
     place = origin("sms_delivery", REFRESH).repository_origin
     code = RepositoryPythonOrigin("python", ModuleCodePointer("assets.definitions", "defs"))
     job = definitions.resolve_job_def(REFRESH)
-    for first, last in parts_of(TODAY - timedelta(days=4), TODAY, days_per_run=2):
-        queue_run(instance, job, range_tags(first, last) | {PART_OF: "a"}, Origin(place, code))
-    queued = list(instance.get_runs())
-    assert [run.status.value for run in queued] == ["QUEUED"] * 3
-    assert {run.remote_job_origin.location_name for run in queued if run.remote_job_origin} == {"sms_delivery"}
-    assert sorted(filter(None, (range_of(run.tags) for run in queued))) == parts_of(
-        TODAY - timedelta(days=4), TODAY, days_per_run=2
-    )
-    assert all(run.tags["sms_delivery/job"] == "true" for run in queued)
+    queue_run(plain, job, range_tags(TODAY - timedelta(days=1), TODAY) | {PART_OF: "a"}, Origin(place, code))
+    (run,) = plain.get_runs()
+    assert run.status.value == "QUEUED"
+    assert run.remote_job_origin is not None
+    assert run.remote_job_origin.location_name == "sms_delivery"
+    assert range_of(run.tags) == (TODAY - timedelta(days=1), TODAY)
+    assert run.tags["sms_delivery/job"] == "true"
 
 
 def test_an_instance_without_a_queue_is_one_clear_line(definitions: dg.Definitions) -> None:
