@@ -123,14 +123,20 @@ class Copies:
         return [listed[name] for name in sorted(needed) if not (log / name).exists()]
 
     def _bring_log(self, log: Path, new: Collection[Stored]) -> None:
+        """Bring objects of a log side by side, and show them in order: whoever reads the log meanwhile sees no gap."""
         log.mkdir(parents=True, exist_ok=True)
+        tags = {found.name.rpartition("/")[2]: found.tag for found in new}
         try:
-            side_by_side(lambda found: self.store.fetch(found.name, self.folder / found.name, mode=self.mode), new)
+            side_by_side(
+                lambda name: self.store.fetch(self.name_of(log / name), _hidden(log, name), mode=self.mode), tags
+            )
         except FileNotFoundError as error:
             raise LakeError(
                 f"{self.store.setting}: {self.store.url}: a log was shortened meanwhile; run again"
             ) from error
-        _note_tags(log, {found.name.rpartition("/")[2]: found.tag for found in new})
+        for name in sorted(tags):
+            _hidden(log, name).replace(log / name)
+        _note_tags(log, tags)
 
     def commit(self, entry: Path, content: str) -> None:
         """Put an entry of a log unless its version is there, and keep a copy.
@@ -317,6 +323,11 @@ def _is_whole(path: Path, size: int) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _hidden(log: Path, name: str) -> Path:
+    """Return where an object of a log is kept until those before it are there; nobody reads it there."""
+    return log / f".{name}.brought"
 
 
 def _tables(lake: Path) -> list[Path]:

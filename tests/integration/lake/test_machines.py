@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.follow.slices import finish_slices, store_slice
 from pipeline.lake.copies import copies_of
-from pipeline.lake.damage import DamagedTableError
+from pipeline.lake.damage import DamagedTableError, LogFiles
 from pipeline.lake.lake import IN_FLIGHT, Lake
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.registry import AUDITS
@@ -28,7 +30,7 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from tests.integration.follow.test_slices import FullLake, rows_of, slice_of
 from tests.integration.lake.test_concurrent_commits import CrowdedLake
-from tests.support.buckets import Bucket, opened_bucket, running_store
+from tests.support.buckets import Bucket, Request, opened_bucket, running_store
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 pytestmark = pytest.mark.slow
@@ -83,6 +85,28 @@ def test_of_four_processes_on_two_machines_that_commit_at_once_no_commit_is_lost
     options = bucket.environment | {"AWS_ALLOW_HTTP": "true"}
     stored = DeltaTable(f"{url}/{SENT_MESSAGES.name}", storage_options=options).to_pyarrow_table()["msg_id"].to_pylist()
     assert sorted(map(str, stored)) == sorted(f"p{n}-{number}" for n in range(4) for number in range(commits))
+
+
+def test_a_log_that_is_being_brought_has_no_gap_for_another_process_of_the_machine(
+    bucket: Bucket, machine: Callable[[str], Lake]
+) -> None:
+    here, there = machine("here"), machine("there")
+    for number in range(3):
+        store_sent(here, [Sent(f"{number}", NOON)])
+
+    def first_entry_is_slow(request: Request) -> None:
+        if request.method == "GET" and request.path.endswith(f"{1:020}.json"):
+            time.sleep(1)
+
+    bucket.rules.answer = first_entry_is_slow
+    there.look_again()
+    seen: set[frozenset[int]] = set()
+    with ThreadPoolExecutor(1) as process:
+        brought = process.submit(there.snapshot, SENT_MESSAGES)
+        while not brought.done():
+            seen.add(LogFiles.of(there.folder_of(SENT_MESSAGES)).entries)
+    assert brought.result().rows == 3
+    assert all(entries == frozenset(range(len(entries))) for entries in seen), seen
 
 
 def test_a_final_state_that_another_machine_derives_meanwhile_is_not_undone(
