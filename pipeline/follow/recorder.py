@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.api.batches import Batch
@@ -90,8 +91,7 @@ class Recorder:
     ) -> None:
         self.tally = RecordTally()
         self._lake = lake
-        numbers = replace(numbers, forgotten=forgotten_numbers(lake))
-        self._rows = StoredRows(numbers, {msg_id for _, msg_id in forgotten_messages(lake)})
+        self._numbers = numbers
         self._on_commit = on_commit
         self._tick = tick
         self._slice = _Slice()
@@ -99,16 +99,22 @@ class Recorder:
         self._writing = threading.Lock()
         self._turn = asyncio.Lock()
 
+    @cached_property
+    def rows(self) -> StoredRows:
+        """How answers become rows: without what was erased, which the lake is asked for when this is first used."""
+        numbers = replace(self._numbers, forgotten=forgotten_numbers(self._lake))
+        return StoredRows(numbers, {msg_id for _, msg_id in forgotten_messages(self._lake)})
+
     def answer(self, batch: Batch, call_id: str, ledger: Ledger, response: GoodResponse) -> None:
         """Take the answers of a call and its row."""
         envelope = response.envelope
         self._slice.answers.append(AnsweredCall(call_id, batch.app_id, response.observed_at, batch.ids, envelope))
-        self._slice.calls.append(self._rows.call(batch, call_id, ledger, "ok", envelope))
+        self._slice.calls.append(self.rows.call(batch, call_id, ledger, "ok", envelope))
         self._slice.ids += len(batch.ids)
 
     def failure(self, batch: Batch, call_id: str, ledger: Ledger, outcome: str, error: CallError) -> None:
         """Take the row of a call that brought no answer."""
-        self._slice.calls.append(self._rows.call(batch, call_id, ledger, outcome, error))
+        self._slice.calls.append(self.rows.call(batch, call_id, ledger, outcome, error))
 
     def invalid_id(self, refusal: Refusal) -> None:
         """Take an id that the API refuses."""
@@ -154,12 +160,12 @@ class Recorder:
 
             flattened = flatten_reports(taken.answers)
             belonging = {
-                REJECTED_RECORDS: self._rows.rejects(flattened.rejects),
-                API_CALLS: self._rows.calls(taken.calls, flattened.mismatches),
+                REJECTED_RECORDS: self.rows.rejects(flattened.rejects),
+                API_CALLS: self.rows.calls(taken.calls, flattened.mismatches),
             }
-            store_slice(self._lake, self._rows.reports(flattened.reports, taken.invalid), belonging)
+            store_slice(self._lake, self.rows.reports(flattened.reports, taken.invalid), belonging)
             self._count(flattened, taken)
-            self.tally.forgotten += self._rows.count_forgotten(flattened.reports)
+            self.tally.forgotten += self.rows.count_forgotten(flattened.reports)
             self._committed_at = self._tick()
         self._on_commit(self.tally)
 

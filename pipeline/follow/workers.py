@@ -122,6 +122,7 @@ def follow(
         )
         first = next((some for some in due.batches if some), None)
         if first is not None:  # else not even a connection is made ready
+            _ = recorder.rows  # read before the first answer is waited for
             try:
                 asyncio.run(follower.run(chain([first], due.batches)))
             finally:
