@@ -167,9 +167,9 @@ def assert_no_final_answer_was_asked_for_again(place: BucketPlace, answers: Answ
 
 def assert_as_on_one_machine(place: Place, shared: BucketPlace) -> None:
     """Run the same days in a folder with one command, and compare what was published."""
-    place.run("run", "--from", f"{DATES[0]}")
+    place.run("run", "--from", f"{DATES[0]}", "--to", f"{DATES[-1]}")
     assert place.query(UNDISTURBED_SQL) == shared.query(UNDISTURBED_SQL)
     for table in TABLES:
-        columns = "* EXCLUDE (file)" if table == "sent_messages" else "*"
-        query = f"SELECT {columns} FROM {table} ORDER BY ALL"
+        # A log has another name in a folder, and an hour may end between two runs.
+        query = f"SELECT COLUMNS(name -> name NOT IN ('file', 'is_mature')) FROM {table} ORDER BY ALL"
         assert place.query(query) == shared.query(query), table
