@@ -171,5 +171,5 @@ def assert_as_on_one_machine(place: Place, shared: BucketPlace) -> None:
     assert place.query(UNDISTURBED_SQL) == shared.query(UNDISTURBED_SQL)
     for table in TABLES:
         # A log has another name in a folder, and an hour may end between two runs.
-        query = f"SELECT COLUMNS(name -> name NOT IN ('file', 'is_mature')) FROM {table} ORDER BY ALL"
+        query = f"SELECT COLUMNS(lambda name: name NOT IN ('file', 'is_mature')) FROM {table} ORDER BY ALL"
         assert place.query(query) == shared.query(query), table
