@@ -23,7 +23,7 @@ from pipeline.lake.queries import (
     write_partition,
     write_partitions,
 )
-from pipeline.lake.snapshots import fingerprint_of, inputs_key, rows_in
+from pipeline.lake.snapshots import fingerprint_of, inputs_key, layout_of, rows_in
 from pipeline.model.progress import Progress, untold
 from pipeline.model.tables import Table
 
@@ -166,9 +166,10 @@ class Derivation:
         return "SELECT * FROM gathered"
 
     def _replacement(self, work: _Work, new: DataFile | None) -> _Replacement:
-        """Keep a new file if a row changed."""
+        """Keep a new file if a row changed, or if the former one lacks columns that came since."""
         add = (new,) if new else ()
-        if same_rows(self.connection, self.table, add, work.present):
+        lacks_columns = any(layout_of(file) < self.table.layout for file in work.present)
+        if not lacks_columns and same_rows(self.connection, self.table, add, work.present):
             if new:
                 new.path.unlink()
             return _Replacement(work.made_of)

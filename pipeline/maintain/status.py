@@ -9,6 +9,7 @@ from pipeline.derive.days import days_not_closed
 from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.queries import database, query, rows_of, show_files
+from pipeline.lake.snapshots import layout_of
 from pipeline.maintain.due import what_is_due
 from pipeline.maintain.retain import IDLE, counted_from
 from pipeline.model.settings import API_MEMORY, CLOCK_TOLERANCE, Settings
@@ -35,6 +36,7 @@ def status_text(*, lake: Lake, settings: Settings, now: datetime) -> str:
         *(f"outstanding  {messages}" for messages in _outstanding(lake, settings)),
         *(f"{'waiting ' if told.waits else 'rejected'}     {told.line}" for told in rejects),
         *(f"kept         {text}" for text in _kept(lake, settings, now)),
+        *(f"older        {text}" for text in _of_earlier_versions(lake)),
         f"due          {due.reason}{span}",
         f"requests     {_requests_today(lake, settings, now)}",
         f"published    {_published(lake, settings)}",
@@ -58,6 +60,22 @@ def _kept(lake: Lake, settings: Settings, now: datetime) -> list[str]:
     if lines and counted and counted < today:
         lines.append(f"ages are counted up to {counted}, {IDLE.days} days after the latest message or answer")
     return lines
+
+
+def _of_earlier_versions(lake: Lake) -> list[str]:
+    """Say which days of `messages` lack columns, since an earlier version derived them."""
+    files = [file for file in lake.snapshot(MESSAGES).files if layout_of(file) < MESSAGES.layout]
+    days = sorted({file.sent_date for file in files if file.sent_date})
+    if not days:
+        return []
+    oldest = min(map(layout_of, files))
+    lacking = ", ".join(column.name for column in MESSAGES.columns if column.since > oldest)
+    return [
+        (
+            f"{len(days):,} days of messages, {days[0]} to {days[-1]}, were derived by an earlier version: {lacking} are "
+            f"empty there, and spend leaves them out; `sms-delivery rebuild --from {days[0]} --to {days[-1]}` fills them"
+        )
+    ]
 
 
 def _outstanding(lake: Lake, settings: Settings) -> list[str]:

@@ -16,6 +16,7 @@ from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.compact import compact
+from pipeline.maintain.status import status_text
 from pipeline.model.settings import given_settings
 from pipeline.model.tables import MESSAGES, SENT_MESSAGES, Table
 from pipeline.publish.database import publish
@@ -49,4 +50,26 @@ def test_a_lake_without_labels_opens_and_grows(tmp_path: Path) -> None:
     compact(lake=lake, settings=chosen, now=NOON + timedelta(days=30))
     stored = DeltaTable(chosen.lake / "sent_messages").to_pyarrow_table().sort_by("msg_id").to_pylist()
     assert [row["labels"] for row in stored] == [None, [("campaign", "spring")]]
+    os.umask(before)
+
+
+def test_status_says_which_days_have_no_prices_yet_until_they_are_derived_again(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    chosen = given_settings(tmp_path)
+    lake = Lake.open(chosen.lake, mode=chosen.file_mode, recorded={})
+    store_sent(lake, [Sent("1", NOON)])
+    derive_messages([], lake=lake, settings=chosen, now=NOON)
+    derive_rates([], lake=lake, settings=chosen, now=NOON)
+    without_prices = replace(MESSAGES, columns=tuple(column for column in MESSAGES.columns if column.since < 3))
+    present = lake.snapshot(MESSAGES)
+    row = (
+        DeltaTable(chosen.lake / "messages")
+        .to_pyarrow_table()
+        .select([column.name for column in without_prices.stored_columns])
+    )
+    lake.commit(present, add=[lake.write(without_prices, row, NOON.date())], remove=present.files)
+    told = "1 days of messages, 2026-03-01 to 2026-03-01, were derived by an earlier version: price, pay, currency, "
+    assert told in status_text(lake=lake, settings=chosen, now=NOON)
+    derive_messages([NOON.date()], lake=lake, settings=chosen, now=NOON, anew=True)
+    assert "earlier version" not in status_text(lake=lake, settings=chosen, now=NOON)
     os.umask(before)
