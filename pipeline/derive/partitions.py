@@ -103,9 +103,9 @@ class Derivation:
         target = self.lake.snapshot(self.table)
         inputs = [self.lake.snapshot(table) for table in self.inputs]
         additions = [self.lake.snapshot(table) for table in self.additions]
-        first = kept_days(self.lake).messages
-        looked_at = [self._work(day, target, inputs, additions) for day in days if day >= first]
-        work, found = [one for one in looked_at if one], list[_Replacement]()
+        looked_at = [self._work(day, target, inputs, additions) for day in days]
+        first = kept_days(self.lake, newest=True).messages if any(looked_at) else date.min
+        work, found = [one for one in looked_at if one and one.day >= first], list[_Replacement]()
         self.on_progress(len(days) - len(work), len(days))
         for group in self._together(work):
             for replacement in self._derived(group, (*inputs, *additions)):

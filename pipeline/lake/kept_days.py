@@ -10,25 +10,37 @@ after a table knows whether a day of it is empty or was dropped.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 from typing import Final
 
+from pipeline.lake.copies import copies_of
 from pipeline.lake.locks import SharedFolder
 from pipeline.lake.texts import change_text, read_text
 from pipeline.model.errors import LakeError
 from pipeline.model.kept_days import KeptDays
 
 _NOTE: Final = "kept_days.json"
+_LOOK_SECONDS: Final = 10.0
+_read: dict[Path, tuple[float, KeptDays]] = {}
+"""When the note of a lake in a bucket was read, and what it said: each step asks, and each request takes its time."""
 
 
-def kept_days(lake: SharedFolder) -> KeptDays:
-    """Return the days as they are noted now.
+def kept_days(lake: SharedFolder, *, newest: bool = False) -> KeptDays:
+    """Return the days as they are noted; of a lake in a bucket as of some seconds ago, unless the newest are wanted.
 
     Raises:
         LakeError: the note can't be read.
     """
-    return _parsed(read_text(lake, _NOTE), lake)
+    if copies_of(lake.folder) is None:
+        return _parsed(read_text(lake, _NOTE), lake)
+    read_at, known = _read.get(lake.folder, (-_LOOK_SECONDS, KeptDays()))
+    if newest or time.monotonic() - read_at >= _LOOK_SECONDS:
+        known = _parsed(read_text(lake, _NOTE), lake)
+        _read[lake.folder] = time.monotonic(), known
+    return known
 
 
 def note_kept_days(lake: SharedFolder, wanted: KeptDays) -> KeptDays:
@@ -43,7 +55,9 @@ def note_kept_days(lake: SharedFolder, wanted: KeptDays) -> KeptDays:
         return json.dumps({name: day.isoformat() for name, day in days.items()}) + "\n"
 
     with lake.lock("kept_days"):
-        return _parsed(change_text(lake, _NOTE, with_former), lake)
+        noted = _parsed(change_text(lake, _NOTE, with_former), lake)
+    _read.pop(lake.folder, None)
+    return noted
 
 
 def _parsed(text: str | None, lake: SharedFolder) -> KeptDays:

@@ -104,7 +104,7 @@ def retain(*, lake: Lake, settings: Settings, now: datetime) -> RetainTally:
         LakeError: the lake can't be read or written.
     """
     wanted = _wanted(lake, settings, now)
-    noted = kept_days(lake)
+    noted = kept_days(lake, newest=True)
     if noted.later(wanted) != noted:
         noted = note_kept_days(lake, wanted)
     tally = RetainTally(noted)

@@ -70,12 +70,9 @@ def _of_earlier_versions(lake: Lake) -> list[str]:
         return []
     oldest = min(map(layout_of, files))
     lacking = ", ".join(column.name for column in MESSAGES.columns if column.since > oldest)
-    return [
-        (
-            f"{len(days):,} days of messages, {days[0]} to {days[-1]}, were derived by an earlier version: {lacking} are "
-            f"empty there, and spend leaves them out; `sms-delivery rebuild --from {days[0]} --to {days[-1]}` fills them"
-        )
-    ]
+    told = f"{len(days):,} days of messages, {days[0]} to {days[-1]}, were derived by an earlier version"
+    remedy = f"`sms-delivery rebuild --from {days[0]} --to {days[-1]}` fills them"
+    return [f"{told}: {lacking} are empty there, and spend leaves them out; {remedy}"]
 
 
 def _outstanding(lake: Lake, settings: Settings) -> list[str]:

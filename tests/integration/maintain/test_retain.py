@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from pipeline.collect.sent_messages import collect
+from pipeline.derive.days import figures_of
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.kept_days import kept_days, note_kept_days
@@ -45,7 +46,8 @@ from pipeline.model.tables import (
 )
 from pipeline.publish.database import publish
 from tests.scenarios.stage import Killed, Life, MortalLake, read_table
-from tests.support.lakes import Called, Said, store_answers, store_calls
+from tests.support.buckets import opened_bucket, running_store
+from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 OLD, LAST_OLD, FIRST_KEPT, NEW = (date(2026, 3, day) for day in (1, 20, 21, 31))
@@ -411,3 +413,36 @@ def test_repair_keeps_the_rates_of_dropped_days(world: World, damaged: Table) ->
     world.run(lake)
     assert lake.snapshot(SENT_MESSAGES).days() == [FIRST_KEPT, NEW]
     assert {table.name: rows_of(lake, table) for table in RATE_TABLES} == rates
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("lake")  # it puts back the umask
+def test_of_a_lake_in_a_bucket_every_machine_knows_what_was_dropped(
+    settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_store() as server, opened_bucket(server) as bucket:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        place = {"lake": f"s3://{bucket.name}/lake", "app_id": "app"}
+        one, other = (settings(**place, cache=tmp_path / machine) for machine in ("one", "other"))
+        here = Lake.of(one)
+        for msg_id, day in enumerate((OLD, NEW)):
+            at = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
+            store_sent(here, [Sent(str(msg_id), at, number=NUMBER)])
+            store_answers(here, [(Said(str(msg_id), "delivered", at, at), day)])
+        derive(here, one)
+        there = Lake.of(other)
+        assert (kept_days(there), there.snapshot(MESSAGES).days()) == (KeptDays(), [OLD, NEW])
+        rates = figures_of([OLD, NEW], lake=here, settings=one)
+        retain(lake=here, settings=one.model_copy(update={"keep_days": 10}), now=NOW)
+        there.look_again()
+        derive(there, other)
+        assert there.snapshot(MESSAGES).days() == [NEW]
+        assert figures_of([OLD, NEW], lake=there, settings=other) == rates
+        assert len(rates) == 2
+        assert kept_days(there, newest=True).messages == FIRST_KEPT
+
+
+def derive(lake: Lake, settings: Settings) -> None:
+    derive_messages([OLD, NEW], lake=lake, settings=settings, now=NOW, anew=True)
+    derive_rates([OLD, NEW], lake=lake, settings=settings, now=NOW, anew=True)
