@@ -164,7 +164,8 @@ def test_without_a_webhook_nothing_is_posted_and_the_sensors_are_off(here: Recor
     fail(here)
     assert watch.tick() == "SMS_ALERT_WEBHOOK is not set: nothing is posted"
     for settings, status in ((bare, "STOPPED"), (here.settings, "RUNNING")):
-        assert {s.default_status.value for s in build_sensors(settings, lambda: bare)} == {status}
+        posting = [s for s in build_sensors(settings, lambda: bare) if s.name != "dead_runs"]
+        assert {s.default_status.value for s in posting} == {status}
 
 
 def test_a_webhook_that_is_not_there_or_redirects_is_named_without_its_url(receiver: Receiver) -> None:

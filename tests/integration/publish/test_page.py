@@ -176,7 +176,7 @@ def test_a_page_that_can_not_take_its_place_leaves_nothing_beside_it(
 
 
 def test_a_page_without_a_published_file_is_a_clear_error(settings: Callable[..., Settings]) -> None:
-    with pytest.raises(LakeError, match="SMS_REPORT"):
+    with pytest.raises(LakeError, match="SMS_DUCKDB: there is no "):
         write_page(settings=settings())
 
 

@@ -247,10 +247,7 @@ def queries_of(table: Table) -> list[str]:
 
 @contextmanager
 def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a database with the tables and views of the published file, and the pipeline's queries prepared.
-
-    Rates are derived a day at a time: in the schema `one_day` there are the messages of the day in `today` alone.
-    """
+    """Give a database with the tables and views of the published file, and the pipeline's queries prepared."""
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for table in (*LAKE_TABLES, SNAPSHOT_INFO):
@@ -263,18 +260,10 @@ def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
         for table in (MESSAGES, RATE_PUBLICATIONS):
             (select,) = queries_of(table)
             connection.execute(f"PREPARE {table.name}_0 AS INSERT INTO {table.name} BY NAME {select}")
-        connection.execute("CREATE SCHEMA one_day")
-        connection.execute("CREATE TABLE one_day.today (sent_date DATE)")
-        connection.execute(
-            "CREATE VIEW one_day.messages AS FROM main.messages SEMI JOIN one_day.today USING (sent_date)"
-        )
         for table in RATE_TABLES:
             for number, select in enumerate(queries_of(table)):
-                of_day = select.replace("FROM messages", "FROM one_day.messages")
-                rows = (
-                    f"SELECT sent_date, rates.* EXCLUDE (latency_percentiles) FROM one_day.today, ({of_day}) AS rates"
-                )
-                connection.execute(f"PREPARE {table.name}_{number} AS INSERT INTO main.{table.name} BY NAME {rows}")
+                rows = f"SELECT * EXCLUDE (latency_percentiles) FROM ({select})"
+                connection.execute(f"PREPARE {table.name}_{number} AS INSERT INTO {table.name} BY NAME {rows}")
         yield connection
 
 
@@ -313,11 +302,7 @@ def derive_in_memory(
 ) -> None:
     for table in tables:
         connection.execute(f"DELETE FROM {table.name}")
-    for (day,) in connection.execute("SELECT DISTINCT sent_date FROM messages").fetchall():
-        connection.execute("DELETE FROM one_day.today")
-        connection.execute(f"INSERT INTO one_day.today VALUES (DATE '{day}')")
-        for table in tables:
-            run(connection, table, parameters)
+        run(connection, table, parameters)
 
 
 def run(connection: duckdb.DuckDBPyConnection, table: Table, parameters: dict[str, str]) -> None:
