@@ -34,8 +34,11 @@ def kept_days(lake: SharedFolder, *, newest: bool = False) -> KeptDays:
     Raises:
         LakeError: the note can't be read.
     """
-    if copies_of(lake.folder) is None:
+    copies = copies_of(lake.folder)
+    if copies is None:
         return _parsed(read_text(lake, _NOTE), lake)
+    if newest:
+        copies.forget_text(_NOTE)
     read_at, known = _read.get(lake.folder, (-_LOOK_SECONDS, KeptDays()))
     if newest or time.monotonic() - read_at >= _LOOK_SECONDS:
         known = _parsed(read_text(lake, _NOTE), lake)

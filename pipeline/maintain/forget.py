@@ -136,7 +136,7 @@ def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress
         files = {table: lake.snapshot(table).files for table in LAKE_TABLES}
         wanted = replace(wanted, renamed=_renamed(connection, files, lake, settings, wanted.digits))
         _note_messages(connection, lake, wanted, waiting)
-        first_derived = kept_days(lake).messages
+        first_derived = kept_days(lake, newest=True).messages
         rates = RATE_TABLES if first_derived > date.min else ()
         tables = (*rates, *DETAIL_TABLES[::-1])  # `messages` last: a run that derives it meanwhile reads the others
         counts, rows = [len(lake.snapshot(table).files) for table in tables], dict[str, int]()

@@ -62,8 +62,8 @@ class Publication:
 def publish(*, lake: Lake, settings: Settings, now: datetime) -> Publication:
     """Build the DuckDB file from the lake and put it in its place.
 
-    Publications wait for each other, those of other machines are repeated, so the last one has everything that was
-    committed before it.
+    Publications wait for each other, and one that another machine overtook is built again, so the last one has
+    everything that was committed before it.
 
     Raises:
         SettingsError: readers of the file could not reach the lake.
@@ -126,7 +126,7 @@ def _build(
             rows = {name: snapshot.rows for name, snapshot in snapshots.items()}
             rows[REJECTED_RECORDS.name] = count_rejects(connection, snapshots[REJECTED_RECORDS.name])
         shutil.copyfile(cache, path)
-        as_of, first = _data_as_of(snapshots[DELIVERY_REPORTS.name], now), kept_days(lake).messages_from
+        as_of, first = _data_as_of(snapshots[DELIVERY_REPORTS.name], now), kept_days(lake, newest=True).messages_from
         same = (now, as_of, settings.timezone.key, __version__, first)
         with opened_file(connection, path):
             connection.execute(f"DROP TABLE {BUILT_FROM}")
