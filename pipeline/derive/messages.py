@@ -19,6 +19,7 @@ from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.lake.notes import days_changed
 from pipeline.lake.queries import Scalar, database, query
+from pipeline.lake.store_errors import StoreError
 from pipeline.model.errors import LakeError
 from pipeline.model.progress import Progress, untold
 from pipeline.model.settings import CLOCK_TOLERANCE, Settings
@@ -79,10 +80,14 @@ def derive_messages(
 def _replaced(derivation: Derivation, days: list[date]) -> Iterator[tuple[list[date], set[date]]]:
     """Replace days together, and if one is broken each alone: it holds none before it back.
 
+    Where the store does not answer no day is broken.
+
     Gives the days that are up to date, and those of them of which a row changed.
     """
     try:
         changed = derivation.replace(days)
+    except StoreError:
+        raise
     except (LakeError, duckdb.Error):
         if len(days) == 1:
             raise
