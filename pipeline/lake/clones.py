@@ -74,16 +74,21 @@ def cloned(lake: Lake, folder: Path, *, whole: Collection[Path] = ()) -> Clone:
         _bring(copies, folder, whole)
     else:
         for path in lake.folder.rglob("*"):
-            _link(path, folder, path.relative_to(lake.folder).as_posix())
+            if path.is_file():
+                _link(path, folder, path.relative_to(lake.folder).as_posix())
     return Clone(Lake(folder, lake.mode), lake, _files(folder))
 
 
 def _bring(copies: Copies, folder: Path, whole: Collection[Path]) -> None:
     sizes = {stored.name: stored.size for stored in copies.store.listed("")}
     data = {copies.folder / name for name in sizes if name.endswith(".parquet") and f"/{LOG}/" not in name}
-    copies.bring({path: sizes[copies.name_of(path)] for path in data - set(whole)})
-    for path in data | set(whole):
-        _link(path, folder, copies.name_of(path))
+    wanted = {path: sizes[copies.name_of(path)] for path in data} | dict.fromkeys(whole, 0)
+    copies.bring(wanted)  # those that are whole too: they count as used, so that no copy goes for another one
+    for path in wanted:
+        try:
+            _link(path, folder, copies.name_of(path))
+        except FileNotFoundError as error:
+            raise LakeError(f"SMS_CACHE: {path} was removed meanwhile, as one used long ago; run again") from error
 
     def fetch(name: str) -> None:
         copies.store.fetch(name, folder / name, mode=copies.mode)
@@ -92,7 +97,7 @@ def _bring(copies: Copies, folder: Path, whole: Collection[Path]) -> None:
 
 
 def _link(path: Path, folder: Path, name: str) -> None:
-    if path.is_file() and not name.startswith(_OF_MACHINE):
+    if not name.startswith(_OF_MACHINE):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         os.link(path, folder / name)
 

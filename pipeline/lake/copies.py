@@ -91,7 +91,7 @@ class Copies:
         return text
 
     def forget_text(self, name: str) -> None:
-        """Look at a text again when it is needed next: it was changed here."""
+        """Look at a text again when it is needed next: it was changed here, or the newest is wanted."""
         self._texts.pop(name, None)
 
     def refresh_log(self, folder: Path) -> None:
@@ -101,26 +101,29 @@ class Copies:
             return
         began = time.monotonic()
         with self._locked(table):
-            new = self._new_of(folder / LOG)
+            new, newest = self._new_of(folder / LOG)
             if new:
                 self._bring_log(folder / LOG, new)
                 self.look_again()
+            if newest:  # only now: what could not be brought is looked for again
+                self._newest[table] = newest
         self._looked[table] = began
 
     def refresh_logs(self, folders: Iterable[Path]) -> None:
         """Bring what is new of several logs, side by side."""
         side_by_side(self.refresh_log, folders)
 
-    def _new_of(self, log: Path) -> list[Stored]:
-        """Return the objects of a log that the copy lacks; delete copies of objects that are gone or were replaced."""
+    def _new_of(self, log: Path) -> tuple[list[Stored], str | None]:
+        """Return the objects of a log that the copy lacks, and the name of its newest one if it has one we don't know.
+
+        Copies of objects that are gone or were replaced are deleted.
+        """
         prefix, newest = self.name_of(log), self._newest.get(log.parent.name)
         found = self.store.listed(prefix, after=f"{prefix}/{newest}" if newest else None)
         listed = {stored.name.rpartition("/")[2]: stored for stored in found}
         listed.pop(_POINTER, None)
         needed = listed if newest else _needed(log, listed)
-        if listed:
-            self._newest[log.parent.name] = max(listed)
-        return [listed[name] for name in sorted(needed) if not (log / name).exists()]
+        return [listed[name] for name in sorted(needed) if not (log / name).exists()], max(listed, default=None)
 
     def _bring_log(self, log: Path, new: Collection[Stored]) -> None:
         """Bring objects of a log side by side, and show them in order: whoever reads the log meanwhile sees no gap."""
@@ -172,7 +175,8 @@ class Copies:
     def bring_whole_log(self, log: Path) -> None:
         """Bring the objects of a log, those too that a checkpoint made needless."""
         found = {stored.name.rpartition("/")[2]: stored for stored in self.store.listed(self.name_of(log))}
-        self._bring_log(log, [found[name] for name in found if name != _POINTER and not (log / name).exists()])
+        with self._locked(log.parent.name):
+            self._bring_log(log, [found[name] for name in found if name != _POINTER and not (log / name).exists()])
 
     def replace(self, path: Path, content: Path) -> None:
         """Put another content of an object of a log, which says the same in other words; its copy is the caller's."""

@@ -19,18 +19,19 @@ from deltalake import DeltaTable
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
 from pipeline.follow.slices import finish_slices, store_slice
-from pipeline.lake.copies import copies_of
+from pipeline.lake.clones import cloned
+from pipeline.lake.copies import copies_of, make_copies
 from pipeline.lake.damage import DamagedTableError, LogFiles
 from pipeline.lake.lake import IN_FLIGHT, Lake
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.maintain.repair import repair
-from pipeline.model.errors import LakeError
+from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from tests.integration.follow.test_slices import FullLake, rows_of, slice_of
 from tests.integration.lake.test_concurrent_commits import CrowdedLake
-from tests.support.buckets import Bucket, Request, opened_bucket, running_store
+from tests.support.buckets import Answer, Bucket, Request, opened_bucket, refusal, running_store
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 pytestmark = pytest.mark.slow
@@ -237,3 +238,43 @@ def test_a_table_whose_log_has_gone_is_damaged_and_not_made_anew(
     with pytest.raises(DamagedTableError, match="sent_messages is damaged"):
         machine("there").snapshot(SENT_MESSAGES)
     assert not any(name.startswith("lake/sent_messages/_delta_log/") for name in bucket.objects())
+
+
+def test_a_clone_lacks_no_copy_that_is_the_only_whole_one(
+    bucket: Bucket, machine: Callable[[str], Lake], settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    data, _ = damaged(bucket, machine, settings)
+    here = machine("one")
+    copies = copies_of(here.folder)
+    assert copies is not None
+    whole = copies.folder / data.removeprefix("lake/")
+    bucket.client.delete_object(Bucket=bucket.name, Key=data)
+    for path in copies.folder.glob("*/*/*.parquet"):
+        if path == whole:
+            os.utime(path, (1, 1))  # used long ago: the first to go
+        else:
+            path.unlink()
+    make_copies(here.folder, copies.store.url, mode=copies.mode, limit=1)
+    clone = cloned(here, tmp_path / "clone", whole=[whole])
+    assert (clone.lake.folder / copies.name_of(whole)).is_file()
+
+
+def test_what_of_a_log_could_not_be_brought_is_brought_the_next_time(
+    bucket: Bucket, machine: Callable[[str], Lake]
+) -> None:
+    here, other = machine("here"), machine("other")
+    store_sent(here, [Sent("0", NOON)])
+    assert other.snapshot(SENT_MESSAGES).rows == 1
+    store_sent(here, [Sent("1", NOON)])
+    store_sent(here, [Sent("2", NOON)])
+
+    def refused(request: Request) -> Answer | None:
+        is_entry = request.method == "GET" and request.path.endswith(f"{2:020}.json")
+        return refusal(403, "AccessDenied") if is_entry else None
+
+    bucket.rules.answer = refused
+    other.look_again()
+    with pytest.raises(SettingsError, match="no right to read"):
+        other.snapshot(SENT_MESSAGES)
+    bucket.rules.answer = lambda _: None
+    assert other.snapshot(SENT_MESSAGES).rows == 3
