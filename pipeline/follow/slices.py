@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.lake.atomic import written_whole
-from pipeline.lake.copies import copies_of
+from pipeline.lake.copies import GoneError, copies_of
 from pipeline.lake.durable import make_folder, sync_folder
 from pipeline.lake.lake import DataFile, Lake, Snapshot, retry
 from pipeline.lake.parquet import arrow_schema
@@ -84,11 +84,18 @@ def finish_slices(lake: Lake, settings: Settings, *, before: datetime) -> None:
     if not _left(lake, before):
         return
     with lake.lock(_LOCK), database(lake, settings) as connection:
+        make_folder(lake.folder / _FOLDER)
         for note in _left(lake, before):
             if note.suffix == _ENDING:
                 retry(partial(_finish, connection, lake, note))
             _delete(lake, [note])
         sync_folder(lake.folder / _FOLDER)
+
+
+def slices_of_others(lake: Lake) -> int:
+    """Return how many notes are in a bucket: of runs that are at work, or that died less than `IN_FLIGHT` ago."""
+    copies = copies_of(lake.folder)
+    return len(copies.stored_in(lake.folder / _FOLDER)) if copies else 0
 
 
 def _left(lake: Lake, before: datetime) -> list[Path]:
@@ -111,7 +118,10 @@ def _delete(lake: Lake, notes: Collection[Path]) -> None:
 def _finish(connection: duckdb.DuckDBPyConnection, lake: Lake, note: Path) -> None:
     """Store the rows of a note that are missing, unless another machine does it at the same time."""
     if copies := copies_of(lake.folder):
-        copies.bring({note: 0})
+        try:
+            copies.bring({note: 0})
+        except GoneError:  # another machine has stored them
+            return
     table = next(table for table in _CALL_ID if note.name.startswith(f"{table.name}-"))
     present = lake.snapshot(table)
     if files := _written(lake, table, _missing(connection, lake, present, note)):

@@ -44,6 +44,10 @@ _CHECKPOINT: Final = ".checkpoint.parquet"
 _POINTER: Final = "_last_checkpoint"
 
 
+class GoneError(LakeError):
+    """A file that is to be brought is not in the store."""
+
+
 @dataclass(frozen=True)
 class Copies:
     """A folder of copies, the store that they are of, the mode of files, and the most bytes of all copies."""
@@ -195,7 +199,8 @@ class Copies:
         """Bring the files that are not there yet, by their sizes, side by side; 0 is an unknown size.
 
         Raises:
-            LakeError: one is not in the store.
+            GoneError: one is not in the store.
+            LakeError: it can't be brought.
         """
         missing = [path for path, size in wanted.items() if not _is_whole(path, size)]
         if missing:
@@ -207,7 +212,7 @@ class Copies:
             found = self.store.fetch(self.name_of(path), path, mode=self.mode)
         except FileNotFoundError as error:
             gone = f"{self.store.url}/{self.name_of(path)} has gone"
-            raise LakeError(f"the lake is damaged, or another run removed what this one reads: {gone}") from error
+            raise GoneError(f"the lake is damaged, or another run removed what this one reads: {gone}") from error
         except OSError as error:
             raise LakeError(f"SMS_CACHE: {path} can't be written: {error.strerror}") from error
         if size and found != size:

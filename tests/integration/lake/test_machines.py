@@ -18,13 +18,14 @@ from deltalake import DeltaTable
 
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
-from pipeline.follow.slices import finish_slices, store_slice
+from pipeline.follow.slices import finish_slices, slices_of_others, store_slice
 from pipeline.lake.clones import cloned
 from pipeline.lake.copies import copies_of, make_copies
 from pipeline.lake.damage import DamagedTableError, LogFiles
 from pipeline.lake.lake import IN_FLIGHT, Lake
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.registry import AUDITS
+from pipeline.maintain.forget import forget
 from pipeline.maintain.repair import repair
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
@@ -151,11 +152,32 @@ def test_what_belongs_to_answers_of_a_machine_that_is_gone_is_stored_by_another(
     shutil.rmtree(gone.folder)
     other, now = machine("other"), datetime.now(UTC)
     finish_slices(other, settings(), before=now - IN_FLIGHT)  # it may be at work still
+    forget("447700900123", lake=other, settings=settings())
     assert rows_of(other, API_CALLS) == []
+    assert slices_of_others(other) == 2
     for _ in range(2):
         finish_slices(other, settings(), before=now + IN_FLIGHT)
         assert [row["call_id"] for row in rows_of(other, API_CALLS)] == ["call-1"]
         assert not [name for name in bucket.objects() if "_slices" in name]
+
+
+def test_a_note_that_another_machine_stores_meanwhile_is_no_error(
+    machine: Callable[[str], Lake], bucket: Bucket, settings: Callable[..., Settings]
+) -> None:
+    gone, other, late = machine("gone"), machine("other"), machine("late")
+    with pytest.raises(LakeError):
+        store_slice(FullLake(gone.folder, gone.mode), *slice_of(1))
+    later, done = datetime.now(UTC) + IN_FLIGHT, list[Request]()
+
+    def note_is_asked_for(request: Request) -> None:
+        if request.method == "GET" and request.path.endswith(".parquet") and "_slices" in request.path and not done:
+            done.append(request)
+            finish_slices(other, settings(), before=later)
+
+    bucket.rules.answer = note_is_asked_for
+    finish_slices(late, settings(), before=later)
+    assert done
+    assert machine("third").snapshot(API_CALLS).rows == 1
 
 
 def damaged(bucket: Bucket, machine: Callable[[str], Lake], settings: Callable[..., Settings]) -> tuple[str, str]:
