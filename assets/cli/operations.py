@@ -29,6 +29,7 @@ from assets.phases import (
 from assets.resources import Workspace, utc_now
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
+from pipeline.follow.slices import slices_of_others
 from pipeline.lake.kept_days import kept_days
 from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
@@ -136,7 +137,7 @@ def forget_number(settings: Settings, number: str) -> None:
 
     Raises:
         SettingsError: the text is no phone number.
-        RunFailed: a row still holds the number, or a file that can't be searched may.
+        RunFailed: a row still holds the number, or a file that can't be searched, or that a run is to store, may.
     """
     lake = _existing_lake(settings)
     with shown(ERASING) as phase:
@@ -150,6 +151,9 @@ def forget_number(settings: Settings, number: str) -> None:
         phase.done(f"{left} rows of any file still hold it")
     if left:
         raise RunFailed("the number is still in the lake: another run was writing; repeat the command")
+    if count := slices_of_others(lake):
+        notes = f"{count:,} notes in {lake.place}/_slices, which a run of another machine stores"
+        raise RunFailed(f"the number may be in {notes}: repeat the command in an hour")
     if count := files_set_aside(lake):
         where = f"{lake.folder / DAMAGED}, where `repair` moved them"
         raise RunFailed(f"the number may be in {count:,} files in {where}: they can't be searched; delete that folder")

@@ -24,7 +24,7 @@ from pipeline.collect.push_files import push_files, rewrite_lines
 from pipeline.collect.pushed_reports import PUSHES
 from pipeline.follow.slices import finish_slices
 from pipeline.lake.kept_days import kept_days
-from pipeline.lake.lake import DataFile, Lake, retry
+from pipeline.lake.lake import IN_FLIGHT, DataFile, Lake, retry
 from pipeline.lake.log_names import rename_transactions
 from pipeline.lake.moves import finish_moves
 from pipeline.lake.notes import MessageKey, forgotten_numbers, lake_key, note_forgotten, note_forgotten_number
@@ -129,7 +129,7 @@ def forget(number: str, *, lake: Lake, settings: Settings, on_progress: Progress
     """
     wanted = _number(number, settings)
     note_forgotten_number(lake, wanted.digits)
-    finish_slices(lake, settings, before=datetime.now(UTC))  # no row of a dead run comes later
+    finish_slices(lake, settings, before=datetime.now(UTC) - IN_FLIGHT)  # no row of a dead run comes later
     waiting = _erase_from_files(settings.pushed_reports, wanted, lake)
     with database(lake, settings) as connection:
         finish_moves(connection, lake)
