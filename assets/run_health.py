@@ -34,14 +34,17 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 @contextmanager
 def seen_at_work(context: dg.InitResourceContext, *, dead_after: timedelta = DEAD_AFTER) -> Iterator[None]:
-    """Make the pools that a run may need, and write debug events to its log while the block lasts."""
-    if context.log is None or context.run is None or context.instance is None:  # a resource that is made outside a run
+    """Make the pools that a run may need, and write events of it to the storage while the block lasts.
+
+    Events of the engine: the instance may leave out lines of the log (`python_log_level`).
+    """
+    if context.run is None or context.instance is None:  # a resource that is made outside a run
         yield
         return
     make_pools(context.instance, (ASKING_POOL, PUBLICATION_POOL))
     ended = threading.Event()
     seconds = dead_after.total_seconds() / _BEATS
-    beat = threading.Thread(target=_beat, args=(context.log, ended, seconds), name="signs of life", daemon=True)
+    beat = threading.Thread(target=_beat, args=(context.instance, context.run, ended, seconds), daemon=True)
     beat.start()
     try:
         yield
@@ -50,10 +53,10 @@ def seen_at_work(context: dg.InitResourceContext, *, dead_after: timedelta = DEA
         beat.join()
 
 
-def _beat(log: logging.Logger, ended: threading.Event, seconds: float) -> None:
+def _beat(instance: dg.DagsterInstance, run: dg.DagsterRun, ended: threading.Event, seconds: float) -> None:
     while not ended.wait(seconds):
         try:
-            log.debug("the run is at work")
+            instance.report_engine_event("the run is at work", run)
         except Exception as error:  # noqa: BLE001 - the storage may be back at the next beat; the run finds out itself
             _LOGGER.warning("a sign of life could not be written: %s", type(error).__name__)
 
