@@ -4,7 +4,7 @@ What belongs here: how often, what is stored, the spend. What does not: one requ
 balance lasts (`audits/account_balance.py`, the view `account_runway`).
 
 It is an extra: a platform that refuses or does not answer is told in a line, and stops nothing. One that has no
-getBalance is told once, and asked again after `ABSENT_DAYS`.
+getBalance is told once, and asked again after `ABSENT_DAYS`, unless the account told its balance before.
 """
 
 from __future__ import annotations
@@ -119,6 +119,9 @@ def store_balances(
     answers = asyncio.run(_ask_all(gateway, due))
     failed = {name: answer for name, answer in answers.items() if isinstance(answer, CallError)}
     absent = [name for name, error in failed.items() if _is_absent(error)]
+    if absent:  # an account that told its balance before met a proxy
+        told = _accounts_told(lake, settings)
+        absent = [name for name in absent if name not in told]
     problems = [f"the balance of account {name} is not known: {e}" for name, e in failed.items() if name not in absent]
     newly_absent = sorted({due[name].base_url for name in set(absent) - balance_absent(lake).keys()})
     if absent:
@@ -132,6 +135,13 @@ def store_balances(
 
 def _is_absent(error: CallError) -> bool:
     return error.http_status in _ABSENT and error.status is None
+
+
+def _accounts_told(lake: Lake, settings: Settings) -> set[str]:
+    """Return the accounts whose balance was ever stored, by fingerprint."""
+    with database(lake, settings) as connection:
+        show_files(connection, ACCOUNT_BALANCE, lake.snapshot(ACCOUNT_BALANCE).files)
+        return {name for (name,) in rows_of(connection, query("maintain/sql/accounts_told"))}
 
 
 async def _ask_all(gateway: Gateway, due: Mapping[str, Account]) -> dict[str, GoodResponse | CallError]:

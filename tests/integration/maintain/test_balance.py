@@ -117,6 +117,21 @@ def test_a_platform_without_the_call_is_told_once_and_asked_again_after_a_month(
     assert tally.stored == 1
 
 
+def test_an_account_that_told_its_balance_is_asked_hourly_whatever_a_proxy_answers(
+    lake: Lake, simulator: Simulate, ask: Ask
+) -> None:
+    faults: list[tuple[str, float]] = []
+    server = simulator(faults=Faults(rates=faults))  # type: ignore[arg-type]
+    assert ask(server) is not None
+    faults.append(("http-404", 1.0))
+
+    tally = ask(server, now=NOON + timedelta(hours=2))
+
+    assert tally is not None
+    assert (len(stored(lake)), len(tally.problems), list(tally.absent)) == (1, 1, [])
+    assert ask(server, now=NOON + timedelta(hours=4)) is not None
+
+
 @pytest.mark.parametrize(
     "fault", ["-1", "-18", "http-500", "timeout", "html", "reset", "redirect", "truncated", "huge"]
 )
