@@ -56,7 +56,7 @@ def checked_range(settings: Settings, first: date, last: date, *, today: date) -
     """
     if not settings.start_date <= first <= last <= today:
         raise SettingsError(
-            f"--from {first} --to {last}: must be in order, between {settings.start_date} (SMS_START_DATE) and "
+            f"days {first} to {last}: must be in order, between {settings.start_date} (SMS_START_DATE) and "
             f"today, {today}"
         )
     return first, last

@@ -137,7 +137,7 @@ def _post_alerts(
         run = context.instance.get_run_by_id(event.run_id)
         ours = run is not None and project.owns(run, location=origin.location_name if origin else None)
         found = watch.find(context.instance, run, memory) if run and ours else []
-        if memory.tries.get(event.run_id, 0) >= _MOST_TRIES:
+        if found and memory.tries.get(event.run_id, 0) >= _MOST_TRIES:
             context.log.warning("the alert about run %s was not posted, and is not tried again", event.run_id[:8])
             found = []
         news = [alert for alert in found if memory.may_say(alert.subject, now=now, lasts=alert.lasts)]
