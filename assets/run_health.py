@@ -10,9 +10,10 @@ Launchers see less: Celery's says of a run whose machine was lost that it has st
 # No `from __future__ import annotations`: Dagster reads the annotations.
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
@@ -24,7 +25,7 @@ from pipeline.lake.locks import SharedFolder
 from pipeline.model.settings import Settings
 
 DEAD_AFTER: Final = timedelta(minutes=10)
-"""Time without an event after which a run counts as dead."""
+"""Time without a new event after which a run counts as dead."""
 _BEATS: Final = 10
 """Signs of life in that time: some may be late, on a machine under load or with a storage that is slow."""
 _ON_A_MACHINE: Final = [dg.DagsterRunStatus(name) for name in ("STARTING", "STARTED", "CANCELING")]
@@ -61,31 +62,61 @@ def _beat(instance: dg.DagsterInstance, run: dg.DagsterRun, ended: threading.Eve
             _LOGGER.warning("a sign of life could not be written: %s", type(error).__name__)
 
 
+class Silence:
+    """For how long each run has written no event, as this process saw it. No wall clock is asked: one may be set.
+
+    The time while the machine is suspended does not count (`CLOCK_MONOTONIC`).
+
+    Args:
+        dead_after: time without a new event after which a run counts as dead.
+        ticks: a clock that nobody sets, seconds.
+    """
+
+    def __init__(self, dead_after: timedelta = DEAD_AFTER, ticks: Callable[[], float] = time.monotonic) -> None:
+        self.dead_after, self._ticks = dead_after, ticks
+        self._seen: dict[str, tuple[int, float]] = {}  # the newest event of a run, and when it was seen first
+        self._lock = threading.Lock()  # ticks of the schedule and of the sensor may come at once
+
+    def is_dead(self, instance: dg.DagsterInstance, run_id: str) -> bool:
+        """Look at the newest event of a run, and say whether it was seen `dead_after` ago; never at the first look."""
+        events = instance.get_records_for_run(run_id, limit=1, ascending=False).records
+        newest, now = events[0].storage_id if events else 0, self._ticks()
+        with self._lock:
+            number, since = self._seen.get(run_id, (newest, now))
+            self._seen[run_id] = (newest, since if number == newest else now)
+            return now - self._seen[run_id][1] >= self.dead_after.total_seconds()
+
+    def keep(self, run_ids: Collection[str]) -> None:
+        """Forget all other runs: they have ended."""
+        with self._lock:
+            self._seen = {run_id: seen for run_id, seen in self._seen.items() if run_id in run_ids}
+
+
 def runs_at_work(
     instance: dg.DagsterInstance,
     project: Project,
+    silence: Silence,
     *,
     location: str | None,
     is_lake_in_use: bool,
-    dead_after: timedelta = DEAD_AFTER,
 ) -> list[dg.DagsterRun]:
     """Return our runs that have not ended, newest first, and mark those that are dead as failed.
 
     Args:
         instance: where runs are recorded.
         project: our names.
+        silence: what this process saw of runs earlier.
         location: our code location; None if it is unknown.
         is_lake_in_use: what `is_lake_in_use` says; then no run is taken for dead.
-        dead_after: time without an event after which a run counts as dead.
     """
     alive = []
     for record in project.runs(instance, dg.RunsFilter(statuses=_UNDER_WAY), location=location):
         run = record.dagster_run
-        silent = abs(datetime.now(UTC) - _last_event_at(instance, record))  # ahead: a clock that was wrong
-        if is_lake_in_use or _waits(instance, run) or silent < dead_after:
+        if _waits(instance, run) or not silence.is_dead(instance, run.run_id) or is_lake_in_use:
             alive.append(run)
         else:
             instance.report_run_failed(run, "its process has gone: it was killed, or the machine went down")
+    silence.keep([run.run_id for run in alive])
     return alive
 
 
@@ -111,9 +142,3 @@ def _waits(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Say whether a run waits for a worker. Run monitoring has a limit of its own for runs that were launched."""
     is_launched = run.status is dg.DagsterRunStatus.STARTING
     return run.status is dg.DagsterRunStatus.QUEUED or (is_launched and instance.run_monitoring_enabled)
-
-
-def _last_event_at(instance: dg.DagsterInstance, record: dg.RunRecord) -> datetime:
-    newest = instance.get_records_for_run(record.dagster_run.run_id, limit=1, ascending=False).records
-    recorded_at = newest[0].timestamp if newest else 0.0
-    return max(datetime.fromtimestamp(recorded_at, UTC), record.create_timestamp.replace(tzinfo=UTC))

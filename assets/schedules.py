@@ -16,7 +16,7 @@ from assets.internals import location_of_schedule
 from assets.partitions import range_tags
 from assets.project import BACKFILL, MAINTENANCE, NOTHING_UNREAD, PART_OF, RECONCILE, REFRESH, Project, record_config
 from assets.resources import Workspace, utc_now
-from assets.run_health import is_lake_in_use, runs_at_work
+from assets.run_health import Silence, is_lake_in_use, runs_at_work
 from pipeline.follow.record_days import unread_days
 from pipeline.maintain.due import what_is_due
 from pipeline.model.accounts import check_inputs, load_accounts
@@ -36,6 +36,7 @@ readers of `published_at`, would take a quiet night for a standstill."""
 def build_schedules(
     settings: Settings,
     load: Callable[[], Settings],
+    silence: Silence,
     *,
     refresh_cron: str = REFRESH_CRON,
     republish_after: timedelta = REPUBLISH_AFTER,
@@ -58,7 +59,9 @@ def build_schedules(
         "without a publication, one run of today, which shows that polling goes on.",
     )
     def refresh_what_is_due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return _or_reason(lambda: _tick(context, project, Workspace(load), republish_after, clock()))
+        return _or_reason(
+            lambda: _tick(context, project, Workspace(load), silence, republish_after=republish_after, now=clock())
+        )
 
     @dg.schedule(
         name=project.named(RECONCILE),
@@ -111,13 +114,15 @@ def _tick(
     context: dg.ScheduleEvaluationContext,
     project: Project,
     workspace: Workspace,
+    silence: Silence,
+    *,
     republish_after: timedelta,
     now: datetime,
 ) -> dg.RunRequest | dg.SkipReason:
     """Return one run over what is due, or the reason why there is none."""
     check_inputs(workspace.settings)
     lake = workspace.lake
-    if busy := _run_under_way(context.instance, project, is_lake_in_use=is_lake_in_use(workspace.settings)):
+    if busy := _run_under_way(context.instance, project, silence, is_lake_in_use=is_lake_in_use(workspace.settings)):
         return dg.SkipReason(f"run {busy} is under way; the next tick looks again")
     due = what_is_due(lake=lake, settings=workspace.settings, now=now)
     if due.range is not None:
@@ -152,12 +157,14 @@ def _published_before(instance: dg.DagsterInstance, project: Project, age: timed
     return published_at < now - age or published_at > now + CLOCK_TOLERANCE
 
 
-def _run_under_way(instance: dg.DagsterInstance, project: Project, *, is_lake_in_use: bool) -> str | None:
+def _run_under_way(
+    instance: dg.DagsterInstance, project: Project, silence: Silence, *, is_lake_in_use: bool
+) -> str | None:
     """Return the short id of a run of ours over the chain, by schedule or by hand, that has not ended.
 
     The runs of a backfill, which may take days, hold back none.
     """
     location = location_of_schedule(instance, project.named(REFRESH))
     others = {project.named(name) for name in (MAINTENANCE, RECONCILE, BACKFILL)}
-    at_work = runs_at_work(instance, project, location=location, is_lake_in_use=is_lake_in_use)
+    at_work = runs_at_work(instance, project, silence, location=location, is_lake_in_use=is_lake_in_use)
     return next((run.run_id[:8] for run in at_work if run.job_name not in others and PART_OF not in run.tags), None)

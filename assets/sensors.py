@@ -11,7 +11,6 @@ order in which they ended, not by clocks.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 import dagster as dg
@@ -21,7 +20,7 @@ from assets.events import failure_lines, one_line, run_events
 from assets.partitions import range_of
 from assets.project import Project, job_words
 from assets.resources import utc_now
-from assets.run_health import DEAD_AFTER, is_lake_in_use, runs_at_work
+from assets.run_health import Silence, is_lake_in_use, runs_at_work
 from pipeline.maintain.alerts import GAP, Memory, post
 from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.phone_numbers import mask_digits
@@ -56,12 +55,10 @@ class _Watch:
     verb: str
 
 
-def build_sensors(
-    settings: Settings, load: Callable[[], Settings], *, dead_after: timedelta = DEAD_AFTER
-) -> list[dg.SensorDefinition]:
+def build_sensors(settings: Settings, load: Callable[[], Settings], silence: Silence) -> list[dg.SensorDefinition]:
     """Make the sensors, those of alerts on from the start if a webhook is set; each tick loads the settings again."""
     return [
-        _of_dead_runs(settings, load, dead_after),
+        _of_dead_runs(settings, load, silence),
     ] + [
         _sensor(watch, settings, load)
         for watch in (
@@ -73,7 +70,7 @@ def build_sensors(
     ]
 
 
-def _of_dead_runs(settings: Settings, load: Callable[[], Settings], dead_after: timedelta) -> dg.SensorDefinition:
+def _of_dead_runs(settings: Settings, load: Callable[[], Settings], silence: Silence) -> dg.SensorDefinition:
     """Make the sensor that ends dead runs: where several machines work, one that was lost would hold its pools."""
     project = Project.of(settings)
     is_on = settings.lake_url is not None or settings.schedules == "on"
@@ -82,7 +79,7 @@ def _of_dead_runs(settings: Settings, load: Callable[[], Settings], dead_after: 
         name=project.named("dead_runs"),
         description="Marks our runs as failed that gave no sign of life for ten minutes: their process was killed, or "
         "their machine went down. Dagster then frees what they held of its pools.",
-        minimum_interval_seconds=min(TICK_SECONDS, int(dead_after.total_seconds())),
+        minimum_interval_seconds=min(TICK_SECONDS, int(silence.dead_after.total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -92,7 +89,7 @@ def _of_dead_runs(settings: Settings, load: Callable[[], Settings], dead_after: 
         except SettingsError as error:
             return dg.SkipReason(str(error))
         location = origin.location_name if origin else None
-        alive = runs_at_work(context.instance, project, location=location, is_lake_in_use=in_use, dead_after=dead_after)
+        alive = runs_at_work(context.instance, project, silence, location=location, is_lake_in_use=in_use)
         return dg.SkipReason(f"{len(alive)} runs are under way")
 
     return tick

@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 from markdown_it import MarkdownIt
 
+from assets.run_health import Silence
 from assets.sensors import build_sensors
 from pipeline.api.simulator.rules import make_msg_id
 from pipeline.model.settings import given_settings
@@ -62,7 +63,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         recorded(place, api_base_url=url, sent_logs="*.jsonl", alert_webhook=receiver.url) as dagster,
     ):
         settings = given_settings(folder, alert_webhook=receiver.url)
-        watches = [Watch(dagster.instance, sensor) for sensor in build_sensors(settings, lambda: settings)]
+        watches = [Watch(dagster.instance, sensor) for sensor in build_sensors(settings, lambda: settings, Silence())]
         done = dagster.run(NOW.date() - timedelta(days=1), NOW.date())
         assert not done.success
         for watch in watches:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
-import sqlalchemy as sa
 import yaml
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import RepositoryPythonOrigin
@@ -35,9 +34,23 @@ def settings(tmp_path: Path) -> Settings:
     return given_settings(tmp_path, api_key="key", api_secret="secret", sent_logs="sent-{date}.jsonl")
 
 
+class Ticks:
+    """A clock that a test puts forward."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def definitions(settings: Settings) -> dg.Definitions:
-    return build_definitions(settings, Workspace(lambda: settings))
+def ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture
+def definitions(settings: Settings, ticks: Ticks) -> dg.Definitions:
+    return build_definitions(settings, Workspace(lambda: settings), ticks=ticks)
 
 
 @contextmanager
@@ -94,36 +107,26 @@ def test_a_run_at_work_gives_signs_of_life_whatever_its_step_does(tmp_path: Path
     assert said.count("the run is at work") >= 2
 
 
-def make_run(instance: dg.DagsterInstance, status: str, *, silent: bool, tags: Mapping[str, str] | None = None) -> str:
-    """Record a run of ours; a silent one was created, and did its last sign of life, long ago."""
+def make_run(instance: dg.DagsterInstance, status: str) -> str:
+    """Record a run of ours."""
     run = instance.create_run(
-        job_name=REFRESH, run_id=None, run_config=None, status=dg.DagsterRunStatus(status), tags=tags,
+        job_name=REFRESH, run_id=None, run_config=None, status=dg.DagsterRunStatus(status), tags=None,
         root_run_id=None, parent_run_id=None, step_keys_to_execute=None, execution_plan_snapshot=None,
         job_snapshot=None, parent_job_snapshot=None, asset_selection=None, asset_check_selection=None,
         resolved_op_selection=None, op_selection=None, remote_job_origin=origin("sms_delivery", REFRESH),
         job_code_origin=None, asset_graph=dg.Definitions().resolve_asset_graph(),
     )  # fmt: skip
-    if silent:
-        long_ago = datetime.now(UTC) - DEAD_AFTER - timedelta(minutes=1)
-        (database,) = Path(instance.root_directory).rglob("runs.db")
-        engine = sa.create_engine(f"sqlite:///{database}")
-        with engine.begin() as connection:
-            connection.execute(
-                sa.text("UPDATE runs SET create_timestamp = :then WHERE run_id = :run_id"),
-                {"then": f"{long_ago:%Y-%m-%d %H:%M:%S.%f}", "run_id": run.run_id},
-            )
-        engine.dispose()
     return run.run_id
 
 
 def test_maintenance_knows_which_runs_other_machines_work_on(settings: Settings, plain: dg.DagsterInstance) -> None:
     project = Project.of(settings)
-    run = plain.get_run_by_id(make_run(plain, "STARTED", silent=False))
+    run = plain.get_run_by_id(make_run(plain, "STARTED"))
     assert run is not None
     for status in ("SUCCESS", "QUEUED"):
-        make_run(plain, status, silent=False)
+        make_run(plain, status)
     assert others_at_work(plain, project, run, location="sms_delivery") == []
-    other = make_run(plain, "STARTED", silent=False)
+    other = make_run(plain, "STARTED")
     assert others_at_work(plain, project, run, location="sms_delivery") == [other]
 
 
@@ -134,10 +137,17 @@ def look(definitions: dg.Definitions, instance: dg.DagsterInstance) -> str | Non
 
 
 def test_a_silent_run_is_ended_whether_or_not_dagster_watches_its_process(
-    definitions: dg.Definitions, instance: dg.DagsterInstance
+    definitions: dg.Definitions, instance: dg.DagsterInstance, ticks: Ticks
 ) -> None:
     """Celery says of a run whose machine was lost that it has started; run monitoring believes it."""
-    dead, alive = make_run(instance, "STARTED", silent=True), make_run(instance, "STARTED", silent=False)
+    dead, alive = make_run(instance, "STARTED"), make_run(instance, "STARTED")
+    assert look(definitions, instance) == "2 runs are under way"
+    ticks.now += DEAD_AFTER.total_seconds() - 1
+    assert look(definitions, instance) == "2 runs are under way"
+    run = instance.get_run_by_id(alive)
+    assert run is not None
+    instance.report_engine_event("the run is at work", run)
+    ticks.now += 1
     assert look(definitions, instance) == "1 runs are under way"
     statuses = {run_id: instance.get_run_by_id(run_id).status.value for run_id in (dead, alive)}  # type: ignore[union-attr]
     assert statuses == {dead: "FAILURE", alive: "STARTED"}
@@ -145,9 +155,11 @@ def test_a_silent_run_is_ended_whether_or_not_dagster_watches_its_process(
 
 @pytest.mark.parametrize("status", ["QUEUED", "STARTING"])
 def test_a_run_that_waits_for_a_worker_is_not_dead(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, status: str
+    definitions: dg.Definitions, instance: dg.DagsterInstance, ticks: Ticks, status: str
 ) -> None:
-    run_id = make_run(instance, status, silent=True)
+    run_id = make_run(instance, status)
+    look(definitions, instance)
+    ticks.now += DEAD_AFTER.total_seconds()
     look(definitions, instance)
     run = instance.get_run_by_id(run_id)
     assert run is not None

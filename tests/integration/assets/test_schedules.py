@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +14,7 @@ from assets.definitions import build_definitions
 from assets.partitions import RANGE_END, RANGE_START, range_of
 from assets.project import MAINTENANCE, RECONCILE, REFRESH, Project
 from assets.resources import Workspace
-from assets.run_health import DEAD_AFTER
+from assets.run_health import DEAD_AFTER, Silence
 from assets.run_history import prune_runs
 from assets.schedules import REPUBLISH_AFTER, build_schedules
 from pipeline.collect.sent_messages import collect
@@ -45,8 +43,9 @@ class Place:
         self.settings: Settings = given_settings(
             folder, api_key="key", api_secret="secret", sent_logs="sent-{date}.jsonl", start_date=ago(40)
         )
-        self.folder, self.instance = folder, instance
-        self.definitions = build_definitions(self.settings, Workspace(lambda: self.settings))
+        self.folder, self.instance, self.ticks = folder, instance, 0.0
+        workspace = Workspace(lambda: self.settings)
+        self.definitions = build_definitions(self.settings, workspace, ticks=lambda: self.ticks)
 
     def log(self, day: date, msg_id: str) -> None:
         with (self.folder / f"sent-{day}.jsonl").open("a") as log:
@@ -74,6 +73,7 @@ class Place:
             schedule = build_schedules(
                 settings,
                 lambda: settings,
+                Silence(),
                 republish_after=republish_after,
                 clock=lambda: datetime.now(UTC) + clock_error,
             )[0]
@@ -164,7 +164,9 @@ def test_days_whose_record_was_not_read_are_found_after_a_tick_of_a_wrong_clock(
 
     def ranges(clock_error: timedelta) -> list[tuple[date, date] | None]:
         settings = place.settings
-        schedules = build_schedules(settings, lambda: settings, clock=lambda: datetime.now(UTC) + clock_error)
+        schedules = build_schedules(
+            settings, lambda: settings, Silence(), clock=lambda: datetime.now(UTC) + clock_error
+        )
         with dg.build_schedule_context(instance=place.instance, scheduled_execution_time=NOW) as context:
             return [range_of(request.tags) for request in schedules[2].evaluate_tick(context).run_requests or []]
 
@@ -222,10 +224,8 @@ def test_no_run_is_launched_while_one_is_under_way(place: Place, job: str, asset
 def test_a_run_whose_process_died_is_marked_as_failed_and_blocks_no_other(place: Place) -> None:
     place.log(ago(1), "1")
     run_id = make_run(place, dg.DagsterRunStatus.STARTED)
-    silent_since = datetime.now(UTC) - DEAD_AFTER - timedelta(minutes=1)
-    (path,) = Path(place.instance.root_directory).rglob("runs.db")
-    with contextlib.closing(sqlite3.connect(path)) as history, history:
-        history.execute("UPDATE runs SET create_timestamp = ?", (f"{silent_since:%Y-%m-%d %H:%M:%S.%f}",))
+    assert "is under way" in str(place.tick())
+    place.ticks += DEAD_AFTER.total_seconds()
     with place.lake().scratch():  # somebody is at work: it may be that run
         assert "is under way" in str(place.tick())
     assert isinstance(place.tick(), dg.RunRequest)

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from assets.definitions import build_definitions
 from assets.resources import Workspace, utc_now
+from assets.run_health import Silence
 from assets.sensors import build_sensors
 from pipeline.maintain.alerts import post
 from pipeline.model.errors import AlertFailed, SettingsError
@@ -44,7 +45,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def watch_of(here: Recorded, name: str, settings: Settings | None = None) -> Watch:
     chosen = settings or here.settings
-    (sensor,) = [s for s in build_sensors(chosen, lambda: chosen) if s.name == name]
+    (sensor,) = [s for s in build_sensors(chosen, lambda: chosen, Silence()) if s.name == name]
     return Watch(here.instance, sensor)
 
 
@@ -164,7 +165,7 @@ def test_without_a_webhook_nothing_is_posted_and_the_sensors_are_off(here: Recor
     fail(here)
     assert watch.tick() == "SMS_ALERT_WEBHOOK is not set: nothing is posted"
     for settings, status in ((bare, "STOPPED"), (here.settings, "RUNNING")):
-        posting = [s for s in build_sensors(settings, lambda: bare) if s.name != "dead_runs"]
+        posting = [s for s in build_sensors(settings, lambda: bare, Silence()) if s.name != "dead_runs"]
         assert {s.default_status.value for s in posting} == {status}
 
 
