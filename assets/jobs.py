@@ -104,7 +104,11 @@ def delete_old_files(context: dg.OpExecutionContext, sms_workspace: dg.ResourceP
     """Delete files that no reader needs any more (SMS_SNAPSHOT_HOURS), and shorten the Delta logs."""
     with readable_failures():
         settings, location = sms_workspace.settings, _location(context)
-        others = others_at_work(context.instance, Project.of(settings), context.run, location=location)
+        others = (  # of a folder, the locks of this machine tell who is at work, and are free once a process is dead
+            others_at_work(context.instance, Project.of(settings), context.run, location=location)
+            if settings.lake_url
+            else ()
+        )
         tally = clean(lake=sms_workspace.lake, settings=settings, now=utc_now(), others=others)
     context.log.info("%d files deleted, %.1f MB; %d kept for a while", tally.files, tally.size / 1e6, tally.kept)
     context.add_output_metadata({"files": tally.files, "bytes": tally.size, "files_kept": tally.kept})

@@ -24,7 +24,7 @@ from pipeline.lake.lake import Lake
 from pipeline.maintain.due import what_is_due
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings, given_settings
-from pipeline.model.tables import SENT_MESSAGES
+from pipeline.model.tables import MESSAGES, SENT_MESSAGES
 from tests.support.lakes import Said, store_answers
 
 NOW = datetime.now(UTC)
@@ -308,6 +308,20 @@ def test_the_daily_job_drops_compacts_cleans_and_prunes(place: Place) -> None:
         "delete_old_files",
         "prune_run_history",
     ]
+
+
+def test_a_dead_run_keeps_no_file_of_a_lake_in_a_folder(place: Place) -> None:
+    """The locks of the folder say who is at work; nobody may ever mark the run as failed."""
+    make_run(place, dg.DagsterRunStatus.STARTED)
+    place.settings = place.settings.model_copy(update={"snapshot_hours": 0})
+    for number in range(3):
+        place.log(ago(20), f"{number}")
+        place.work(ago(21))
+    job = place.definitions.resolve_job_def(MAINTENANCE)
+    assert job.execute_in_process(instance=place.instance, run_config=QUIET).success
+    lake = place.lake()
+    there = {file.path for file in lake.files_there(MESSAGES)}
+    assert there == {file.path for file in lake.snapshot(MESSAGES).files}
 
 
 def test_pruning_keeps_the_run_that_last_materialized_a_partition(place: Place) -> None:
