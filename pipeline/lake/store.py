@@ -140,13 +140,14 @@ class Store:
                 raise StoreBusyError(f"{self.setting}: {self.url}: an answer of the store was cut")
             return file.tell()
 
-    def put(self, name: str, content: bytes | Path) -> str:
-        """Put an object, whatever is there; return its ETag."""
-        return _repeated(lambda: self._put(name, content))
+    def put(self, name: str, content: bytes | Path, *, content_type: str | None = None) -> str:
+        """Put an object, whatever is there, with a Content-Type if one is given; return its ETag."""
+        return _repeated(lambda: self._put(name, content, content_type))
 
-    def _put(self, name: str, content: bytes | Path) -> str:
+    def _put(self, name: str, content: bytes | Path, content_type: str | None) -> str:
+        told: Any = {"attributes": {"Content-Type": content_type}} if content_type else {}
         with self._errors():
-            found = self._objects.put(name, content, chunk_size=_PART_BYTES, max_concurrency=1)
+            found = self._objects.put(name, content, chunk_size=_PART_BYTES, max_concurrency=1, **told)
             return found["e_tag"] or ""
 
     def create(self, name: str, content: bytes) -> str:

@@ -33,6 +33,7 @@ from pipeline.publish.swap import KEPT_SECONDS, remove_old_versions, swapped_in
 
 PAGE: Final = "report.html"
 _FASTER: Final = "SMS_DUCKDB: the publications of other machines were faster each time; run again"
+_PAGE_TYPE: Final = "text/html; charset=utf-8"
 _DIGITS: Final = 8
 _NOTE: Final = "object"
 """File beside this machine's copy that says which object it is of."""
@@ -111,7 +112,7 @@ class PublishedBucket:
         versions = self.versions()
         ours = next((found for found in versions if found.name == name), None)
         # a later one may have been put before, if the one that had this number was deleted as an old one meanwhile
-        if ours is None or any(found.name > name and found.modified <= ours.modified for found in versions):
+        if ours is None or any(found.name > name and found.modified < ours.modified for found in versions):
             self.store.delete([name])
             raise StaleSnapshotError(_FASTER)
         self._delete_old(versions, before=ours.modified - self.kept)
@@ -126,23 +127,33 @@ class PublishedBucket:
         Raises:
             LakeError: the newest version has gone.
         """
-        newest, gone = self.known_newest(), None
+        known = self.known_newest()
+        if known is None:
+            return None
+        with self.locked():
+            return self.path if self._is_here(known) or self.bring_newest() else None
+
+    def bring_newest(self) -> bool:
+        """Bring the newest version unless the copy is of it; say whether there is one. The caller holds the lock.
+
+        It is looked for again: the copy may be of one that another process brought, and never goes back behind it.
+
+        Raises:
+            LakeError: it has gone.
+        """
+        newest, gone = self.newest(), None
         while newest is not None and not self._is_here(newest):
             if newest == gone:
                 raise LakeError(f"SMS_DUCKDB: {self.url_of(newest)} has gone; `sms-delivery publish` makes another")
-            newest, gone = self.newest(), newest  # perhaps it was the newest until a moment ago
-        return self.path if newest else None
-
-    def _is_here(self, newest: Stored) -> bool:
-        """Bring a version unless the copy is of it; say whether it is here."""
-        with self.locked():
-            if self._noted() == _text(newest) and self.path.stat().st_size == newest.size:
-                return True
             try:
                 self._fetch(newest)
             except FileNotFoundError:
-                return False
-            return True
+                newest, gone = self.newest(), newest  # perhaps it was the newest until a moment ago
+        return newest is not None
+
+    def _is_here(self, version: Stored) -> bool:
+        """Say whether the copy is of a version."""
+        return self._noted() == _text(version) and self.path.stat().st_size == version.size
 
     def _fetch(self, newest: Stored) -> None:
         mode = self.file_mode & ~WRITE_BITS
@@ -164,7 +175,7 @@ class PublishedBucket:
 
         Of two writers the one that puts last looks last: if something newer was published, it writes the page again.
         """
-        self.store.put(PAGE, page)
+        self.store.put(PAGE, page, content_type=_PAGE_TYPE)
         return self.newest() == shown
 
     def delete_replaced(self) -> None:
@@ -211,9 +222,10 @@ def remove_old_publications(settings: Settings) -> None:
     if bucket is None:
         remove_old_versions(settings.duckdb, at_once=True)
         return
-    with bucket.locked():
+    with bucket.locked():  # in this order: else the copy that is left may be of a version that is deleted
+        bucket.delete_replaced()
+        bucket.bring_newest()
         remove_old_versions(settings.duckdb, at_once=True)
-    bucket.delete_replaced()
 
 
 def required_published_file(settings: Settings) -> Path:

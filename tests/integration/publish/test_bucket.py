@@ -23,6 +23,7 @@ from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import MESSAGES
+from pipeline.publish import bucket as of_publication
 from pipeline.publish.bucket import published_bucket, published_file, remove_old_publications
 from pipeline.publish.database import publish
 from pipeline.publish.export import Days
@@ -192,6 +193,31 @@ def test_the_page_is_that_of_the_newest_publication(bucket: Bucket, machine: Mac
     bucket.rules.answer = once(others, at=is_put_of("report.html"))
     write_page(settings=here.settings)
     assert bucket.objects()[f"{PLACE}/report.html"] == other.settings.report.read_bytes()
+
+    found = bucket.client.head_object(Bucket=bucket.name, Key=f"{PLACE}/report.html")
+    assert found["ContentType"] == "text/html; charset=utf-8"
+
+
+def test_a_copy_does_not_go_back_behind_what_another_process_of_the_machine_brought(machine: Machines) -> None:
+    here = machine("here")
+    here.publish(more=1)
+    place = published_bucket(here.settings)
+    assert place
+    first = place.newest()
+    assert first
+    here.publish(more=1)
+    of_publication._looked[place.path] = time.monotonic(), first  # as a process that looked a moment ago
+    assert messages_in(published_file(here.settings)) == 2
+
+
+def test_what_is_left_here_after_old_publications_went_is_the_newest_one(machine: Machines) -> None:
+    here, other = machine("here"), machine("other")
+    here.publish(more=1)
+    assert messages_in(published_file(other.settings)) == 1
+    here.publish(more=1)
+    remove_old_publications(other.settings)
+    copies = list(other.settings.duckdb.parent.rglob(".*/*/analytics.duckdb"))
+    assert [messages_in(path) for path in copies] == [2]
 
 
 def test_versions_stay_for_a_while_after_they_were_replaced(bucket: Bucket, machine: Machines, tmp_path: Path) -> None:
