@@ -75,7 +75,7 @@ def _write(path: Path, write: Callable[[Path], _Result], *, settings: Settings, 
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path, mode=mode) as temporary:
             result = write(temporary)
-        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)  # of a read-write connection to the file before
+            path.with_name(f"{path.name}.wal").unlink(missing_ok=True)  # of a read-write connection to the file before
     except OSError as error:
         raise SettingsError(f"FILE: {path} can't be written: {error.strerror or error}") from error
     return result
