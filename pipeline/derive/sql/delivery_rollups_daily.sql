@@ -1,5 +1,5 @@
--- Grain: one row per day of sending and value of one dimension, of the days in messages: the whole day, an app, a country, a sender,
--- a label, a network or a reason of failure.
+-- Grain: one row per day of sending and value of one dimension, of the days in messages: the whole day, an app,
+-- a country, a sender, a label, a network or a reason of failure.
 -- Percentiles don't add up, so the roll-ups can't be computed from the rates.
 -- One query per dimension: the latencies of a bucket are in memory until their percentiles are computed.
 -- Parameters: now, today, unknown_after_seconds.
