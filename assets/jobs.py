@@ -23,6 +23,7 @@ from pipeline.maintain.retain import retain
 from pipeline.publish.bucket import published_file
 from pipeline.publish.database import PUBLISHING, publish
 from pipeline.publish.page.writing import write_page
+from pipeline.publish.reading import names_replaced_files
 
 
 def build_jobs(project: Project) -> list[Any]:
@@ -68,7 +69,8 @@ def drop_old_days(context: dg.OpExecutionContext, sms_workspace: dg.ResourcePara
     with readable_failures():
         lake, settings, now = sms_workspace.lake, sms_workspace.settings, utc_now()
         tally = retain(lake=lake, settings=settings, now=now)
-        if tally.is_change and published_file(settings):
+        # also what an earlier time dropped and was ended before it published
+        if published_file(settings) and (tally.is_change or names_replaced_files(lake, settings)):
             publish(lake=lake, settings=settings, now=now)
             with lake.lock(PUBLISHING):
                 write_page(settings=settings)

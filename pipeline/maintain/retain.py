@@ -19,6 +19,7 @@ from typing import Final
 
 import duckdb
 
+from pipeline.derive.days import counted_days, days_that_differ, rows_by_day
 from pipeline.follow.record_days import midnight
 from pipeline.lake.kept_days import kept_days, note_kept_days
 from pipeline.lake.lake import DataFile, Lake, retry
@@ -98,13 +99,15 @@ class RetainTally:
 def retain(*, lake: Lake, settings: Settings, now: datetime) -> RetainTally:
     """Drop what is older than the settings say, and what came back of days that were dropped before.
 
+    Days from the first on of which messages or rates are not derived yet are kept.
+
     The caller then publishes, and calls `clean`.
 
     Raises:
         LakeError: the lake can't be read or written.
     """
-    wanted = _wanted(lake, settings, now)
     noted = kept_days(lake, newest=True)
+    wanted = _wanted(lake, settings, now, noted)
     if noted.later(wanted) != noted:
         noted = note_kept_days(lake, wanted)
     tally = RetainTally(noted)
@@ -135,13 +138,24 @@ def counted_from(lake: Lake, settings: Settings, now: datetime) -> date | None:
     return min(settings.today(now), max(seen) + IDLE) if seen else None
 
 
-def _wanted(lake: Lake, settings: Settings, now: datetime) -> KeptDays:
+def _wanted(lake: Lake, settings: Settings, now: datetime, noted: KeptDays) -> KeptDays:
     today = counted_from(lake, settings, now)
 
     def first(days: int | None) -> date:
         return date.min if days is None or today is None else today - timedelta(days=days)
 
-    return KeptDays(first(settings.keep_days), first(settings.keep_numbers_days))
+    messages = first(settings.keep_days)
+    if messages > noted.messages:  # rates of a dropped day are not derived again
+        messages = min([messages, *(day for day in _not_derived(lake, settings) if day >= noted.messages)])
+    return KeptDays(messages, first(settings.keep_numbers_days))
+
+
+def _not_derived(lake: Lake, settings: Settings) -> set[date]:
+    """Return the days of which `messages` or the rates lack messages, as the next run finds them, too."""
+    sent, derived = rows_by_day(SENT_MESSAGES, lake=lake), rows_by_day(MESSAGES, lake=lake)
+    with database(lake, settings) as connection:
+        counted = Counter({day: of_day.sent for day, of_day in counted_days(connection, lake).items()})
+    return days_that_differ(sent, derived) | {day for day in derived if derived[day] != counted[day]}
 
 
 @dataclass(frozen=True)
@@ -217,7 +231,9 @@ def _without_numbers(table: Table, settings: Settings) -> dict[str, str]:
     order_id = _hidden("order_id", "nullif(hidden_number(order_id), '')")
     if form := _STORED_FORMS.get(settings.numbers):
         order_id = f"CASE WHEN regexp_matches(order_id, {literal(form)}) THEN NULL ELSE {order_id} END"
-    without_field = "CASE WHEN json_valid(raw) THEN json_merge_patch(raw, '{\"number\":null}')::VARCHAR ELSE raw END"
+    merged = "json_merge_patch(raw, '{\"number\":null}')::VARCHAR"  # of what is no object this would leave nothing
+    of_object = f"CASE WHEN json_exists(raw, '$.number') THEN {merged} ELSE raw END"
+    without_field = f"CASE WHEN json_valid(raw) THEN {of_object} ELSE raw END"
     columns = {
         "number": "CAST(NULL AS VARCHAR)",
         "order_id": order_id,

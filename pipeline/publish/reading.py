@@ -20,7 +20,7 @@ from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.queries import confine, literal, published_relation, rows_of
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
-from pipeline.model.tables import DETAIL_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO, Table
+from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJECTED_RECORDS, SNAPSHOT_INFO, Table
 from pipeline.model.trusted import check_trusted, copy_trusted
 from pipeline.model.views import VIEWS
 from pipeline.publish.bucket import required_published_file
@@ -143,6 +143,16 @@ def _names(connection: duckdb.DuckDBPyConnection, view: str | None = None) -> li
     views = rows_of(connection, f"{select} AND view_name = coalesce($view, view_name)", {"view": view})
     lists = [names.replace("''", "'") for (sql,) in views for names in _PARQUET_NAMES.findall(sql)]
     return [name for names in lists for name in names.split("\n")]
+
+
+def names_replaced_files(lake: Lake, settings: Settings) -> bool:
+    """Say whether the published views read files that no table names any more: what was published is outdated.
+
+    Raises:
+        SettingsError, LakeError: as for `lake_files_named`.
+    """
+    present = {file.path.name for table in LAKE_TABLES for file in lake.snapshot(table).files}
+    return not lake_files_named(settings) <= present
 
 
 def lake_files_named(settings: Settings) -> set[str]:

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from pipeline.collect.sent_messages import collect
 from pipeline.derive.days import figures_of
 from pipeline.derive.messages import derive_messages
 from pipeline.derive.rates import derive_rates
+from pipeline.follow.slices import append_rows
 from pipeline.lake.kept_days import kept_days, note_kept_days
 from pipeline.lake.lake import Lake, Snapshot
 from pipeline.lake.notes import note_rates_formula
+from pipeline.lake.parquet import arrow_schema
 from pipeline.maintain.audits.context import opened_context
 from pipeline.maintain.audits.registry import AUDITS
 from pipeline.maintain.clean import clean
@@ -45,6 +48,7 @@ from pipeline.model.tables import (
     Table,
 )
 from pipeline.publish.database import publish
+from pipeline.publish.reading import names_replaced_files
 from tests.scenarios.stage import Killed, Life, MortalLake, read_table
 from tests.support.buckets import opened_bucket, running_store
 from tests.support.lakes import Called, Said, Sent, store_answers, store_calls, store_sent
@@ -186,6 +190,29 @@ def test_a_kill_at_any_step_is_made_good_by_the_next_time(world: World) -> None:
     assert steps > 4
     assert [world.days(table) for table in DROPPED if world.days(table)] == [[FIRST_KEPT, NEW]] * 5
     assert not world.retain(keep_numbers_days=5).is_change
+
+
+def test_a_publication_is_outdated_until_it_lacks_what_was_dropped(world: World) -> None:
+    publish(lake=world.lake, settings=world.settings, now=NOW)
+    assert not names_replaced_files(world.lake, world.settings)
+    world.retain()
+    assert names_replaced_files(world.lake, world.settings)
+    publish(lake=world.lake, settings=world.settings, now=NOW)
+    assert not names_replaced_files(world.lake, world.settings)
+
+
+def test_days_that_are_not_derived_yet_are_kept(world: World) -> None:
+    with world.log(LAST_OLD).open("a") as log:
+        log.write(json.dumps(record("99", LAST_OLD)) + "\n")
+    collect(DAYS, lake=world.lake, settings=world.settings, now=NOW)
+    world.retain()
+    assert world.days(SENT_MESSAGES) == [LAST_OLD, FIRST_KEPT, NEW]
+    derive_messages([], lake=world.lake, settings=world.settings, now=NOW)
+    assert not world.retain().is_change
+    world.run()
+    world.retain()
+    assert world.days(SENT_MESSAGES) == [FIRST_KEPT, NEW]
+    assert daily_counts(world)[:2] == [(OLD, 2, 1), (LAST_OLD, 3, 1)]
 
 
 @dataclass(frozen=True)
@@ -354,6 +381,15 @@ def test_a_touched_log_brings_no_number_back(world: World) -> None:
     store_answers(world.lake, [(Said("99", "delivered", NOW, number=NUMBER), OLD)])  # a late one may
     world.retain(keep_days=None, keep_numbers_days=10)
     assert holding(world, (OLD,)) == []
+
+
+def test_of_a_reject_that_is_no_object_the_text_stays(world: World) -> None:
+    reject = {"source": "api", "file": "call-1", "reason": "no object", "sent_date": OLD}
+    rows = [reject | {"item": item, "raw": raw} for item, raw in enumerate(("[7]", '{"number":"","to":1}'))]
+    append_rows(world.lake, REJECTED_RECORDS, pa.Table.from_pylist(rows, schema=arrow_schema(REJECTED_RECORDS)))
+    world.retain(keep_days=None, keep_numbers_days=10)
+    kept = [row["raw"] for row in rows_of(world.lake, REJECTED_RECORDS) if row["file"] == "call-1"]
+    assert sorted(kept) == ["[7]", '{"to":1}']
 
 
 @pytest.mark.parametrize("mode", ["hash", "mask"])
