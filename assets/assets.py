@@ -59,6 +59,7 @@ from pipeline.model.tables import (
     SENT_MESSAGES,
     SNAPSHOT_INFO,
 )
+from pipeline.publish.again import publish_again
 from pipeline.publish.database import PUBLISHING, publish
 from pipeline.publish.page.writing import write_page
 
@@ -323,6 +324,8 @@ def platform_record(settings: Settings) -> dg.AssetsDefinition:
                 on_progress=phase.update,
             )
             phase.done(metadata.reconcile_summary(tally))
+            if tally.requests:  # the step of the file does not wait for this one
+                publish_again(lake=lake, settings=settings, now=utc_now())
             rows = {table.name: rows_by_day(table, lake=lake) for table in (PLATFORM_RECORD, RECORD_READS)}
         for name, by_day in rows.items():
             add_by_day(context, name, {ROWS: by_day})
@@ -336,8 +339,8 @@ def analytics_db(settings: Settings) -> dg.AssetsDefinition:
     """The DuckDB file that analysts open (read-only). It is swapped in whole: each connection sees one snapshot.
 
     Its views read the lake's files, those of `platform_record` and `record_reads` as well: no dependency, since most
-    never read the record and the UI would warn of it each time. If the file is deleted, the next run or
-    `sms-delivery publish` makes it again.
+    never read the record and the UI would warn of it each time; the step that reads it publishes it. If the file is
+    deleted, the next run or `sms-delivery publish` makes it again.
     """
     deps = ["rejected_records", "api_calls", "pushed_reports", "messages", "delivery_rates", "account_balance"]
     about = about_table(SNAPSHOT_INFO, "duckdb", settings.duckdb, url=settings.duckdb_url)
@@ -351,7 +354,6 @@ def analytics_db(settings: Settings) -> dg.AssetsDefinition:
             ),
             table_spec(RATE_PUBLICATIONS, settings, deps=["delivery_rates"]),
         ],
-        op_tags={"dagster/priority": "-1"},  # after `platform_record` in `delivery_reconcile`
         **_whole("analytics_db", settings),
     )  # fmt: skip
     def publish_file(context: dg.AssetExecutionContext, sms_workspace: dg.ResourceParam[Workspace]) -> Results:

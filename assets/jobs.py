@@ -20,9 +20,9 @@ from assets.run_history import prune_runs, young_runs
 from pipeline.maintain.clean import clean
 from pipeline.maintain.compact import compact
 from pipeline.maintain.retain import retain
+from pipeline.publish.again import publish_again
 from pipeline.publish.bucket import published_file
-from pipeline.publish.database import PUBLISHING, publish
-from pipeline.publish.page.writing import write_page
+from pipeline.publish.database import publish
 from pipeline.publish.reading import names_replaced_files
 
 
@@ -71,9 +71,7 @@ def drop_old_days(context: dg.OpExecutionContext, sms_workspace: dg.ResourcePara
         tally = retain(lake=lake, settings=settings, now=now)
         # also what an earlier time dropped and was ended before it published
         if published_file(settings) and (tally.is_change or names_replaced_files(lake, settings)):
-            publish(lake=lake, settings=settings, now=now)
-            with lake.lock(PUBLISHING):
-                write_page(settings=settings)
+            publish_again(lake=lake, settings=settings, now=now)
     context.log.info("%s", tally)
     context.add_output_metadata(
         {"rows_dropped": tally.rows.total(), "rows_without_number_now": tally.numbers.total()}

@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from assets.definitions import build_definitions
+from assets.partitions import range_tags
+from assets.resources import Workspace
 from pipeline.api.simulator.faults import Faults
 from pipeline.api.simulator.rules import fate_of
 from pipeline.api.simulator.sample_logs import ids_by_app, write_sent_logs
+from pipeline.model.tables import RECORD_TABLES
 from tests.support.places import COMMAND, Place, opened_place
+from tests.support.runs import recorded
 
 TODAY = datetime.now(UTC).date()
 DAYS = [TODAY - timedelta(days=step) for step in (7, 6, 5)]
@@ -62,6 +68,19 @@ def test_what_no_log_has_and_what_the_record_lacks_is_published_and_no_state_cha
     assert f"{len(leaked)} of {recorded} messages in the platform's record of app app1 are in no sent log" in printed
     assert place.query("SELECT msg_id, delivery_status FROM messages ORDER BY ALL") == states
     assert "nothing to read" in place.run("reconcile").stdout
+
+
+@pytest.mark.slow
+def test_a_record_that_is_read_after_the_file_was_published_is_in_it(place: Place) -> None:
+    """The steps of the record and of the file may come in any order where a pool is busy."""
+    with recorded(place) as here:
+        by_hand = build_definitions(here.settings, Workspace(lambda: here.settings)).resolve_job_def("__ASSET_JOB")
+        keys = [dg.AssetKey(table.name) for table in RECORD_TABLES]
+        result = by_hand.execute_in_process(
+            instance=here.instance, asset_selection=keys, tags=range_tags(DAYS[0], DAYS[-1])
+        )
+    assert result.success
+    assert place.query("SELECT count(DISTINCT sent_date) FROM record_reads") == [(len(DAYS),)]
 
 
 @pytest.mark.slow

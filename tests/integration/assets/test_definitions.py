@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_definitions
-from assets.project import ASSETS, RECONCILE, REFRESH, REFRESHED
+from assets.project import ASSETS, REFRESH, REFRESHED
 from assets.resources import Workspace
 from pipeline import __version__
 from pipeline.lake.queries import digest
@@ -41,14 +41,6 @@ def test_the_ordinary_job_needs_nothing_that_another_job_makes(definitions: dg.D
     graph = definitions.resolve_asset_graph()
     needed = {key.to_user_string() for name in REFRESHED for key in graph.get(dg.AssetKey(name)).parent_keys}
     assert needed <= set(REFRESHED)
-
-
-def test_the_record_is_read_before_it_is_published(definitions: dg.Definitions) -> None:
-    """No dependency says so, but the priority of the steps, which run one after the other."""
-    job = definitions.resolve_job_def(RECONCILE)
-    priorities = {node.name: int(node.tags.get("dagster/priority", 0)) for node in job.nodes}
-    assert priorities["platform_record"] > priorities["analytics_db"]
-    assert job.executor_def == dg.in_process_executor
 
 
 def test_partitioned_assets_cover_a_range_in_one_run_and_say_what_they_are(definitions: dg.Definitions) -> None:
