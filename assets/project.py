@@ -19,8 +19,13 @@ MAINTENANCE: Final = "maintenance"
 BACKFILL: Final = "delivery_backfill"
 PART_OF: Final = "sms_delivery/backfill"
 """Tag of the runs of a backfill: the run of `delivery_backfill` that queued them."""
-RUN_TAGS: Final = {"sms_delivery/job": "true", "dagster/retry_on_asset_or_op_failure": "false"}
-"""Tags of the runs of our jobs. A failure is reported once; the next run does what is missing."""
+RUN_TAGS: Final = {
+    "sms_delivery/job": "true",
+    "dagster/max_retries": "0",
+    "dagster/retry_on_asset_or_op_failure": "false",
+}
+"""Tags of the runs of our jobs. A failure is reported once; the next run does what is missing. No run is retried,
+whatever the instance does with others': a copy of a part of a backfill, or of what queues them, would double work."""
 ASKING_POOL: Final = "sms_delivery_asking"
 """Pool of the steps that ask the platform. Its limit must be 1: SMS_MAX_REQUESTS_PER_SECOND is kept by each process."""
 PUBLICATION_POOL: Final = "sms_delivery_publication"

@@ -53,26 +53,27 @@ def backfill(settings: Settings, *, first: date, last: date, days_per_run: int, 
         say(f"days {first} to {last} ({settings.timezone.key}): {len(parts)} runs; the daemon starts them")
         config = backfill_config(first, last, days_per_run=days_per_run)
         run_id = launch_job(instance, Project.of(settings).named(BACKFILL), config, workspace=workspace)
-        failed = _wait_for_all(instance, run_id, len(parts))
+        failed = wait_for_all(instance, run_id, len(parts))
     if failed:
         raise RunFailed(f"{failed} of {len(parts)} runs failed; run again for what they lack")
     say(f"done in {seconds_text(time.monotonic() - started)}: {len(parts)} runs")
 
 
-def _wait_for_all(instance: dg.DagsterInstance, run_id: str, expected: int) -> int:
-    """Print the end of each run of a backfill; return how many failed."""
-    ended: dict[str, bool] = {}
+def wait_for_all(instance: dg.DagsterInstance, run_id: str, expected: int) -> int:
+    """Print the end of the newest run of each part of a backfill; return how many failed."""
+    ended: dict[tuple[date, date] | None, dg.DagsterRun] = {}
     while len(ended) < expected:
         parent = instance.get_run_by_id(run_id)
         if parent is None or (parent.is_finished and not parent.is_success):
             raise RunFailed("\n".join(failure_lines(instance, run_id)) or f"run {run_id[:8]} was deleted or cancelled")
-        for record in instance.get_run_records(dg.RunsFilter(tags={PART_OF: run_id})):
-            run = record.dagster_run
-            if run.is_finished and run.run_id not in ended:
-                ended[run.run_id] = run.is_success
+        oldest_first = instance.get_run_records(dg.RunsFilter(tags={PART_OF: run_id}), ascending=True)
+        newest = {range_of(record.dagster_run.tags): record.dagster_run for record in oldest_first}
+        for days, run in newest.items():
+            if run.is_finished and (days not in ended or ended[days].run_id != run.run_id):
+                ended[days] = run
                 _print_end(instance, run, f"{len(ended)} of {expected}")
         time.sleep(_LOOK_SECONDS if len(ended) < expected else 0)
-    return sum(not is_success for is_success in ended.values())
+    return sum(not run.is_success for run in ended.values())
 
 
 def _print_end(instance: dg.DagsterInstance, run: dg.DagsterRun, count: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import RepositoryPythonOrigin
 
 from assets.backfill import STEP, backfill_config
+from assets.cli.backfill import wait_for_all
 from assets.definitions import build_definitions
 from assets.internals import Origin, queue_run, record_under_location
 from assets.partitions import range_of, range_tags
@@ -107,10 +108,10 @@ def test_a_run_at_work_gives_signs_of_life_whatever_its_step_does(tmp_path: Path
     assert said.count("the run is at work") >= 2
 
 
-def make_run(instance: dg.DagsterInstance, status: str) -> str:
+def make_run(instance: dg.DagsterInstance, status: str, tags: Mapping[str, str] | None = None) -> str:
     """Record a run of ours."""
     run = instance.create_run(
-        job_name=REFRESH, run_id=None, run_config=None, status=dg.DagsterRunStatus(status), tags=None,
+        job_name=REFRESH, run_id=None, run_config=None, status=dg.DagsterRunStatus(status), tags=tags,
         root_run_id=None, parent_run_id=None, step_keys_to_execute=None, execution_plan_snapshot=None,
         job_snapshot=None, parent_job_snapshot=None, asset_selection=None, asset_check_selection=None,
         resolved_op_selection=None, op_selection=None, remote_job_origin=origin("sms_delivery", REFRESH),
@@ -195,6 +196,19 @@ def test_a_backfill_needs_a_run_that_dagster_launched(
     assert [run.job_name for run in plain.get_runs()] == [BACKFILL]
 
 
+def test_the_command_counts_the_newest_run_of_each_part(
+    plain: dg.DagsterInstance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part that failed may be run again in the UI, which copies its tags."""
+    parent = make_run(plain, "SUCCESS")
+    first, second = (range_tags(day, day) | {PART_OF: parent} for day in (TODAY - timedelta(days=1), TODAY))
+    make_run(plain, "FAILURE", first)
+    make_run(plain, "SUCCESS", first)
+    make_run(plain, "SUCCESS", second)
+    assert wait_for_all(plain, parent, 2) == 0
+    assert capsys.readouterr().out.count("success") == 2
+
+
 def test_a_run_is_queued_under_the_code_location(definitions: dg.Definitions, plain: dg.DagsterInstance) -> None:
     place = origin("sms_delivery", REFRESH).repository_origin
     code = RepositoryPythonOrigin("python", ModuleCodePointer("assets.definitions", "defs"))
@@ -206,6 +220,7 @@ def test_a_run_is_queued_under_the_code_location(definitions: dg.Definitions, pl
     assert run.remote_job_origin.location_name == "sms_delivery"
     assert range_of(run.tags) == (TODAY - timedelta(days=1), TODAY)
     assert run.tags["sms_delivery/job"] == "true"
+    assert run.tags["dagster/max_retries"] == "0"
 
 
 def test_an_instance_without_a_queue_is_one_clear_line(definitions: dg.Definitions) -> None:
