@@ -22,7 +22,9 @@ from pipeline.lake.store import side_by_side
 from pipeline.model.errors import LakeError
 from pipeline.model.tables import LAKE_TABLES
 
-_OF_MACHINE: Final = ("_locks", "_rates", "_scratch", "_versions")
+_OF_WORK: Final = ("_locks", "_rates", "_scratch")
+"""How names begin that are no part of a lake."""
+_OF_MACHINE: Final = (*_OF_WORK, "_versions")
 """How names begin that a bucket does not have."""
 _UNDER_WAY: Final = "_damaged/under-way"
 
@@ -74,8 +76,9 @@ def cloned(lake: Lake, folder: Path, *, whole: Collection[Path] = ()) -> Clone:
         _bring(copies, folder, whole)
     else:
         for path in lake.folder.rglob("*"):
-            if path.is_file():
-                _link(path, folder, path.relative_to(lake.folder).as_posix())
+            name = path.relative_to(lake.folder).as_posix()
+            if path.is_file() and not name.startswith(_OF_WORK):
+                _link(path, folder, name)
     return Clone(Lake(folder, lake.mode), lake, _files(folder))
 
 
@@ -97,9 +100,8 @@ def _bring(copies: Copies, folder: Path, whole: Collection[Path]) -> None:
 
 
 def _link(path: Path, folder: Path, name: str) -> None:
-    if not name.startswith(_OF_MACHINE):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        os.link(path, folder / name)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    os.link(path, folder / name)
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import duckdb
 
-from pipeline.lake.atomic import written_whole
+from pipeline.lake.atomic import remove_leftovers, written_whole
 from pipeline.model.errors import LakeError
 from pipeline.model.settings import Settings
 from pipeline.publish.bucket import published_bucket
@@ -22,8 +22,8 @@ _TRIES: Final = 20
 def write_page(*, settings: Settings) -> Path:
     """Write the page from the published DuckDB file; return its path. Beside a file in a bucket it is put, too.
 
-    Readers find the old page or the new one. Of two writers at once the last one wins; in a bucket the one with the
-    newest file does.
+    Readers find the old page or the new one; in a bucket it is the page of the newest file. The caller holds the lock
+    `PUBLISHING` of the lake: what a writer left that died is removed.
 
     Raises:
         LakeError: there is no published file, or the page can't be written.
@@ -42,6 +42,7 @@ def _written(settings: Settings) -> Path:
     path = settings.report
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         with written_whole(path, mode=settings.file_mode) as temporary:
             copy_published(settings, temporary)
             temporary.write_text(_page(temporary, settings), "utf-8")

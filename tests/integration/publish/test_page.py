@@ -175,6 +175,17 @@ def test_a_page_that_can_not_take_its_place_leaves_nothing_beside_it(
     assert [file.name for file in (tmp_path / "page").iterdir()] == ["report.html"]
 
 
+def test_what_a_writer_left_that_died_goes(tmp_path: Path, settings: Callable[..., Settings]) -> None:
+    """It is a copy of the published file; a kill or a power cut leaves it."""
+    publication_by_hand(tmp_path / "by-hand.duckdb", days=2)
+    chosen = settings(duckdb=tmp_path / "by-hand.duckdb", report=tmp_path / "page" / "report.html")
+    chosen.report.parent.mkdir()
+    for name in (".report.html.0a1b.tmp", ".report.html.0a1b.tmp.wal"):
+        (chosen.report.parent / name).write_text("half")
+    write_page(settings=chosen)
+    assert [file.name for file in chosen.report.parent.iterdir()] == ["report.html"]
+
+
 def test_a_page_without_a_published_file_is_a_clear_error(settings: Callable[..., Settings]) -> None:
     with pytest.raises(LakeError, match="SMS_DUCKDB: there is no "):
         write_page(settings=settings())

@@ -188,7 +188,7 @@ def test_a_connection_that_takes_its_time_between_openings_sees_one_version(path
 def test_a_renamed_file_shows_such_a_connection_two_versions(path: Path) -> None:
     """The reason for the link: once this test is red, DuckDB opens the path once, and renaming is enough."""
     path.parent.mkdir()
-    assert any(status for _ in range(10) for status in [connect_to_renamed(path)])
+    assert any(status for _ in range(50) for status in [connect_to_renamed(path)])
 
 
 def connect_to_renamed(path: Path) -> int:
