@@ -49,7 +49,7 @@ def test_a_rerun_after_kills_at_three_moments_has_every_message_once(tmp_path: P
             assert_tables_open(place)
         place.run("run")
         assert_whole(place, answers)
-        assert final_twice(place, answers) <= most_lost(batch=40)
+        assert final_twice(place, answers) <= 2 * most_lost(batch=40), "two of the kills may come while it asks"
 
 
 @pytest.mark.thorough
