@@ -18,8 +18,8 @@ from assets.project import ASKING_POOL, LOCATION, PUBLICATION_POOL
 ROOT: Final = Path(__file__).parents[3]
 DEPLOY: Final = ROOT / "deploy"
 SERVICE_KEYS: Final = {
-    "build", "command", "depends_on", "deploy", "env_file", "environment", "healthcheck", "image", "ports", "restart",
-    "stop_grace_period", "volumes",
+    "build", "command", "depends_on", "deploy", "env_file", "environment", "healthcheck", "image", "ports", "profiles",
+    "restart", "stop_grace_period", "volumes",
 }  # fmt: skip
 """Keys of a service that are used, all of the Compose specification (compose-spec.json, read in November 2026)."""
 CONDITIONS: Final = {"service_started", "service_healthy", "service_completed_successfully"}
@@ -77,6 +77,23 @@ def test_services_use_keys_of_compose_and_wait_for_services_that_there_are() -> 
         if isinstance(waits, dict):
             assert {wait["condition"] for wait in waits.values()} <= CONDITIONS
     assert services["web"]["ports"] == ["127.0.0.1:3000:3000"]  # the UI has no login
+
+
+def test_settings_go_before_what_is_there_to_try_and_need_no_server_of_it() -> None:
+    """Compose lets `environment` go before files, and later files before earlier ones."""
+    services = loaded("compose.yaml")["services"]
+    tried = dict(
+        line.split("=", 1) for line in (DEPLOY / "try.env").read_text("utf-8").splitlines() if not line.startswith("#")
+    )
+    assert {name for name in tried if not name.startswith("AWS_")} == {"SMS_LAKE", "SMS_DUCKDB", "SMS_SENT_LOGS"}
+    for name in ("code", "daemon", "web", "worker"):
+        assert services[name]["env_file"] == [{"path": "try.env", "required": False}, "settings.env"]
+        assert not any(each.startswith(("SMS_", "AWS_")) for each in services[name]["environment"])
+    to_try = {name for name, service in services.items() if service.get("profiles") == ["try"]}
+    assert to_try == {"s3", "bucket"}
+    for name in services.keys() - to_try:
+        waits = services[name].get("depends_on", {})
+        assert all(not waits[each].get("required", True) for each in to_try & waits.keys()), name
 
 
 def test_every_process_finds_the_code_location_under_its_name() -> None:
