@@ -127,7 +127,7 @@ def _post_alerts(
 ) -> str:
     """Post the new alerts of our runs that ended since the last tick; return the tick's outcome in words."""
     if settings.alert_webhook is None:
-        memory.seen = {kind.value: _newest(context.instance, kind) for kind in _ENDED}
+        memory.seen, memory.since = {kind.value: _newest(context.instance, kind) for kind in _ENDED}, now
         return "SMS_ALERT_WEBHOOK is not set: nothing is posted"
     ended, posted, origin = _ended(context.instance, memory), 0, context.code_location_origin
     for place, event in enumerate(ended):
@@ -151,6 +151,8 @@ def _post_alerts(
             memory.note_said(alert.subject, now=now)
         memory.seen[event.kind] = event.number
         memory.tries.pop(event.run_id, None)
+    if len(ended) < _RUNS_PER_TICK:
+        memory.since = now
     return f"{posted} messages posted" if posted else "nothing to post"
 
 
@@ -168,12 +170,15 @@ def _ended(instance: dg.DagsterInstance, memory: Memory) -> list[_Ended]:
     found: list[_Ended] = []
     for kind in _ENDED:
         newest = _newest(instance, kind)
-        if not 0 <= memory.seen.get(kind.value, -1) <= newest:  # nothing was seen yet, or the history is a new one
-            wanted = dg.RunStatusChangeRecordsFilter(kind, after_timestamp=memory.since)
-            memory.seen[kind.value] = newest
-        else:
-            wanted = dg.RunStatusChangeRecordsFilter(kind, after_storage_id=memory.seen[kind.value])
+        is_known = 0 <= memory.seen.get(kind.value, -1) <= newest
+        wanted = (
+            dg.RunStatusChangeRecordsFilter(kind, after_storage_id=memory.seen[kind.value])
+            if is_known
+            else dg.RunStatusChangeRecordsFilter(kind, after_timestamp=memory.since)
+        )  # nothing was seen yet, the newest run was pruned, or the history is a new one
         events = instance.fetch_run_status_changes(wanted, limit=_RUNS_PER_TICK, ascending=True).records
+        if not is_known:  # what is not posted this time is wanted again
+            memory.seen[kind.value] = events[0].storage_id - 1 if events else newest
         found += [_Ended(event.storage_id, kind.value, event.event_log_entry.run_id) for event in events]
     return sorted(found)[:_RUNS_PER_TICK]
 

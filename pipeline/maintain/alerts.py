@@ -28,7 +28,7 @@ class Memory:
     """What was posted, so that an outage brings one alert an hour, not one per run; stored as text between ticks.
 
     Attributes:
-        since: when the history begins that is looked at, Unix seconds; of no use once something was seen.
+        since: Unix seconds up to which everything was looked at, for a history in which `seen` says nothing.
         said: when each subject was last posted, Unix seconds.
         lasting: subjects that have been bad since their last alert.
         held: alerts held back per subject since its last alert.

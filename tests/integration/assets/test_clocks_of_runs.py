@@ -131,6 +131,16 @@ def test_what_was_remembered_by_an_earlier_version_is_read_and_a_new_history_is_
     assert alerts.told() == [failed, failed]
 
 
+def test_failures_are_not_told_again_when_the_newest_is_pruned(alerts: Alerts) -> None:
+    runs = [alerts.fail(datetime.now(UTC)) for _ in range(2)]
+    before = alerts.told()
+    alerts.history.instance.delete_run(runs[1])
+    alerts.watch.an_hour_later()
+    assert alerts.told() == before
+    later = alerts.fail(datetime.now(UTC))
+    assert alerts.told() == [*before, later]
+
+
 def test_a_webhook_that_is_down_for_an_hour_loses_the_alert_and_holds_no_other_up(alerts: Alerts) -> None:
     alerts.fail(NOW)
     alerts.receiver.status = 500
