@@ -5,7 +5,7 @@ What belongs here: whether a tick launches a run, and over which range. What doe
 """
 
 # No `from __future__ import annotations`: Dagster reads the annotations.
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ import dagster as dg
 
 from assets.events import expected_error, one_line
 from assets.internals import location_of_schedule
-from assets.partitions import range_tags
-from assets.project import BACKFILL, MAINTENANCE, NOTHING_UNREAD, PART_OF, RECONCILE, REFRESH, Project, record_config
+from assets.partitions import range_of, range_tags
+from assets.project import MAINTENANCE, NOTHING_UNREAD, PART_OF, RECONCILE, REFRESH, Project, record_config
 from assets.resources import Workspace, utc_now
 from assets.run_health import Silence, is_lake_in_use, runs_at_work
 from pipeline.follow.record_days import unread_days
@@ -122,15 +122,21 @@ def _tick(
     """Return one run over what is due, or the reason why there is none."""
     check_inputs(workspace.settings)
     lake = workspace.lake
-    if busy := _run_under_way(context.instance, project, silence, is_lake_in_use=is_lake_in_use(workspace.settings)):
-        return dg.SkipReason(f"run {busy} is under way; the next tick looks again")
-    due = what_is_due(lake=lake, settings=workspace.settings, now=now)
+    parts, others = _runs_under_way(
+        context.instance, project, silence, is_lake_in_use=is_lake_in_use(workspace.settings)
+    )
+    if others:
+        return dg.SkipReason(f"run {others[0].run_id[:8]} is under way; the next tick looks again")
+    held = _days_of(parts)
+    due = what_is_due(lake=lake, settings=workspace.settings, now=now, held=held)
     if due.range is not None:
         return _request(context, *due.range, due.reason)
     if _published_before(context.instance, project, republish_after, now):
         today = workspace.settings.today(now)
         return _request(context, today, today, f"{due.reason}, and nothing was published for a while")
-    return dg.SkipReason(due.reason)
+    return dg.SkipReason(
+        f"{due.reason}, but for the {len(held)} days that a backfill has yet to run" if held else due.reason
+    )
 
 
 def _request(
@@ -157,14 +163,20 @@ def _published_before(instance: dg.DagsterInstance, project: Project, age: timed
     return published_at < now - age or published_at > now + CLOCK_TOLERANCE
 
 
-def _run_under_way(
+def _runs_under_way(
     instance: dg.DagsterInstance, project: Project, silence: Silence, *, is_lake_in_use: bool
-) -> str | None:
-    """Return the short id of a run of ours over the chain, by schedule or by hand, that has not ended.
+) -> tuple[list[dg.DagsterRun], list[dg.DagsterRun]]:
+    """Return our runs that have not ended: the parts of backfills, and others over the chain, by schedule or by hand.
 
-    The runs of a backfill, which may take days, hold back none.
+    The former, which may take days, hold back no run of other days. A job that has yet to queue them holds back all.
     """
     location = location_of_schedule(instance, project.named(REFRESH))
-    others = {project.named(name) for name in (MAINTENANCE, RECONCILE, BACKFILL)}
+    apart = {project.named(name) for name in (MAINTENANCE, RECONCILE)}
     at_work = runs_at_work(instance, project, silence, location=location, is_lake_in_use=is_lake_in_use)
-    return next((run.run_id[:8] for run in at_work if run.job_name not in others and PART_OF not in run.tags), None)
+    ours = [run for run in at_work if run.job_name not in apart]
+    return [run for run in ours if PART_OF in run.tags], [run for run in ours if PART_OF not in run.tags]
+
+
+def _days_of(runs: Iterable[dg.DagsterRun]) -> set[date]:
+    ranges = [days for run in runs if (days := range_of(run.tags))]
+    return {first + timedelta(days=step) for first, last in ranges for step in range((last - first).days + 1)}

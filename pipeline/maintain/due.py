@@ -60,21 +60,35 @@ class Due:
         return " and ".join(parts) or "nothing to do: no message is due, and no sent log is new or has changed"
 
 
-def what_is_due(*, lake: Lake, settings: Settings, now: datetime) -> Due:
-    """Find the work of a run; no log is opened."""
+def what_is_due(*, lake: Lake, settings: Settings, now: datetime, held: Collection[date] = ()) -> Due:
+    """Find the work of a run; no log is opened.
+
+    Days that are `held` are left to other runs, and no range spans them: of the work before and after them, that of the
+    newest days is returned.
+    """
     today, first = settings.today(now), max(settings.start_date, kept_days(lake).messages)
-    days = (day for day in open_days(lake=lake, settings=settings, now=now) if first <= day <= today)
+    days = [day for day in open_days(lake=lake, settings=settings, now=now) if first <= day <= today]
     read_on = (_day_to_read(file, settings, today) for file in unread_logs(lake=lake, settings=settings, now=now))
     logged = [day for day in read_on if day]
     pushed = (
         [today - step * _ONE_DAY for step in range(_PUSHED_DAYS)] if has_unread(lake=lake, settings=settings) else []
     )
+    pushed = [day for day in pushed if settings.start_date <= day]
+    ours = _apart({*days, *logged, *pushed}, held)
     return Due(
-        frozenset(days),
-        frozenset(logged),
-        len(logged),
-        frozenset(day for day in pushed if settings.start_date <= day),
+        ours.intersection(days),
+        ours.intersection(logged),
+        sum(day in ours for day in logged),
+        ours.intersection(pushed),
     )
+
+
+def _apart(days: Collection[date], held: Collection[date]) -> frozenset[date]:
+    """Return the newest of some days that are not held, and those before it up to a held one."""
+    free = set(days) - set(held)
+    newest = max(free, default=date.min)
+    after = max((day for day in held if day < newest), default=date.min)
+    return frozenset(day for day in free if day > after)
 
 
 def open_days(*, lake: Lake, settings: Settings, now: datetime, before: date = date.max) -> set[date]:

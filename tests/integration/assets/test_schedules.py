@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_definitions
-from assets.partitions import RANGE_END, RANGE_START, range_of
-from assets.project import MAINTENANCE, RECONCILE, REFRESH, Project
+from assets.partitions import RANGE_END, RANGE_START, range_of, range_tags
+from assets.project import BACKFILL, MAINTENANCE, PART_OF, RECONCILE, REFRESH, Project
 from assets.resources import Workspace
 from assets.run_health import DEAD_AFTER, Silence
 from assets.run_history import prune_runs
@@ -202,9 +202,16 @@ def test_logs_before_the_start_date_make_no_run(place: Place) -> None:
 Assets = frozenset[dg.AssetKey] | None
 
 
-def make_run(place: Place, status: dg.DagsterRunStatus, *, job: str = REFRESH, assets: Assets = None) -> str:
+def make_run(
+    place: Place,
+    status: dg.DagsterRunStatus,
+    *,
+    job: str = REFRESH,
+    assets: Assets = None,
+    tags: dict[str, str] | None = None,
+) -> str:
     run = place.instance.create_run(
-        job_name=job, run_id=None, run_config=None, status=status, tags=None, root_run_id=None, parent_run_id=None,
+        job_name=job, run_id=None, run_config=None, status=status, tags=tags, root_run_id=None, parent_run_id=None,
         step_keys_to_execute=None, execution_plan_snapshot=None, job_snapshot=None, parent_job_snapshot=None,
         asset_selection=assets, asset_check_selection=None, resolved_op_selection=None, op_selection=None,
         remote_job_origin=None, job_code_origin=None, asset_graph=place.definitions.resolve_asset_graph(),
@@ -232,6 +239,24 @@ def test_a_run_whose_process_died_is_marked_as_failed_and_blocks_no_other(place:
     run = place.instance.get_run_by_id(run_id)
     assert run
     assert run.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_the_days_of_a_backfill_are_left_to_its_runs_until_they_end(place: Place) -> None:
+    for days in range(2, 9):
+        place.log(ago(days), f"{days}")
+    parent = make_run(place, dg.DagsterRunStatus.STARTED, job=BACKFILL)
+    assert "is under way" in str(place.tick())  # it has yet to queue them
+    for first in (7, 4):
+        tags = range_tags(ago(first), ago(first - 1)) | {PART_OF: parent}
+        make_run(place, dg.DagsterRunStatus.STARTED, tags=tags)
+    run = place.instance.get_run_by_id(parent)
+    assert run is not None
+    place.instance.report_run_failed(run, "killed")
+    assert place.range() == (f"{ago(2)}", f"{ago(2)}")
+    place.work(ago(2))
+    assert place.range() == (f"{ago(5)}", f"{ago(5)}")
+    place.work(ago(5))
+    assert place.range() == (f"{ago(8)}", f"{ago(8)}")
 
 
 def test_maintenance_under_way_blocks_no_run(place: Place) -> None:
