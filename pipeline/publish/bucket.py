@@ -111,8 +111,9 @@ class PublishedBucket:
             raise StaleSnapshotError(_FASTER) from None
         versions = self.versions()
         ours = next((found for found in versions if found.name == name), None)
-        # a later one may have been put before, if the one that had this number was deleted as an old one meanwhile
-        if ours is None or any(found.name > name and found.modified < ours.modified for found in versions):
+        # a later one may have been put before, if the one that had this number was deleted as an old one meanwhile;
+        # a store may keep whole seconds: one of the same time counts as put before, and as replaced later
+        if ours is None or any(found.name > name and found.modified <= ours.modified for found in versions):
             self.store.delete([name])
             raise StaleSnapshotError(_FASTER)
         self._delete_old(versions, before=ours.modified - self.kept)
@@ -185,7 +186,7 @@ class PublishedBucket:
     def _delete_old(self, versions: Sequence[Stored], *, before: datetime | None) -> None:
         """Delete the versions that were replaced before a moment, or all that were replaced."""
         replaced = pairwise(versions)
-        self.store.delete(old.name for old, successor in replaced if before is None or successor.modified <= before)
+        self.store.delete(old.name for old, successor in replaced if before is None or successor.modified < before)
 
 
 def _text(version: Stored) -> str:

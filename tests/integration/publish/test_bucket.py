@@ -226,7 +226,7 @@ def test_versions_stay_for_a_while_after_they_were_replaced(bucket: Bucket, mach
     assert given.kept == timedelta(hours=24)
     place, file = replace(given, kept=timedelta(seconds=2)), tmp_path / "version"
     last = None
-    for pause in (0.0, 0.0, 2.5):
+    for pause in (0.0, 0.0, 3.2):
         time.sleep(pause)
         file.write_bytes(os.urandom(8))
         last = place.publish(file, after=last)
