@@ -160,7 +160,8 @@ def balance_summary(tally: BalanceTally) -> str:
         f"{ABSENT_DAYS} days"
         for url in tally.absent
     ]
-    return "; ".join([f"{tally.stored:,} accounts have told their balance", *absent, *tally.problems])
+    told = "told by 1 account" if tally.stored == 1 else f"told by {tally.stored:,} accounts"
+    return "; ".join([told, *absent, *tally.problems])
 
 
 def publication_metadata(publication: Publication) -> dict[str, Any]:
