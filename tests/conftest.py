@@ -19,6 +19,7 @@ from pipeline.api.client import Clock
 from pipeline.api.simulator.server import Running, SimulatorOptions, running
 from pipeline.lake.lake import Lake
 from pipeline.model.settings import Settings, given_settings
+from tests.support.buckets import Bucket, opened_bucket, running_store
 from tests.support.kept import Kept
 
 # The same examples each time, so that a failure can be repeated; `--hypothesis-seed` tries others.
@@ -88,3 +89,28 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """Return the folder of a module that makes its `tmp_path` of it."""
     return Kept(tmp_path_factory.mktemp("kept"))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Return the URL of an S3 server for the tests of a module."""
+    with running_store() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(server: str) -> Iterator[Bucket]:
+    """Return a new bucket of that server."""
+    with opened_bucket(server) as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def reached_bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """Return a new bucket that this process reaches by variables of its environment; the umask is restored."""
+    before = os.umask(0o077)
+    with opened_bucket(server) as bucket:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        yield bucket
+    os.umask(before)

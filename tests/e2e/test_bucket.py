@@ -27,9 +27,7 @@ from tests.support.buckets import (
     copies,
     in_bucket,
     listing,
-    opened_bucket,
     refusal,
-    running_store,
 )
 from tests.support.places import COMMAND, Answers, Place, still_place
 from tests.support.processes import (
@@ -48,18 +46,6 @@ pytestmark = pytest.mark.slow
 MESSAGES = 3000
 IDLE_REQUESTS = 60
 FIRST_REQUESTS = 400
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_store() as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(server: str) -> Iterator[Bucket]:
-    with opened_bucket(server) as bucket:
-        yield bucket
 
 
 @pytest.fixture

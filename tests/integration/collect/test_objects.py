@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -19,25 +19,16 @@ from pipeline.lake.lake import Lake
 from pipeline.model.errors import SettingsError
 from pipeline.model.settings import Settings
 from pipeline.model.tables import SENT_MESSAGES
-from tests.support.buckets import Bucket, opened_bucket, running_store
+from tests.support.buckets import Bucket
 
 pytestmark = pytest.mark.slow
 NOW = datetime(2026, 10, 27, 12, tzinfo=UTC)
 DAYS = [NOW.date() - timedelta(days=step) for step in (2, 1, 0)]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_store() as server:
-        yield server
-
-
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    with opened_bucket(server) as bucket:
-        for name, value in bucket.environment.items():
-            monkeypatch.setenv(name, value)
-        yield bucket
+def bucket(reached_bucket: Bucket) -> Bucket:
+    return reached_bucket
 
 
 @pytest.fixture

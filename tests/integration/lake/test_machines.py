@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ from pipeline.model.settings import Settings
 from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES
 from tests.integration.follow.test_slices import FullLake, rows_of, slice_of
 from tests.integration.lake.test_concurrent_commits import CrowdedLake
-from tests.support.buckets import Answer, Bucket, Request, opened_bucket, refusal, running_store
+from tests.support.buckets import Answer, Bucket, Request, refusal
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 pytestmark = pytest.mark.slow
@@ -46,25 +46,15 @@ from pipeline.model.settings import given_settings
 from tests.support.lakes import Sent, store_sent
 url, cache, name, commits = sys.argv[1:]
 lake = Lake.of(given_settings(Path(cache), lake=url, cache=Path(cache)))
-for number in range(int(commits)):
-    store_sent(lake, [Sent(f"{name}-{number}", datetime(2026, 3, 1, 12, tzinfo=UTC))])
+with lake.scratch():  # as in every run: no other process of the machine removes what is not committed yet
+    for number in range(int(commits)):
+        store_sent(lake, [Sent(f"{name}-{number}", datetime(2026, 3, 1, 12, tzinfo=UTC))])
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_store() as server:
-        yield server
-
-
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    before = os.umask(0o077)
-    with opened_bucket(server) as bucket:
-        for name, value in bucket.environment.items():
-            monkeypatch.setenv(name, value)
-        yield bucket
-    os.umask(before)
+def bucket(reached_bucket: Bucket) -> Bucket:
+    return reached_bucket
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,9 @@ from pipeline.lake.store import Store
 from pipeline.lake.store_errors import UncertainError
 from pipeline.model.errors import LakeError, SettingsError
 from pipeline.model.settings import Settings
-from tests.support.buckets import Answer, Bucket, Request, opened_bucket, proxied, refusal, running_store
+from tests.support.buckets import Answer, Bucket, Request, proxied, refusal
 
 NOBODY = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_store() as server:
-        yield server
 
 
 @pytest.fixture
@@ -34,12 +28,6 @@ def reach(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bucket], Store]:
         return Store(f"s3://{bucket.name}/lake")
 
     return store
-
-
-@pytest.fixture
-def bucket(server: str) -> Iterator[Bucket]:
-    with opened_bucket(server) as bucket:
-        yield bucket
 
 
 @pytest.mark.slow

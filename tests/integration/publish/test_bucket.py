@@ -6,7 +6,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ from pipeline.publish.fetch import fetch_data, fetch_file, fetch_page
 from pipeline.publish.page.writing import write_page
 from tests.integration.publish.test_readers import MIXED, READING, World, process, what_it_told
 from tests.support import analysts
-from tests.support.buckets import Answer, Bucket, Request, opened_bucket, running_store
+from tests.support.buckets import Answer, Bucket, Request
 from tests.support.lakes import Said, Sent, store_answers, store_sent
 
 pytestmark = pytest.mark.slow
@@ -40,20 +40,9 @@ NUMBER = "491712345678"
 PLACE = "pub/analytics.duckdb"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_store() as server:
-        yield server
-
-
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    before = os.umask(0o077)
-    with opened_bucket(server) as bucket:
-        for name, value in bucket.environment.items():
-            monkeypatch.setenv(name, value)
-        yield bucket
-    os.umask(before)
+def bucket(reached_bucket: Bucket) -> Bucket:
+    return reached_bucket
 
 
 @dataclass(frozen=True)
