@@ -190,13 +190,16 @@ def _answer(code: HTTPStatus, headers: dict[str, str] | None = None, **content: 
 
 
 async def _body_of(request: Request) -> bytes | None:
-    """Return the body; None if it is too large. No more than that is read."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > MOST_BYTES:
-        return None
+    """Return the body; None if it is too large.
+
+    Of a large one as much again is read and dropped: who is still sending meets a closed connection, no answer.
+    """
     body = bytearray()
+    received = 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
+        received += len(chunk)
+        if received > 2 * MOST_BYTES:
             return None
-    return bytes(body)
+        if received <= MOST_BYTES:
+            body += chunk
+    return bytes(body) if received <= MOST_BYTES else None

@@ -72,7 +72,8 @@ def test_what_can_never_be_used_gets_4xx_and_leaves_nothing(receiver: Receiver, 
 def test_a_body_of_a_mebibyte_is_taken_and_a_larger_one_is_not(receiver: Receiver) -> None:
     body = json.dumps([report(5, padding="x" * 1000) for _ in range(800)]).encode()
     assert post(receiver, body.ljust(2**20)) == 200
-    assert post(receiver, body.ljust(2**20 + 1)) == 413
+    for _ in range(20):  # no sender loses the race for its answer
+        assert post(receiver, body.ljust(2**20 + 1)) == 413
 
 
 def test_a_larger_body_is_not_even_read_whole_where_its_size_is_not_told(receiver: Receiver) -> None:
