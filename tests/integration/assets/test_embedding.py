@@ -88,6 +88,8 @@ def test_as_a_code_location_of_its_own_it_runs_in_its_own_folder_on_its_own_sett
     host = tmp_path / "host"
     host.mkdir()
     (host / "dagster.yaml").write_text(INSTANCE)
+    # A host has its databases already; two processes that create them at once spoil them (Dagster's own race).
+    dg.DagsterInstance.from_config(str(host)).dispose()
     (host / "workspace.yaml").write_text(block("yaml").replace("4266", port))
     (tmp_path / "ours").mkdir()
     environment = without_settings() | {"DAGSTER_HOME": str(host), "PYTHONPATH": str(ROOT)}
