@@ -14,12 +14,13 @@ from pathlib import Path
 
 import duckdb
 
+from pipeline.derive.networks import show_networks
 from pipeline.derive.rates import derive_rates
 from pipeline.lake.lake import DataFile, Lake
 from pipeline.lake.queries import Scalar, connect, query, show_files, write_partition
 from pipeline.lake.snapshots import fingerprint_of, inputs_key
 from pipeline.model.settings import Settings, given_settings
-from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, SENT_MESSAGES, Table
+from pipeline.model.tables import API_CALLS, DELIVERY_REPORTS, MESSAGES, PUSHED_REPORTS, SENT_MESSAGES, Table
 from pipeline.publish.database import publish
 
 OPEN_DAYS = 4
@@ -141,6 +142,8 @@ def _make_tables(lake: Lake, settings: Settings, days: Sequence[MadeDay], now: d
     transactions: dict[str, int] = {}
     limit, folders = settings.memory_limit, [lake.folder]
     with lake.scratch() as scratch, connect(memory_limit=limit, scratch=scratch, folders=folders) as connection:
+        show_networks(connection)
+        show_files(connection, PUSHED_REPORTS, [])
         for number, made in enumerate(days):
             inputs = dict(_files_of(connection, lake, made, first=number * 10_000_000, now=now))
             for table, file in inputs.items():

@@ -1,20 +1,24 @@
-"""The end-to-end benchmark measures what it says: with few messages, by the pipeline and the floor."""
+"""Benchmarks measure what they say: tried with few messages."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from benchmarks.checking import faults_of
+from benchmarks.made_lake import make_lake, settings_in
 from benchmarks.measuring import Cost
 from benchmarks.messages import write_expected, write_log
 from benchmarks.results import Load, Run, lines_of
+from pipeline.derive.messages import derive_messages
+from pipeline.model.tables import LAKE_TABLES
+from pipeline.model.tables import MESSAGES as MESSAGES_TABLE
 
 ROOT = Path(__file__).parents[2]
 DAY = date(2026, 3, 1)
@@ -49,6 +53,38 @@ def test_the_cost_of_syncs_is_measured_in_runs_with_a_right_result(tmp_path: Pat
     (row,) = re.findall(r"^[|] 500 [|] 0 ms [|] 1 [|].*[|] (\d+) [|] (\d+) ms [|]", done.stdout, re.MULTILINE)
     assert int(row[0]) > 50
     assert int(row[1]) > 0
+
+
+@pytest.mark.thorough
+def test_each_step_on_a_lake_in_a_bucket_stands_beside_the_same_on_a_folder() -> None:
+    told = printed_by("benchmarks.buckets", "--messages=210", "--days=3", "--delay=0")
+    rows = re.findall(r"^[|] 210 [|] 3 [|] (.*?) [|] (.*?) [|] .* s [|] .*MB [|] ([\d,]+|-) [|]", told, re.MULTILINE)
+    steps = ["first run", "nothing due", "run --force", "publish"]
+    assert [row[:2] for row in rows] == [(step, lake) for lake in ("folder", "bucket, 0 ms") for step in steps]
+    assert [row[2] == "-" for row in rows] == [True] * 4 + [False] * 4
+
+
+@pytest.mark.thorough
+def test_two_workers_stand_beside_one() -> None:
+    told = printed_by("benchmarks.workers", "--messages=400", "--days=4", "--rounds=1")
+    assert re.findall(r"^[|] 400 [|] 4 [|] (.*?) [|] [\d.]+ s [|]", told, re.MULTILINE) == ["read logs", "derive"]
+
+
+@pytest.mark.slow
+def test_lakes_can_be_made_for_benchmarks(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    lake = make_lake(settings, days=5, closed_rows=100, open_rows=100)
+    with duckdb.connect(settings.duckdb, read_only=True) as connection:
+        assert connection.execute("SELECT count(*), count(DISTINCT sent_date) FROM messages").fetchall() == [(500, 5)]
+    before = [lake.snapshot(table).version for table in LAKE_TABLES]
+    derive_messages(lake.snapshot(MESSAGES_TABLE).days(), lake=lake, settings=settings, now=datetime.now(UTC))
+    assert [lake.snapshot(table).version for table in LAKE_TABLES] == before  # they are as derived ones are
+
+
+def printed_by(module: str, *arguments: str) -> str:
+    """Run a benchmark; return what it prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 @pytest.fixture
