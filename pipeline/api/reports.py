@@ -7,7 +7,6 @@ of phone numbers, storage (`follow/recorder.py`). Import it where it is used: pa
 from __future__ import annotations
 
 import functools
-import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,11 @@ from itertools import chain
 from typing import Any, Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 
 from pipeline.api.codes import ROW_REASONS, ROW_STATUSES, ReportStatus
 from pipeline.api.envelope import AnsweredCall, text_of
@@ -32,9 +34,18 @@ _DTYPES: Final = {
 }
 _FIELDS: Final = {"msgId": "msg_id", "number": "number", "receiveTime": "receive_time", "status": "status"}
 """Fields of a row and the columns that they become."""
-_NAMES: Final = frozenset(_FIELDS)
-_REPORTED: Final = ["call", "row", "msg_id", "number", "status", "receive_time", "extra"]
-"""Columns of a row that go into a report, beside its place."""
+_REPORTED: Final = ["number", "status", "receive_time", "extra"]
+"""Columns of a row that go into a report."""
+_NONE: Final = -1
+"""Place of what is not there."""
+_pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
+_NO_OBJECT: Final[dict[str, Any]] = {}
+"""Stands for a row that is not an object."""
+_encode: Final = msgspec.json.Encoder().encode
+Came = Mapping[str, Sequence[object]]
+"""Fields of rows as they were decoded, whatever their kind, by the column that they become."""
+_Places = npt.NDArray[np.int64]
+_Marks = npt.NDArray[np.bool_]
 _TALLIES: Final = {
     "success": ("success", ReportStatus.DELIVERED),
     "fail": ("fail", ReportStatus.FAILED),
@@ -42,7 +53,6 @@ _TALLIES: Final = {
     "not_found": ("nofound", ReportStatus.NOT_FOUND),
 }
 """Tallies of an envelope: the platform's name, and the status that each counts."""
-_ID: Final = "[0-9]+"
 _CLOCK_TIME: Final = re.compile(r"\d[T ]\d")
 _USUAL_TIME: Final = (
     "(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}([.][0-9]{1,6})?"
@@ -89,16 +99,16 @@ def flatten_reports(calls: Iterable[AnsweredCall]) -> Flattened:
     Source: vendor page, "Parameters".
     """
     given = list(calls)
-    rows = rows_of(given, ROW_STATUSES, otherwise=ReportStatus.SENDING.value)
+    rows, came = rows_of(given, ROW_STATUSES, otherwise=ReportStatus.SENDING.value)
     asked = _asked_by(given)
-    firsts = rows.loc[rows["is_usable"], _REPORTED].drop_duplicates(["call", "msg_id"])
-    merged = asked.merge(firsts, on=["call", "msg_id"], how="left")
-    merged["status"] = merged["status"].fillna(ReportStatus.NOT_FOUND.value)
-    is_report = rows["row"].isin(merged["row"])
+    row_of_report = _rows_of_ids(asked, rows)
+    reports = asked.join(rows[_REPORTED].reindex(row_of_report).reset_index(drop=True))
+    reports["status"] = reports["status"].fillna(ReportStatus.NOT_FOUND.value)
+    report_of_row = _reports_of_rows(row_of_report, len(rows))
     return Flattened(
-        _with_calls(merged, given, REPORT_DTYPES),
-        _rejects_of(rows, merged, given),
-        _mismatches(given, merged, rows[rows["is_usable"] & ~is_report]),
+        _with_calls(reports, given, REPORT_DTYPES),
+        _rejects_of(rows, came, report_of_row, asked, given),
+        _mismatches(given, reports, rows[rows["is_usable"] & (report_of_row == _NONE)]),
     )
 
 
@@ -114,47 +124,65 @@ def parse_receive_time(value: str) -> datetime | None:
         return None
 
 
-def rows_of(calls: Sequence[AnsweredCall], statuses: Mapping[str, StrEnum], *, otherwise: str) -> pd.DataFrame:
-    """Return the rows of all calls: the columns of a report, and the rules that each breaks.
+def rows_of(
+    calls: Sequence[AnsweredCall], statuses: Mapping[str, StrEnum], *, otherwise: str
+) -> tuple[pd.DataFrame, Came]:
+    """Return the rows of all calls, the columns of a report and the rules that each breaks, and what came of them.
 
     `statuses` are the documented ones of a row; `otherwise` is what any other counts as.
     """
     arrays = [call.envelope.rows for call in calls]
     elements = list(chain.from_iterable(arrays))
-    objects = [element if isinstance(element, dict) else {} for element in elements]
-    msg_id = _texts([row.get("msgId") for row in objects], text_of)
-    is_usable = msg_id.str.fullmatch(_ID).fillna(value=False).astype("bool")
-    is_object = pd.Series([isinstance(element, dict) for element in elements], dtype="bool")
-    status = _texts([row.get("status") for row in objects], text_of).map(statuses).astype("str")
-    written = _texts([row.get("receiveTime") for row in objects], _json_text)
-    receive_time = _times(written)
-    return pd.DataFrame(
-        {
-            "call": _places(arrays),
-            "item": pd.Series(list(chain.from_iterable(range(len(array)) for array in arrays)), dtype="int64"),
-            "row": range(len(elements)),
-            "element": pd.Series(objects, dtype="object"),
-            "msg_id": msg_id,
-            "number": _texts([row.get("number") for row in objects], text_of),
-            "status": status.fillna(otherwise),
-            "receive_time": receive_time,
-            "extra": _texts([None if _NAMES.issuperset(row) else _extra_of(row) for row in objects], str),
-            "is_usable": is_usable,
-            "bad_row": ~is_object,
-            "bad_row_id": is_object & ~is_usable,
-            "undocumented_status": is_usable & status.isna(),
-            "bad_receive_time": is_usable & written.notna() & receive_time.isna(),
-        }
-    )
+    objects: list[dict[str, Any]] = [element if isinstance(element, dict) else _NO_OBJECT for element in elements]
+    is_object = np.array([element is not _NO_OBJECT for element in objects], "bool")
+    came = {column: [row.pop(name, None) for row in objects] for name, column in _FIELDS.items()}
+    msg_id = _texts(came["msg_id"], text_of)
+    is_usable = _are_ids(msg_id)
+    status = _by_value(_texts(came["status"], text_of), lambda texts: texts.map(statuses).astype("str"))
+    written = _texts(came["receive_time"], _json_text)
+    receive_time = _by_value(written, _times)
+    columns = {
+        "call": _places(arrays),
+        "item": _places_within(arrays),
+        "msg_id": msg_id,
+        "number": _texts(came["number"], text_of),
+        "status": status.fillna(otherwise),
+        "receive_time": receive_time,
+        "extra": _strings([_json_text(others) if others else None for others in objects]),
+        "is_usable": is_usable,
+        "bad_row": ~is_object,
+        "bad_row_id": is_object & ~is_usable,
+        "undocumented_status": is_usable & status.isna(),
+        "bad_receive_time": is_usable & written.notna() & receive_time.isna(),
+    }
+    return pd.DataFrame(columns), came
 
 
 def _texts(values: Iterable[object], text_of_other: Callable[[object], str | None]) -> pd.Series[str]:
     """Return a column of trimmed texts, null where empty; what is not text is given to a function, one by one."""
-    texts = [
-        (value.strip() or None) if isinstance(value, str) else None if value is None else text_of_other(value)
-        for value in values
-    ]
+    return _strings(
+        [
+            (value.strip() or None) if isinstance(value, str) else None if value is None else text_of_other(value)
+            for value in values
+        ]
+    )
+
+
+def _strings(texts: list[str | None]) -> pd.Series[str]:
     return pd.Series(pa.array(texts, pa.large_string()), dtype="str")
+
+
+def _are_ids(texts: pd.Series[str]) -> _Marks:
+    """Say which texts are ASCII digits alone."""
+    are_digits = _pc.fill_null(_pc.ascii_is_decimal(pa.array(texts, pa.large_string())), fill_value=False)
+    found: _Marks = are_digits.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _by_value(texts: pd.Series[str], read: Callable[[pd.Series[str]], pd.Series[Any]]) -> pd.Series[Any]:
+    """Return what a function makes of texts, null for null; it is given each different text once."""
+    places, different = pd.factorize(texts)
+    return pd.Series(read(pd.Series(different)).array.take(places, allow_fill=True))
 
 
 def _times(written: pd.Series[str]) -> pd.Series[pd.Timestamp]:
@@ -165,13 +193,9 @@ def _times(written: pd.Series[str]) -> pd.Series[pd.Timestamp]:
     return times.fillna(pd.to_datetime(others, utc=True).dt.as_unit("us")) if others.notna().any() else times
 
 
-def _extra_of(row: Mapping[str, Any]) -> str:
-    return _json_text({name: value for name, value in row.items() if name not in _FIELDS})
-
-
 def _json_text(value: object) -> str:
     try:
-        return msgspec.json.encode(value).decode()
+        return _encode(value).decode()
     except RecursionError:  # nested some hundred levels deep: not real data
         return "{}"
 
@@ -179,14 +203,45 @@ def _json_text(value: object) -> str:
 def _asked_by(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
     """Return one row per id asked for, with the place of its call and its partition."""
     asked = [call.asked for call in calls]
-    msg_ids, days = zip(*chain.from_iterable(asked), strict=True) if any(asked) else ((), ())
-    columns = {"msg_id": pd.Series(pa.array(msg_ids, pa.large_string()), dtype="str")}
-    return pd.DataFrame({"call": _places(asked), **columns, PARTITION_KEY: pd.Series(days, dtype=_DTYPES["DATE"])})
+    return pd.DataFrame(
+        {
+            "call": _places(asked),
+            "msg_id": _strings([msg_id for ids in asked for msg_id, _ in ids]),
+            PARTITION_KEY: _days([day for ids in asked for _, day in ids]),
+        }
+    )
 
 
-def _places(groups: Sequence[Sequence[object]]) -> pd.Series[int]:
+def _days(days: Sequence[date]) -> pd.Series[Any]:
+    return pd.Series(pa.array(days, pa.date32()), dtype=_DTYPES["DATE"])
+
+
+def _places(groups: Sequence[Sequence[object]]) -> _Places:
     """Return the place of its group for each element of all groups, from 0."""
-    return pd.Series(range(len(groups)), dtype="int64").repeat([len(group) for group in groups]).reset_index(drop=True)
+    return np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+
+
+def _places_within(groups: Sequence[Sequence[object]]) -> _Places:
+    """Return the place in its group for each element of all groups, from 0."""
+    sizes = np.fromiter(map(len, groups), "int64", len(groups))
+    firsts: _Places = np.repeat(sizes.cumsum() - sizes, sizes)
+    return np.arange(len(firsts)) - firsts
+
+
+def _rows_of_ids(asked: pd.DataFrame, rows: pd.DataFrame) -> _Places:
+    """Return the place of the first usable row for each id that its call asked for, `_NONE` where there is none."""
+    places, different = pd.factorize(pd.concat([asked["msg_id"], rows["msg_id"]]))
+    keys = np.concatenate([asked["call"], rows["call"]]) * len(different) + places
+    firsts = pd.Series(keys[len(asked) :])[rows["is_usable"]].drop_duplicates()
+    found: _Places = pd.Series(firsts.index, firsts).reindex(keys[: len(asked)], fill_value=_NONE).to_numpy("int64")
+    return found
+
+
+def _reports_of_rows(row_of_report: _Places, rows: int) -> _Places:
+    """Return the place of its report for each row, `_NONE` where there is none."""
+    found, reports = np.full(rows, _NONE), np.flatnonzero(row_of_report != _NONE)
+    found[row_of_report[reports]] = reports
+    return found
 
 
 def _with_calls(rows: pd.DataFrame, calls: Sequence[AnsweredCall], dtypes: Mapping[str, str]) -> pd.DataFrame:
@@ -199,47 +254,56 @@ def _with_calls(rows: pd.DataFrame, calls: Sequence[AnsweredCall], dtypes: Mappi
         "rejected_at": [call.observed_at for call in calls],
     }
     columns = {
-        name: pd.Series(known[name], dtype=dtype).array.take(rows["call"]) if name in known else rows[name].array
+        name: pd.Series(known[name], dtype=dtype).array.take(rows["call"])
+        if name in known
+        else rows[name].array.astype(dtype, copy=False)
         for name, dtype in dtypes.items()
     }
-    return pd.DataFrame(columns).astype(dtypes)
+    return pd.DataFrame(columns)
 
 
-def _rejects_of(rows: pd.DataFrame, reports: pd.DataFrame, calls: Sequence[AnsweredCall]) -> pd.DataFrame:
+def _rejects_of(
+    rows: pd.DataFrame, came: Came, report_of_row: _Places, asked: pd.DataFrame, calls: Sequence[AnsweredCall]
+) -> pd.DataFrame:
     """Return the rows that break a rule; of usable ones only those that became a report, others are mismatches.
 
     Their day is that of the message, or the earliest of the call for a row that names none.
     """
-    is_report = rows["row"].isin(reports["row"])
-    odd = rows[is_odd(rows) & (is_report | ~rows["is_usable"])]
-    day_of_row = dict(zip(reports["row"], reports[PARTITION_KEY], strict=True))
+    is_rejected = is_odd(rows) & ((report_of_row != _NONE) | ~rows["is_usable"])
+    odd, reports = rows[is_rejected], report_of_row[is_rejected]
+    first_days = {call: min(day for _, day in calls[call].asked) for call in odd["call"].unique()}
+    named = asked[PARTITION_KEY].reindex(reports)
     days = [
-        day_of_row.get(row, min(day for _, day in calls[call].asked))
-        for row, call in zip(odd["row"], odd["call"], strict=True)
+        first_days[call] if report == _NONE else day
+        for call, report, day in zip(odd["call"], reports, named, strict=True)
     ]
-    return rejects_of(odd, days, calls)
+    return rejects_of(odd, came, days, calls)
 
 
-def is_odd(rows: pd.DataFrame) -> pd.Series[bool]:
+def is_odd(rows: pd.DataFrame) -> _Marks:
     """Say which rows break a rule."""
-    return functools.reduce(operator.or_, (rows[code] for code in ROW_REASONS))
+    found: _Marks = np.logical_or.reduce([rows[code] for code in ROW_REASONS])
+    return found
 
 
-def rejects_of(odd: pd.DataFrame, days: Sequence[date], calls: Sequence[AnsweredCall]) -> pd.DataFrame:
+def rejects_of(odd: pd.DataFrame, came: Came, days: Sequence[date], calls: Sequence[AnsweredCall]) -> pd.DataFrame:
     """Return rows that break a rule as rejects, each with its day."""
     if odd.empty:
         return _no_rejects()
-    reasons = [
-        "; ".join(f"{code}: {meaning}" for code, meaning in ROW_REASONS.items() if getattr(row, code))
-        for row in odd.itertuples()
-    ]
-    came = {
-        column: pd.Series([_as_written(row.get(name)) for row in odd["element"]], index=odd.index, dtype="str")
-        for name, column in _FIELDS.items()
+    columns: dict[str, Any] = {
+        column: _strings([_as_written(values[row]) for row in odd.index]) for column, values in came.items()
     }
-    came |= {PARTITION_KEY: pd.Series(days, index=odd.index, dtype=_DTYPES["DATE"])}
-    rejects = odd.assign(reason=pd.Series(reasons, index=odd.index, dtype="str"), **came)
-    return _with_calls(rejects, calls, REJECT_DTYPES)
+    broken = odd[list(ROW_REASONS)].itertuples(index=False, name=None)
+    columns["reason"] = _strings(list(map(_reason_of, broken)))
+    columns[PARTITION_KEY] = _days(days)
+    return _with_calls(odd[["call", "item"]].reset_index(drop=True).assign(**columns), calls, REJECT_DTYPES)
+
+
+@functools.cache
+def _reason_of(broken: tuple[bool, ...]) -> str:
+    """Return the text for the rules that a row breaks, each of `ROW_REASONS` broken or not."""
+    reasons = zip(ROW_REASONS.items(), broken, strict=True)
+    return "; ".join(f"{code}: {meaning}" for (code, meaning), is_broken in reasons if is_broken)
 
 
 @functools.cache
@@ -254,10 +318,13 @@ def _as_written(value: object) -> str | None:
 def _mismatches(calls: Sequence[AnsweredCall], reports: pd.DataFrame, left: pd.DataFrame) -> dict[str, str]:
     """Say by call_id what does not agree: rows that became no report, and tallies that the platform gave."""
     problems: dict[int, list[str]] = {} if left.empty else _left_rows(reports, left)
-    found = reports.groupby(["call", "status"], sort=False).size().to_dict()
+    found = {
+        status: np.bincount(reports["call"][reports["status"] == status], minlength=len(calls))
+        for _, status in _TALLIES.values()
+    }
     for place, call in enumerate(calls):
         for attribute, (name, status) in _TALLIES.items():
-            told, counted = getattr(call.envelope, attribute), found.get((place, status.value), 0)
+            told, counted = getattr(call.envelope, attribute), found[status][place]
             if told is not None and told != counted:
                 problems.setdefault(place, []).append(f"{name} says {told}, the rows say {counted}")
     return {calls[place].call_id: "; ".join(texts) for place, texts in sorted(problems.items())}

@@ -43,7 +43,7 @@ def flatten_record(call: AnsweredCall, day: date, *, read_at: datetime) -> Recor
     Raises: nothing for bad data; it lands in rejects with a reason.
     Source: vendor page of getSentRcd, as recorded with the project's protocol facts.
     """
-    rows = rows_of([call], RECORD_STATUSES, otherwise=RecordStatus.UNDOCUMENTED.value)
+    rows, came = rows_of([call], RECORD_STATUSES, otherwise=RecordStatus.UNDOCUMENTED.value)
     odd, usable = rows[is_odd(rows)], rows[rows["is_usable"]]
     named = usable.assign(app_id=call.app_id, read_at=read_at, **{PARTITION_KEY: day})
-    return RecordRows(named[list(RECORD_DTYPES)].astype(RECORD_DTYPES), rejects_of(odd, [day] * len(odd), [call]))
+    return RecordRows(named[list(RECORD_DTYPES)].astype(RECORD_DTYPES), rejects_of(odd, came, [day] * len(odd), [call]))
