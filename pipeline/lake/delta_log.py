@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -27,6 +27,7 @@ from pipeline.model.tables import PARTITION_KEY, Table
 _REUSE_SECONDS: Final = 3600.0
 """How long a listing may be reused: far shorter than entries of the log are kept."""
 _NO_ENTRY: Final = (0, 0)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FILE_FIELDS: Final = ("path", f"partition.{PARTITION_KEY}", "num_records", "size_bytes", "modification_time")
 
 
@@ -71,12 +72,20 @@ def snapshot_of(table: Table, handle: DeltaTable, folder: Path) -> Snapshot:
     actions = pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()  # pa.table needs pandas
     names = [*_FILE_FIELDS, *(f"max.{name}" for name in table.logged_maxima)]
     known, nulls = set(actions.column_names), [None] * actions.num_rows  # a column without a value is missing
-    columns = [actions[name].to_pylist() if name in known else nulls for name in names]
+    columns = [_values(actions[name]) if name in known else nulls for name in names]
     files = tuple(
         DataFile(folder / unquote(path), day, rows, size, added_ms, _named(table, maxima))
         for path, day, rows, size, added_ms, *maxima in zip(*columns, strict=True)
     )
     return Snapshot(table, handle.version(), files, handle)
+
+
+def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
+    """Return a column's values; times are made here, since pyarrow imports pandas for one."""
+    if not pa.types.is_timestamp(column.type):
+        return column.to_pylist()
+    since = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+    return [None if each is None else _EPOCH + timedelta(microseconds=each) for each in since]
 
 
 def _named(table: Table, maxima: Sequence[Any]) -> dict[str, Any]:
