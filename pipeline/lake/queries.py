@@ -9,6 +9,7 @@ and `/* status_sum */` for sums of counts, `/* status_counts */` for one count p
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ _LISTS: Final = {
 }
 
 
+@functools.cache
 def query(path: str) -> str:
     """Return the text of a query, with lists of states filled in and without its semicolon.
 

@@ -6,7 +6,7 @@ reading the published file (`reading.py`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -63,9 +63,15 @@ def add_detail_view(connection: duckdb.DuckDBPyConnection, table: Table, select:
 
 def add_ready_made_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Add the views of `model/views.toml` with their comments; the tables that they read must be there."""
+    create_views(connection, [view.name for view in VIEWS])
     for view in VIEWS:
-        connection.execute(f"CREATE VIEW {view.name} AS {view_select(view.name)}")
         _comment(connection, "VIEW", view.name, view.row, view.columns)
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+    """Create some of the ready-made views, without comments: these take most of the time, and only people read them."""
+    for name in names:
+        connection.execute(f"CREATE VIEW {name} AS {view_select(name)}")
 
 
 def view_select(name: str) -> str:

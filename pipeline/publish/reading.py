@@ -9,7 +9,7 @@ names of the lake's files, and the same views are made anew from our own queries
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -24,11 +24,12 @@ from pipeline.model.tables import DETAIL_TABLES, LAKE_TABLES, RATE_TABLES, REJEC
 from pipeline.model.trusted import check_trusted, copy_trusted
 from pipeline.model.views import VIEWS
 from pipeline.publish.bucket import required_published_file
-from pipeline.publish.contents import add_ready_made_views, strange_entries
+from pipeline.publish.contents import create_views, strange_entries
 
 PUBLISHED: Final = "published"
 """Name under which the published file is attached."""
-_VIEWS: Final = (*(table.name for table in DETAIL_TABLES), *(view.name for view in VIEWS))
+READY_MADE_VIEWS: Final = tuple(view.name for view in VIEWS)
+_VIEWS: Final = (*(table.name for table in DETAIL_TABLES), *READY_MADE_VIEWS)
 _PARQUET_NAMES: Final = re.compile(r"'((?:[^']|'')+\.parquet)'")
 """A text literal of a view's SQL that names Parquet files, one per line."""
 
@@ -110,13 +111,18 @@ def opened_copy(path: Path, settings: Settings) -> Iterator[duckdb.DuckDBPyConne
             yield found
 
 
-def show_published(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
-    """Make tables and views of the attached file readable by their names, the views from our own queries."""
+def show_published(
+    connection: duckdb.DuckDBPyConnection, lake: Path, *, views: Collection[str] = READY_MADE_VIEWS
+) -> None:
+    """Make tables and views of the attached file readable by their names, the views from our own queries.
+
+    `views` are the ready-made views that are read.
+    """
     for table in (*RATE_TABLES, SNAPSHOT_INFO):
         connection.execute(f"CREATE VIEW {table.name} AS FROM {PUBLISHED}.main.{table.name}")
     for table in DETAIL_TABLES:
         connection.execute(f"CREATE VIEW {table.name} AS {detail_select(table, detail_files(connection, table, lake))}")
-    add_ready_made_views(connection)
+    create_views(connection, views)
 
 
 def detail_select(table: Table, files: Sequence[DataFile], *, lake_at: Path | None = None) -> str:

@@ -17,6 +17,8 @@ from pipeline.publish.page.story import read_story
 from pipeline.publish.reading import copy_published, opened_copy, show_published
 
 _TRIES: Final = 20
+_VIEWS: Final = ("account_runway",)
+"""Ready-made views that the queries of `sql/page/` read."""
 
 
 def write_page(*, settings: Settings) -> Path:
@@ -53,6 +55,6 @@ def _written(settings: Settings) -> Path:
 
 def _page(path: Path, settings: Settings) -> str:
     with opened_copy(path, settings) as connection:
-        show_published(connection, settings.lake)
+        show_published(connection, settings.lake, views=_VIEWS)
         content = read_content(connection)
         return document(content, read_story(connection, content))
