@@ -9,7 +9,7 @@ from pipeline.maintain.audits.context import AuditContext, Finding, finding_of
 from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.tables import LAKE_TABLES, MESSAGES, REJECTED_RECORDS, SNAPSHOT_INFO
 from pipeline.model.views import VIEWS
-from pipeline.publish.reading import attached_published, detail_files, detail_select
+from pipeline.publish.reading import detail_files, detail_select
 
 
 def published_file_agrees(context: AuditContext) -> Finding:
@@ -17,21 +17,21 @@ def published_file_agrees(context: AuditContext) -> Finding:
 
     If it fails: `sms-delivery publish`; if it still fails, an older lake was restored or files were deleted by hand.
     """
-    with attached_published(context.connection, context.lake, context.settings):
-        # read after the file was opened, so that it can't be ahead of them
-        snapshots = {table.name: context.lake.snapshot(table) for table in LAKE_TABLES}
-        rows = {name: None if name == REJECTED_RECORDS.name else s.rows for name, s in snapshots.items()}
-        tables = [(name, s.version, rows[name]) for name, s in snapshots.items()]
-        context.fill("lake_tables", "table_name VARCHAR, version BIGINT, rows BIGINT", tables)
-        messages = snapshots[MESSAGES.name]
-        days = [(day, rows_in(files)) for day in context.days if (files := messages.of([day]))]
-        context.fill("lake_days", "sent_date DATE, rows BIGINT", days)
-        shown = detail_select(MESSAGES, detail_files(context.connection, MESSAGES, context.lake.folder))
-        try:
-            context.connection.execute(f"CREATE OR REPLACE TEMP VIEW published_messages AS {shown}")
-            bad = context.bad_rows("published_file_agrees")
-        except duckdb.IOException as error:  # a file that a view names is missing
-            bad = [{"table_name": "messages", "what": mask_digits(str(error).splitlines()[0])}]
+    context.attach_published()
+    # read after the file was opened, so that it can't be ahead of them
+    snapshots = {table.name: context.lake.snapshot(table) for table in LAKE_TABLES}
+    rows = {name: None if name == REJECTED_RECORDS.name else s.rows for name, s in snapshots.items()}
+    tables = [(name, s.version, rows[name]) for name, s in snapshots.items()]
+    context.fill("lake_tables", "table_name VARCHAR, version BIGINT, rows BIGINT", tables)
+    messages = snapshots[MESSAGES.name]
+    days = [(day, rows_in(files)) for day in context.days if (files := messages.of([day]))]
+    context.fill("lake_days", "sent_date DATE, rows BIGINT", days)
+    shown = detail_select(MESSAGES, detail_files(context.connection, MESSAGES, context.lake.folder))
+    try:
+        context.connection.execute(f"CREATE OR REPLACE TEMP VIEW published_messages AS {shown}")
+        bad = context.bad_rows("published_file_agrees")
+    except duckdb.IOException as error:  # a file that a view names is missing
+        bad = [{"table_name": "messages", "what": mask_digits(str(error).splitlines()[0])}]
     figures = {"tables": len(LAKE_TABLES), "differences": len(bad)}
     return finding_of(bad, figures, is_severe=True)
 
@@ -52,7 +52,7 @@ def schema_as_documented(context: AuditContext) -> Finding:
     ]
     columns = "table_name VARCHAR, column_name VARCHAR, data_type VARCHAR, place INTEGER, meaning VARCHAR"
     context.fill("documented", columns, documented)
-    with attached_published(context.connection, context.lake, context.settings):
-        bad = context.bad_rows("schema_as_documented")
+    context.attach_published()
+    bad = context.bad_rows("schema_as_documented")
     figures = {"columns": len(documented), "differences": len(bad)}
     return finding_of(bad, figures, is_severe=True)

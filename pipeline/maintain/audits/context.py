@@ -6,7 +6,7 @@ Belongs here: reading tables and running queries of `sql/checks/`. Does not: wha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
@@ -21,6 +21,7 @@ from pipeline.model.phone_numbers import mask_digits
 from pipeline.model.settings import Settings
 from pipeline.model.tables import Table
 from pipeline.publish.contents import insert_rows
+from pipeline.publish.reading import PUBLISHED, attached_published
 
 WORDS: Final = "words"
 """Column of a bad row that says what is wrong in a sentence, which `run` prints."""
@@ -53,13 +54,20 @@ def _masked(column: str, value: object) -> object:
 
 @dataclass(frozen=True)
 class AuditContext:
-    """What the audits of one run share: its days, in order, and tables as of the first time that an audit asks."""
+    """What the audits of one run share: its days, in order, and what is read, as of the first time that an audit asks.
+
+    Attributes:
+        opened: what is closed after the last audit.
+        attached: names of the databases that are attached.
+    """
 
     connection: duckdb.DuckDBPyConnection
     lake: Lake
     settings: Settings
     now: datetime
     days: Sequence[date]
+    opened: ExitStack
+    attached: set[str] = field(default_factory=set)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
 
     def snapshot(self, table: Table) -> Snapshot:
@@ -73,6 +81,16 @@ class AuditContext:
         files = self.snapshot(table).of(days)
         show_files(self.connection, table, files)
         return rows_in(files)
+
+    def attach_published(self) -> None:
+        """Attach a copy of the published file as `published`, unless an audit has.
+
+        Raises:
+            SettingsError, LakeError, duckdb.Error: as for `attached_published`.
+        """
+        if PUBLISHED not in self.attached:
+            self.opened.enter_context(attached_published(self.connection, self.lake, self.settings))
+            self.attached.add(PUBLISHED)
 
     def fill(self, name: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Make rows readable as a table that queries name; `columns` are names and types."""
@@ -91,5 +109,5 @@ class AuditContext:
 def opened_context(days: Collection[date], *, lake: Lake, settings: Settings, now: datetime) -> Iterator[AuditContext]:
     """Give the context for the audits of a run over some days; of days that were dropped nothing is left to audit."""
     first = kept_days(lake).messages
-    with database(lake, settings) as connection:
-        yield AuditContext(connection, lake, settings, now, sorted(day for day in days if day >= first))
+    with database(lake, settings) as connection, ExitStack() as opened:
+        yield AuditContext(connection, lake, settings, now, sorted(day for day in days if day >= first), opened)
