@@ -3,9 +3,9 @@
 What belongs here: Dagster's names for days. What does not: which days have work (`pipeline/maintain/due.py`).
 """
 
-from collections.abc import Mapping
-from datetime import date
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final
 
 import dagster as dg
 
@@ -21,11 +21,24 @@ RECENT_DAYS: Final = 3
 """Days before today that are run and audited if none are named: the default of SMS_UNKNOWN_AFTER_HOURS."""
 
 
-def sent_dates(settings: Settings) -> dg.DailyPartitionsDefinition:
+class SentDates(dg.DailyPartitionsDefinition):
+    """Days by the calendar. Dagster asks its cron for one after the other, and a run lists all of them ten times."""
+
+    def get_partition_keys(
+        self, current_time: datetime | None = None, dynamic_partitions_store: Any = None
+    ) -> Sequence[str]:
+        """Return the days up to today, or up to a moment."""
+        first, last = self.get_first_partition_key(), self.get_last_partition_key()
+        if current_time or first is None or last is None:
+            return super().get_partition_keys(current_time, dynamic_partitions_store)
+        start = date.fromisoformat(first)
+        count = (date.fromisoformat(last) - start).days + 1
+        return [(start + timedelta(days=step)).isoformat() for step in range(count)]
+
+
+def sent_dates(settings: Settings) -> SentDates:
     """Return the partitions. Today is one of them: messages are being sent today."""
-    return dg.DailyPartitionsDefinition(
-        start_date=settings.start_date.isoformat(), timezone=settings.timezone.key, end_offset=1
-    )
+    return SentDates(start_date=settings.start_date.isoformat(), timezone=settings.timezone.key, end_offset=1)
 
 
 def settings_for_loading() -> Settings:
