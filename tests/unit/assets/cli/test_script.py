@@ -32,6 +32,17 @@ def test_an_unexpected_error_ends_the_process_as_python_does() -> None:
     assert ended.stderr.endswith("LookupError: a bug\n")
 
 
+def test_objects_of_the_imports_are_never_scanned_for_garbage() -> None:
+    ended = _run("import gc; gc.collect(); print(gc.get_freeze_count() > len(gc.get_objects()), gc.get_threshold()[0])")
+    assert ended.stdout.splitlines()[0] == "unflushedTrue 50000"
+
+
+def test_garbage_of_the_run_is_collected() -> None:
+    made = "import gc, weakref; class_ = type('Loop', (), {}); gc.collect(); one = class_(); one.itself = one"
+    ended = _run(f"{made}; seen = weakref.ref(one); del one; gc.collect(); print(seen())")
+    assert ended.stdout.splitlines()[0] == "unflushedNone"
+
+
 def _run(end: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", RUN.format(end=end)]
     buffered = environment_with({"PYTHONUNBUFFERED": ""})
