@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from itertools import accumulate
+from operator import itemgetter
 from typing import Final
 from urllib.parse import quote
 
@@ -33,7 +35,7 @@ class Batch:
     @property
     def msg_ids(self) -> tuple[str, ...]:
         """The ids alone, in order."""
-        return tuple(msg_id for msg_id, _ in self.ids)
+        return tuple(map(itemgetter(0), self.ids))
 
     @property
     def endpoint(self) -> Endpoint:
@@ -45,10 +47,10 @@ class Batch:
         """The query of its request."""
         return query_of(self.app_id, self.msg_ids)
 
-    @property
+    @cached_property
     def days(self) -> Counter[date]:
         """How many of the ids are of each partition."""
-        return Counter(day for _, day in self.ids)
+        return Counter(map(itemgetter(1), self.ids))
 
     def halves(self) -> tuple[Batch, Batch]:
         """Split in two, the first at most one shorter; only for batches of two ids and more."""

@@ -5,7 +5,8 @@ What belongs here: filling batches and their order. What does not: who is due, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -40,28 +41,27 @@ class Cutter:
         """Start without ids; `cut` makes batches of one app's ids."""
         self._cut = cut
         self._size = batch_size
-        self._open: dict[str, _Open] = {}
+        self._open: defaultdict[str, _Open] = defaultdict(_Open)
         self._not_due: dict[str, list[tuple[str, date]]] = {}
         self._held: list[tuple[int, Batch]] = []
         self._place = 0
         self._new_until: int | None = None
 
-    def add(self, app_id: str, msg_id: str, day: date, urgency: int) -> Iterator[Batch]:
-        """Add an id, less urgent than those before; yield the batches that are asked for now."""
+    def add(self, app_id: str, msg_id: str, day: date, urgency: int) -> Iterable[Batch]:
+        """Add an id, less urgent than those before; return the batches that are asked for now."""
         if urgency == NOT_DUE:
             spare = self._not_due.setdefault(app_id, [])
             if len(spare) < self._size:
                 spare.append((msg_id, day))
-            return
+            return ()
         if urgency != NEVER_ASKED and self._new_until is None:
             self._new_until = self._place
-        waiting = self._open.setdefault(app_id, _Open())
+        waiting = self._open[app_id]
         if not waiting.ids:
             waiting.place = self._place
         waiting.ids.append((msg_id, day))
         self._place += 1
-        if len(waiting.ids) == self._size:
-            yield from self._full(app_id, waiting)
+        return self._full(app_id, waiting) if len(waiting.ids) == self._size else ()
 
     def _full(self, app_id: str, waiting: _Open) -> Iterator[Batch]:
         batch, place = next(self._cut(app_id, waiting.ids)), waiting.place
