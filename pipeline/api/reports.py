@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -39,8 +38,6 @@ _REPORTED: Final = ["number", "status", "receive_time", "extra"]
 _NONE: Final = -1
 """Place of what is not there."""
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
-_NO_OBJECT: Final[dict[str, Any]] = {}
-"""Stands for a row that is not an object."""
 _encode: Final = msgspec.json.Encoder().encode
 Came = Mapping[str, Sequence[object]]
 """Fields of rows as they were decoded, whatever their kind, by the column that they become."""
@@ -131,24 +128,21 @@ def rows_of(
 
     `statuses` are the documented ones of a row; `otherwise` is what any other counts as.
     """
-    arrays = [call.envelope.rows for call in calls]
-    elements = list(chain.from_iterable(arrays))
-    objects: list[dict[str, Any]] = [element if isinstance(element, dict) else _NO_OBJECT for element in elements]
-    is_object = np.array([element is not _NO_OBJECT for element in objects], "bool")
-    came = {column: [row.pop(name, None) for row in objects] for name, column in _FIELDS.items()}
+    sizes, came, are_objects, extra = _decoded(calls)
+    is_object = np.array(are_objects, "bool")
     msg_id = _texts(came["msg_id"], text_of)
     is_usable = _are_ids(msg_id)
-    status = _by_value(_texts(came["status"], text_of), lambda texts: texts.map(statuses).astype("str"))
+    status = _by_value(_texts(came["status"], text_of), lambda texts: _strings([*map(statuses.get, texts)]))
     written = _texts(came["receive_time"], _json_text)
     receive_time = _by_value(written, _times)
     columns = {
-        "call": _places(arrays),
-        "item": _places_within(arrays),
+        "call": _places(sizes),
+        "item": _places_within(sizes),
         "msg_id": msg_id,
         "number": _texts(came["number"], text_of),
         "status": status.fillna(otherwise),
         "receive_time": receive_time,
-        "extra": _strings([_json_text(others) if others else None for others in objects]),
+        "extra": _strings(extra),
         "is_usable": is_usable,
         "bad_row": ~is_object,
         "bad_row_id": is_object & ~is_usable,
@@ -156,6 +150,26 @@ def rows_of(
         "bad_receive_time": is_usable & written.notna() & receive_time.isna(),
     }
     return pd.DataFrame(columns), came
+
+
+def _decoded(calls: Sequence[AnsweredCall]) -> tuple[list[int], Came, list[bool], list[str | None]]:
+    """Return the number of rows of each call and, for all rows: fields, whether they are objects, unnamed fields.
+
+    Calls are decoded one by one: their many small objects are gone before the next come, and cost no collection.
+    """
+    sizes: list[int] = []
+    came: dict[str, list[object]] = {column: [] for column in _FIELDS.values()}
+    are_objects: list[bool] = []
+    extra: list[str | None] = []
+    for call in calls:
+        elements = call.envelope.rows
+        objects = [element if isinstance(element, dict) else {} for element in elements]
+        for name, column in _FIELDS.items():
+            came[column] += [row.pop(name, None) for row in objects]
+        extra += [_json_text(others) if others else None for others in objects]
+        are_objects += [isinstance(element, dict) for element in elements]
+        sizes.append(len(elements))
+    return sizes, came, are_objects, extra
 
 
 def _texts(values: Iterable[object], text_of_other: Callable[[object], str | None]) -> pd.Series[str]:
@@ -168,7 +182,7 @@ def _texts(values: Iterable[object], text_of_other: Callable[[object], str | Non
     )
 
 
-def _strings(texts: list[str | None]) -> pd.Series[str]:
+def _strings(texts: Sequence[str | None]) -> pd.Series[str]:
     return pd.Series(pa.array(texts, pa.large_string()), dtype="str")
 
 
@@ -205,7 +219,7 @@ def _asked_by(calls: Sequence[AnsweredCall]) -> pd.DataFrame:
     asked = [call.asked for call in calls]
     return pd.DataFrame(
         {
-            "call": _places(asked),
+            "call": _places([len(ids) for ids in asked]),
             "msg_id": _strings([msg_id for ids in asked for msg_id, _ in ids]),
             PARTITION_KEY: _days([day for ids in asked for _, day in ids]),
         }
@@ -216,15 +230,15 @@ def _days(days: Sequence[date]) -> pd.Series[Any]:
     return pd.Series(pa.array(days, pa.date32()), dtype=_DTYPES["DATE"])
 
 
-def _places(groups: Sequence[Sequence[object]]) -> _Places:
-    """Return the place of its group for each element of all groups, from 0."""
-    return np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+def _places(sizes: Sequence[int]) -> _Places:
+    """Return the place of its group for each element of groups of these sizes, from 0."""
+    return np.repeat(np.arange(len(sizes)), np.array(sizes, "int64"))
 
 
-def _places_within(groups: Sequence[Sequence[object]]) -> _Places:
-    """Return the place in its group for each element of all groups, from 0."""
-    sizes = np.fromiter(map(len, groups), "int64", len(groups))
-    firsts: _Places = np.repeat(sizes.cumsum() - sizes, sizes)
+def _places_within(sizes: Sequence[int]) -> _Places:
+    """Return the place in its group for each element of groups of these sizes, from 0."""
+    counts = np.array(sizes, "int64")
+    firsts: _Places = np.repeat(counts.cumsum() - counts, counts)
     return np.arange(len(firsts)) - firsts
 
 
@@ -318,16 +332,20 @@ def _as_written(value: object) -> str | None:
 def _mismatches(calls: Sequence[AnsweredCall], reports: pd.DataFrame, left: pd.DataFrame) -> dict[str, str]:
     """Say by call_id what does not agree: rows that became no report, and tallies that the platform gave."""
     problems: dict[int, list[str]] = {} if left.empty else _left_rows(reports, left)
-    found = {
-        status: np.bincount(reports["call"][reports["status"] == status], minlength=len(calls))
-        for _, status in _TALLIES.values()
-    }
+    found = _counts(reports, len(calls))
     for place, call in enumerate(calls):
         for attribute, (name, status) in _TALLIES.items():
-            told, counted = getattr(call.envelope, attribute), found[status][place]
+            told, counted = getattr(call.envelope, attribute), found.get(status, {place: 0})[place]
             if told is not None and told != counted:
                 problems.setdefault(place, []).append(f"{name} says {told}, the rows say {counted}")
     return {calls[place].call_id: "; ".join(texts) for place, texts in sorted(problems.items())}
+
+
+def _counts(reports: pd.DataFrame, calls: int) -> dict[str, list[int]]:
+    """Return how many reports of each call have a status, for each status that there is."""
+    places, statuses = pd.factorize(reports["status"])
+    counts = np.bincount(reports["call"] + places * calls, minlength=calls * len(statuses))
+    return dict(zip(statuses, counts.reshape(len(statuses), calls).tolist(), strict=True))
 
 
 def _left_rows(reports: pd.DataFrame, left: pd.DataFrame) -> dict[int, list[str]]:
