@@ -69,7 +69,7 @@ def _folder() -> Iterator[Path]:
     demo = found.parent if found and is_demo else DEMO.resolve()
     say(f"settings: those of the demo in {demo}, with a simulated API; its .env holds them for other commands")
     if not _is_loaded(demo):
-        command = [sys.executable, "-c", "from assets.cli.main import main; main()", "demo", "--dir", str(demo)]
+        command = [sys.executable, "-P", "-c", "from assets.cli.main import main; main()", "demo", "--dir", str(demo)]
         subprocess.run(command, check=True)
     port = 0 if _is_taken("127.0.0.1", _DEMO_PORT) else _DEMO_PORT
     with running(simulated_api(demo), port=port, record=False) as simulator:
@@ -87,9 +87,10 @@ def _serve(host: str, port: int, folder: Path) -> int:
     """Run `dagster dev`, guarded, in a folder until it ends or a signal arrives; end all its processes."""
     with contextlib.chdir(folder), tempfile.TemporaryDirectory() as temporary:
         home = home_of(settings_for_loading()).resolve()
-        variables = {} if is_dagster_home_set() else {"DAGSTER_HOME": str(home)}
-        if variables:
+        variables = {"PYTHONSAFEPATH": "1"}  # Dagster's `-m` would run modules that others put into the folder
+        if not is_dagster_home_set():
             make_home(home)
+            variables["DAGSTER_HOME"] = str(home)
         workspace = Path(temporary, "workspace.yaml")
         workspace.write_text(WORKSPACE, "utf-8")
         options = ["-w", str(workspace), "-h", host, "-p", str(port)]

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from assets.cli.guard import guarded
-from tests.support.places import COMMAND, opened_place
+from tests.support.places import COMMAND, opened_place, without_settings
 
 LAUNCH = 'mutation{launchRun(executionParams:{selector:{repositoryLocationName:"sms_delivery",repositoryName:"__repository__",jobName:"delivery_refresh"},mode:"default",runConfigData:{}}){__typename ... on LaunchRunSuccess{run{runId}}}}'  # noqa: E501
 JSON = {"content-type": "application/json"}
@@ -113,10 +113,17 @@ def test_a_subscription_of_another_page_is_closed() -> None:
     assert "websocket.close" not in asyncio.run(closed([ours, (b"origin", b"http://localhost:3000")]))
 
 
+def plant_module(folder: Path) -> Path:
+    """Put a module into a folder that Dagster's processes would import; return the file that it makes when it runs."""
+    (folder / "click.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\n", "utf-8")
+    return folder / "ran"
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    """Serve the UI by `sms-delivery ui` until the test ends; give its address."""
+    """Serve the UI by `sms-delivery ui` until the test ends, in a folder with a planted module; give its address."""
     (tmp_path / "place").mkdir()
+    plant_module(tmp_path / "place")
     with opened_place(tmp_path / "place") as place, socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
         free.close()
@@ -146,12 +153,20 @@ def _ask(url: str, query: str) -> Any:
 
 
 @pytest.mark.slow
-def test_a_cross_site_get_starts_no_run_in_the_real_ui(url: str) -> None:
+def test_a_cross_site_get_starts_no_run_in_the_real_ui(url: str, tmp_path: Path) -> None:
     foreign = {"host": "attacker.example", "origin": "https://attacker.example"}
     for headers in (foreign, {}, {"host": "attacker.example"}):
         assert httpx.get(f"{url}/graphql", params={"query": LAUNCH}, headers=headers, timeout=60).status_code == 403
     assert _ask(url, "{runsOrError{... on Runs{results{runId}}}}")["runsOrError"]["results"] == []
     assert httpx.get(url, timeout=60).status_code == 200
+    assert not (tmp_path / "place" / "ran").exists()
+
+
+def test_no_module_of_the_working_directory_runs_before_the_demo(tmp_path: Path) -> None:
+    ran = plant_module(tmp_path)
+    (tmp_path / "data").touch()  # ends the demo before it simulates anything
+    subprocess.run([COMMAND, "ui"], cwd=tmp_path, env=without_settings(), capture_output=True, check=False, timeout=120)
+    assert not ran.exists()
 
 
 def test_dagster_does_not_start_an_unguarded_webserver_if_it_changes_its_way() -> None:
