@@ -56,12 +56,16 @@ def check_data_files(paths: Iterable[Path], *, folder: Path, mode: int, known: s
 
 
 def _check(path: Path, mode: int) -> None:
-    """Check a file or folder; of a link also where it leads, and the folder that this is in."""
+    """Check a file or folder; of a link also where it leads, and the folder that this is in.
+
+    A link of another user is refused, whatever the group may write: what it leads to could be read or deleted.
+    """
     with contextlib.suppress(FileNotFoundError):  # a log entry that was staged, or a file that is said to be missing
         state = path.lstat()
-        if why := why_untrusted(state, shared=mode):
+        is_link = S_ISLNK(state.st_mode)
+        if why := why_untrusted(state, shared=0 if is_link else mode):
             raise SettingsError(f"SMS_LAKE: {path} {why}")
-        if S_ISLNK(state.st_mode):
+        if is_link:
             target = path.resolve()
             for place in (target.parent, target):
                 if why := why_untrusted(place.stat(), shared=mode):

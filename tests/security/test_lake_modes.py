@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,6 +92,26 @@ def test_where_a_link_in_the_lake_leads_is_checked(lake: Lake, tmp_path: Path, e
     target.chmod(0o777)
     with pytest.raises(SettingsError, match=rf"^SMS_LAKE: {path} leads to {target}, and {target} can be changed"):
         opened(lake)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("entry", ["_scratch", "sent_messages/sent_date=2026-03-01"])
+def test_a_link_of_another_member_of_the_group_is_not_followed(tmp_path: Path, entry: str) -> None:
+    """Before, one in place of `_scratch` had the folder that it led to emptied."""
+    before = os.umask(0o022)
+    try:
+        lake = Lake.open(tmp_path / "shared", mode=0o660, recorded={})
+        (tmp_path / "precious" / "folder").mkdir(parents=True)
+        (tmp_path / "precious" / "data.parquet").touch()
+        path = lake.folder / entry
+        shutil.rmtree(path, ignore_errors=True)
+        path.symlink_to(tmp_path / "precious")
+        os.chown(path, 65534, os.getegid(), follow_symlinks=False)
+        with pytest.raises(SettingsError, match=rf"^SMS_LAKE: {path} belongs to user (nobody|65534)"):
+            Lake.open(lake.folder, mode=0o660, recorded={}).files_there(SENT_MESSAGES)
+    finally:
+        os.umask(before)
+    assert {found.name for found in (tmp_path / "precious").iterdir()} == {"folder", "data.parquet"}
 
 
 @pytest.mark.parametrize(
