@@ -36,11 +36,7 @@ class Connections(httpx.AsyncBaseTransport):
 
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:
-        try:
-            return httpx.create_ssl_context()
-        except (OSError, ssl.SSLError) as error:
-            why = getattr(error, "strerror", None) or "is no PEM file of certificates"
-            raise SettingsError(f"SSL_CERT_FILE: the file or folder that it names can't be used: {why}") from None
+        return tls_context()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request without a body; the response's own is read as it is asked for.
@@ -64,6 +60,19 @@ class Connections(httpx.AsyncBaseTransport):
         if url.host not in self._proxies:
             self._proxies[url.host] = proxy_of(url)
         return self._proxies[url.host]
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return what verifies certificates, by those of the environment if it names some.
+
+    Raises:
+        SettingsError: these can't be read.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ssl.SSLError) as error:
+        why = getattr(error, "strerror", None) or "is no PEM file of certificates"
+        raise SettingsError(f"SSL_CERT_FILE: the file or folder that it names can't be used: {why}") from None
 
 
 def proxy_of(url: httpx.URL) -> str | None:

@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import SecretStr
 
-from pipeline.model.errors import AlertFailed
+from pipeline.api.connections import tls_context
+from pipeline.model.errors import AlertFailed, SettingsError
 
 GAP: Final = timedelta(hours=1)
 """Shortest time between two alerts about one subject."""
@@ -91,10 +92,12 @@ def post(webhook: SecretStr, message: Mapping[str, Any]) -> None:
     Raises:
         AlertFailed: the webhook did not accept it. The text leaves out the URL, which is a secret.
     """
-    transport = httpx.HTTPTransport(retries=1)
     try:
+        transport = httpx.HTTPTransport(verify=tls_context(), retries=1)
         with httpx.Client(transport=transport, timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
             response = client.post(webhook.get_secret_value(), json=dict(message))
+    except SettingsError as error:
+        raise AlertFailed(str(error)) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise AlertFailed(f"SMS_ALERT_WEBHOOK: it can't be reached: {type(error).__name__}") from None
     if not response.is_success:

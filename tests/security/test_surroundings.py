@@ -9,13 +9,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from pipeline.api.connections import Connections, proxy_of
 from pipeline.collect.files import LogFile, LogFileUnreadable, find_log_files
 from pipeline.collect.log_heads import head_of
 from pipeline.collect.reading import read_sent_log
+from pipeline.maintain.alerts import post
 from pipeline.maintain.surroundings import remarks
-from pipeline.model.errors import SettingsError
+from pipeline.model.errors import AlertFailed, SettingsError
 from pipeline.model.settings import Settings
 from tests.support.sent_logs import GOOD, rules
 
@@ -48,8 +50,11 @@ def test_a_broken_file_of_certificates_ends_in_one_line(
         async with Connections() as transport:
             await transport.handle_async_request(httpx.Request("GET", "https://platform.example"))
 
-    with pytest.raises(SettingsError, match=r"^SSL_CERT_FILE: the file or folder that it names can't be used: "):
+    said = r"^SSL_CERT_FILE: the file or folder that it names can't be used: "
+    with pytest.raises(SettingsError, match=said):
         asyncio.run(ask())
+    with pytest.raises(AlertFailed, match=said):
+        post(SecretStr("https://chat.example"), {})
 
 
 @pytest.fixture
