@@ -31,7 +31,7 @@ from pipeline.lake.store_errors import (
     translated,
 )
 from pipeline.model.errors import SettingsError
-from pipeline.model.settings import is_loopback, store_variables
+from pipeline.model.settings import LOOPBACK_HOSTS, is_loopback, store_variables
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -42,6 +42,8 @@ _PART_BYTES: Final = 8 * 2**20
 """Larger files are put in parts of this size, one after the other: `AT_ONCE` of them are in memory."""
 _CONNECT_SECONDS, _REQUEST_SECONDS = 5, 60
 _TRIES: Final = 4
+_DIRECT: Final = {"proxy_url": "http://127.0.0.1", "proxy_excludes": ",".join(sorted(LOOPBACK_HOSTS))}
+"""Options of a loopback store: a proxy that it does not use, or those of the environment would see its requests."""
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -85,6 +87,8 @@ class Store:
         is_local = any(is_loopback(value) for name, value in variables.items() if "endpoint" in name)
         allowed = [variables.pop(name) for name in sorted(variables) if name.endswith("_allow_http")]
         options["allow_http"] = "true" if is_local else (allowed or ["false"])[0].lower()
+        if is_local:
+            options |= _DIRECT
         backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=4), "base": 2}
         retry = {"max_retries": 6, "retry_timeout": timedelta(seconds=90), "backoff": backoff}
         parts: Any = {"config": variables, "client_options": options, "retry_config": retry}  # each scheme has its type

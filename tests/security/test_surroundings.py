@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -15,6 +19,7 @@ from pipeline.api.connections import Connections, proxy_of
 from pipeline.collect.files import LogFile, LogFileUnreadable, find_log_files
 from pipeline.collect.log_heads import head_of
 from pipeline.collect.reading import read_sent_log
+from pipeline.lake.store import Store
 from pipeline.maintain.alerts import post
 from pipeline.maintain.surroundings import remarks
 from pipeline.model.errors import AlertFailed, SettingsError
@@ -28,6 +33,53 @@ def test_no_proxy_sees_the_credentials_of_a_loopback_host(monkeypatch: pytest.Mo
         monkeypatch.setenv(name, "http://proxy.example:3128")
     assert proxy_of(httpx.URL(f"http://{host}:8765/sms")) is None
     assert proxy_of(httpx.URL("https://platform.example/sms")) == "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_no_proxy_sees_the_requests_to_a_loopback_store(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Before, one saw what requests are signed with, and over plain http the lake."""
+    with listening("127.0.0.1") as proxy, listening(host.strip("[]")) as store:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_port}")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{store.server_port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+            monkeypatch.setenv(name, "x")
+        assert Store("s3://bucket/lake").read("settings.json") is None
+    assert (proxy.asked, store.asked) == ([], ["/bucket/lake/settings.json"])
+
+
+class Listener(ThreadingHTTPServer):
+    """A server that has nothing, and notes what it was asked for."""
+
+    def __init__(self, host: str) -> None:
+        """Listen on a free port of a host."""
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.asked: list[str] = []
+        super().__init__((host, 0), NotFound)
+
+
+class NotFound(BaseHTTPRequestHandler):
+    """Answers each request with 404."""
+
+    def do_GET(self) -> None:
+        """Note the request, and answer."""
+        assert isinstance(self.server, Listener)
+        self.server.asked.append(self.path)
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@contextmanager
+def listening(host: str) -> Iterator[Listener]:
+    """Run a listener on a host for the block."""
+    with Listener(host) as listener:
+        thread = threading.Thread(target=listener.serve_forever)
+        thread.start()
+        yield listener
+        listener.shutdown()
+        thread.join()
 
 
 def test_doctor_says_that_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings]) -> None:
