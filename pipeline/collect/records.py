@@ -21,7 +21,15 @@ from pipeline.collect.fields import ABSENT, RawFields
 from pipeline.collect.frames import Fault, RawFrame
 from pipeline.collect.rejects import raw_of, reason_of
 from pipeline.collect.times import EPOCH, dates_of, instants_of
-from pipeline.collect.values import EMPTY_TEXTS, TEXT_FIELDS, TextField, extended_value, is_empty, label_of
+from pipeline.collect.values import (
+    BIGGEST_INTEGER_BITS,
+    EMPTY_TEXTS,
+    TEXT_FIELDS,
+    TextField,
+    extended_value,
+    is_empty,
+    label_of,
+)
 from pipeline.model.hidden_keys import is_number_as_app
 from pipeline.model.kept_days import KeptDays
 from pipeline.model.phone_numbers import NumberPolicy, treat_text
@@ -35,7 +43,8 @@ _DROPPED: Final = "dropped"
 _LABELS: Final = pa.map_(pa.string(), pa.string())
 _MISSING: Final[Mapping[str, tuple[str, str]]] = {"bad_id": ("no_id", "msg_id"), "bad_time": ("no_time", "sent_at")}
 """Code of a value that can't be read -> code where it is missing, and its field."""
-_TEXT_TYPES = {str, type(None)}
+_TEXT_TYPES: Final = frozenset({str, type(None)})
+_EMPTY_TEXTS: Final = pa.array(EMPTY_TEXTS, pa.string())
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
@@ -135,7 +144,7 @@ def _stored_columns(frame: RawFrame, rules: LogRules, folder_app_id: str | None)
     raw = {name: frame.column(name) for name in TEXT_FIELDS}
     absent = folder_app_id or rules.default_app_id
     raw["app_id"] = [absent if app is ABSENT else app for app in raw["app_id"]]
-    columns: dict[str, Any] = {name: _stored(raw[name], field) for name, field in TEXT_FIELDS.items()}
+    columns: dict[str, Any] = {name: stored_texts(raw[name], field) for name, field in TEXT_FIELDS.items()}
     if folder_app_id is not None:
         columns["app_id"] = _pc.fill_null(columns["app_id"], folder_app_id)
     times = frame.column("sent_at")
@@ -160,26 +169,35 @@ def _labels_of(values: Sequence[object], rules: LogRules) -> list[tuple[str, str
     return [(name, text) for name, text in treated if text is not None] or None
 
 
-def _stored(values: Sequence[object], field: TextField) -> pa.StringArray:
-    """Return values as they are stored: what the pattern does not recognise goes to the exact function."""
-    texts = _texts_among(values)
-    is_stored = _pc.fill_null(_pc.match_substring_regex(texts, field.stored), fill_value=False)
-    is_stored = _pc.and_not(is_stored, _pc.is_in(texts, pa.array(EMPTY_TEXTS, pa.string())))
-    others = _pc.indices_nonzero(_pc.invert(is_stored)).to_pylist()
-    if not others:
-        return texts
-    exact = [None if values[place] is None else field.exact(values[place]) for place in others]
-    stored: pa.StringArray = _pc.replace_with_mask(texts, _pc.invert(is_stored), pa.array(exact, pa.string()))
+def stored_texts(values: Sequence[object], field: TextField) -> pa.StringArray:
+    """Return values as they are stored: what no operation on the column tells goes to the exact function."""
+    texts = _texts_among(values, with_integers=True)
+    is_missing = _pc.is_in(texts, _EMPTY_TEXTS)
+    common, is_common = field.common(texts)
+    stored: pa.StringArray = _pc.if_else(_pc.and_not(is_common, is_missing), common, None)
+    is_other = _pc.and_not(stored.is_null(), is_missing)
+    others = _pc.indices_nonzero(is_other).to_pylist()
+    if others:
+        exact = [None if values[place] is None else field.exact(values[place]) for place in others]
+        stored = _pc.replace_with_mask(stored, is_other, pa.array(exact, pa.string()))
     return stored
 
 
-def _texts_among(values: Sequence[object]) -> pa.StringArray:
-    """Return the values that are text, null for the others and for text that is no Unicode."""
-    if set(map(type, values)) <= _TEXT_TYPES:
-        with suppress(UnicodeEncodeError):
-            return pa.array(values, pa.string())
-    texts = [value if isinstance(value, str) and _is_unicode(value) else None for value in values]
-    return pa.array(texts, pa.string())
+def _texts_among(values: Sequence[object], *, with_integers: bool = False) -> pa.StringArray:
+    """Return the values that are text, or integers as their digits; null for others and for text that is no Unicode."""
+    texts: Sequence[Any] = values
+    kinds = set(map(type, values)) - _TEXT_TYPES
+    if with_integers and int in kinds:
+        texts = [_digits_of(value) if type(value) is int else value for value in texts]
+    if kinds - {int} or (kinds and not with_integers):
+        texts = [value if isinstance(value, str) else None for value in texts]
+    with suppress(UnicodeEncodeError):
+        return pa.array(texts, pa.string())
+    return pa.array([None if text is None or not _is_unicode(text) else text for text in texts], pa.string())
+
+
+def _digits_of(value: int) -> str | None:
+    return str(value) if value.bit_length() <= BIGGEST_INTEGER_BITS else None
 
 
 def _is_unicode(text: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +39,15 @@ QUARTER_US = 900 * SECOND_US
 """Within a quarter of an hour the date is the same in every zone."""
 _FIRST_QUARTER = EARLIEST_US // QUARTER_US
 INSTANT: Final = pa.timestamp("us", "UTC")
-_LOCAL_TIME: Final = r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,6})?"
+_CLOCK_TIME: Final = pa.timestamp("us")
+_DAY_OF_ANY_YEAR: Final = (
+    r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
+_LOCAL_TIME: Final = (
+    rf"^20([0-9]{{2}}-{_DAY_OF_ANY_YEAR}|([02468][048]|[13579][26])-02-29)"
+    r"[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,6})?"
+)
+"""Only times that exist: Arrow refuses a whole column for 30 February."""
 _OFFSET: Final = r"(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
 _UTC: Final = r"[ ]?(UTC|GMT)$"
 _SEPARATORS = frozenset("Tt ")
@@ -82,29 +90,32 @@ def instants_of(
     """Read many times like `time_us`.
 
     Shape:  n values, `texts` being those that are text, else null -> n instants or nulls, microseconds, UTC.
-    Cost:   pandas reads the usual ISO forms and `time_format`; each other value costs a call of `time_us`.
+    Cost:   Arrow reads the usual ISO forms, pandas `time_format`; each other value costs a call of `time_us`.
     """
-    instants = _by_format(texts, zone, time_format) if time_format else _by_iso(texts, zone)
-    is_unread = instants.is_null()
-    unread = _pc.indices_nonzero(is_unread).to_pylist()
-    exact = pa.array([time_us(values[place], zone, time_format) for place in unread], pa.int64()).cast(INSTANT)
-    read: pa.TimestampArray[Any] = _pc.replace_with_mask(instants, is_unread, exact) if unread else instants
+    instants = pa.nulls(len(texts), INSTANT)
+    for form in [partial(_by_format, time_format)] if time_format else [_absolute, _local, _named_utc]:
+        unread = instants.is_null()
+        instants = _pc.replace_with_mask(instants, unread, form(texts.filter(unread), zone))
+    unread = instants.is_null()
+    places = _pc.indices_nonzero(unread).to_pylist()
+    exact = pa.array([time_us(values[place], zone, time_format) for place in places], pa.int64()).cast(INSTANT)
+    read: pa.TimestampArray[Any] = _pc.replace_with_mask(instants, unread, exact)
     return read
 
 
-def _by_iso(texts: pa.StringArray, zone: ZoneInfo) -> Any:
-    is_absolute = _matching(texts, _LOCAL_TIME + _OFFSET)
-    if _pc.all(is_absolute).as_py():
-        return _parsed(texts, is_absolute)
-    if _pc.any(_matching(texts, _UTC)).as_py():
-        texts = _pc.replace_substring_regex(texts, _UTC, "Z")
-        is_absolute = _matching(texts, _LOCAL_TIME + _OFFSET)
-    instants = _parsed(texts, is_absolute)
-    is_local = _matching(texts, _LOCAL_TIME + "$")
-    return _pc.coalesce(instants, _in_zone(_parsed(texts, is_local), zone)) if _pc.any(is_local).as_py() else instants
+def _absolute(texts: pa.StringArray, _: ZoneInfo) -> Any:
+    return _read_as(texts, _LOCAL_TIME + _OFFSET, INSTANT)
 
 
-def _by_format(texts: pa.StringArray, zone: ZoneInfo, time_format: str) -> Any:
+def _local(texts: pa.StringArray, zone: ZoneInfo) -> Any:
+    return _in_zone(_read_as(texts, _LOCAL_TIME + "$", _CLOCK_TIME), zone)
+
+
+def _named_utc(texts: pa.StringArray, zone: ZoneInfo) -> Any:
+    return _absolute(_pc.replace_substring_regex(texts, _UTC, "Z"), zone)
+
+
+def _by_format(time_format: str, texts: pa.StringArray, zone: ZoneInfo) -> Any:
     """Read the texts that have the format; null for all where pandas does not know it."""
     import pandas as pd  # noqa: PLC0415 - half a second that a run without new logs does without
 
@@ -136,23 +147,16 @@ def _date_of_quarter(quarter: int, zone: ZoneInfo) -> date:
     return (EPOCH + timedelta(microseconds=quarter * QUARTER_US)).astimezone(zone).date()
 
 
-def _matching(texts: pa.StringArray, pattern: str) -> pa.BooleanArray:
-    found: pa.BooleanArray = _pc.fill_null(_pc.match_substring_regex(texts, pattern), fill_value=False)
-    return found
-
-
-def _parsed(texts: pa.StringArray, wanted: pa.BooleanArray) -> Any:
-    """Parse the texts that are wanted, null for the rest and for days that do not exist (30 February)."""
-    import pandas as pd  # noqa: PLC0415 - half a second that a run without new logs does without
-
-    written = _pc.if_else(wanted, texts, None).to_pandas()
-    found: Any = pd.to_datetime(written, format="ISO8601", utc=True, errors="coerce")
-    return pa.array(found, INSTANT)
+def _read_as(texts: pa.StringArray, pattern: str, kind: pa.TimestampType[Any, Any]) -> Any:
+    """Parse the texts with a pattern, null for the others."""
+    return _pc.if_else(_pc.match_substring_regex(texts, pattern), texts, None).cast(kind)
 
 
 def _in_zone(clock: pa.TimestampArray[Any], zone: ZoneInfo) -> Any:
     """Read clock times in a zone; null where the clock shows the time twice or never."""
-    local: Any = clock.cast(pa.timestamp("us")).to_pandas()
+    if clock.null_count == len(clock):
+        return pa.nulls(len(clock), INSTANT)  # without pandas, which takes half a second to import
+    local: Any = clock.cast(_CLOCK_TIME).to_pandas()
     absolute: Any = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
     return pa.array(absolute.dt.tz_convert("UTC"), INSTANT)
 

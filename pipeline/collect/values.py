@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import isnan
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute
 
 from pipeline.model.phone_numbers import digits_of
 
@@ -27,10 +30,11 @@ EMPTY_TEXTS: Final = ("", "NULL", "null", "\\N", "None", "nan", "NaN")
 _EMPTY = frozenset(EMPTY_TEXTS)
 _EXTENDED = frozenset({"$oid", "$date", "$numberLong", "$numberInt", "$numberDecimal", "S", "N"})
 _WHOLE_FLOATS_BELOW = 2.0**53
-_BIGGEST_INTEGER_BITS = 256
+BIGGEST_INTEGER_BITS: Final = 256
 _BIGGEST_ID_BITS = 107
 _WHOLE_FLOAT = re.compile(r"[0-9]+\.0*")
 _EXPONENT = re.compile(r"[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+")
+_pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
 def extended_value(value: object) -> object:
@@ -118,23 +122,42 @@ class TextField:
     """How a text field is stored.
 
     Attributes:
-        stored: pattern of texts that `exact` would return as they are, but for EMPTY_TEXTS.
         exact: a logged value to what is stored.
+        common: texts to the same and whether it is so, told by operations on the column; EMPTY_TEXTS may go wrong.
     """
 
-    stored: str
     exact: Callable[[object], str | None]
+    common: Callable[[pa.StringArray], tuple[pa.StringArray, pa.BooleanArray]]
 
 
-_PLAIN_TEXT: Final = r"^[!-&(-<>-~]([ -~]{0,198}[!-~])?$"
-"""Without Excel's guards in front."""
+def _common_ids(texts: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
+    return texts, _is_digits(texts, LONGEST_ID)
+
+
+def _common_texts(texts: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
+    """Tell ASCII without blanks around it and without guards in front."""
+    trimmed = _pc.ascii_rtrim(_pc.ascii_ltrim(texts, " '="), " ")
+    is_short = _pc.less_equal(_pc.binary_length(texts), LONGEST_TEXT)
+    return texts, _pc.and_(_pc.and_(_pc.ascii_is_printable(texts), is_short), _pc.equal(trimmed, texts))
+
+
+def _common_numbers(texts: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
+    """Tell digits, perhaps behind a plus, without a prefix `00`."""
+    digits = _pc.ascii_ltrim(texts, "+")
+    return digits, _pc.and_not(_is_digits(digits, LONGEST_NUMBER), _pc.starts_with(digits, "00"))
+
+
+def _is_digits(texts: pa.StringArray, longest: int) -> Any:
+    return _pc.and_(_pc.ascii_is_decimal(texts), _pc.less_equal(_pc.binary_length(texts), longest))
+
+
 TEXT_FIELDS: Final[Mapping[str, TextField]] = MappingProxyType(
     {
-        "msg_id": TextField(r"^[0-9]{1,32}$", id_of),
-        "app_id": TextField(_PLAIN_TEXT, app_of),
-        "number": TextField(r"^0?[1-9][0-9]{0,18}$", number_of),
-        "sender_id": TextField(_PLAIN_TEXT, text_of),
-        "order_id": TextField(_PLAIN_TEXT, text_of),
+        "msg_id": TextField(id_of, _common_ids),
+        "app_id": TextField(app_of, _common_texts),
+        "number": TextField(number_of, _common_numbers),
+        "sender_id": TextField(text_of, _common_texts),
+        "order_id": TextField(text_of, _common_texts),
     }
 )
 
@@ -154,7 +177,7 @@ def _is_exact_integer(value: object) -> bool:
 
 def _whole_number(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
-        return value if value.bit_length() <= _BIGGEST_INTEGER_BITS else None
+        return value if value.bit_length() <= BIGGEST_INTEGER_BITS else None
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < _WHOLE_FLOATS_BELOW else None
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():

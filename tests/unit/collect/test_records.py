@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pipeline.collect.fields import SPELLINGS
 from pipeline.collect.frames import RawFrame
-from pipeline.collect.records import LogRules, Reject, apply_rules
+from pipeline.collect.records import LogRules, Reject, apply_rules, stored_texts
 from pipeline.collect.rejects import REASONS
+from pipeline.collect.values import EMPTY_TEXTS, TEXT_FIELDS
 from pipeline.model.phone_numbers import NumberPolicy
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -362,3 +363,26 @@ def test_every_row_of_an_answer_ends_in_exactly_one_place(rows: list[object]) ->
 def test_a_record_comes_to_the_same_alone_and_among_others(records: list[object]) -> None:
     alone = [outcome for record in records for outcome in outcomes_of(record)]
     assert [without_line(outcome) for outcome in outcomes_of(*records)] == [without_line(each) for each in alone]
+
+
+WRITTEN = [
+    *EMPTY_TEXTS,
+    None,
+    True,
+    1.5,
+    10**31,
+    10**32,
+    2**256,
+    "9" * 32,
+    "9" * 33,
+    "a" * 200,
+    "a" * 201,
+    "+" + "9" * 20,
+]
+
+
+@pytest.mark.parametrize("field", TEXT_FIELDS)
+@given(st.lists(st.sampled_from(WRITTEN) | st.text("0+.e'=\" aé\0\ud83d", max_size=6) | st.integers(), max_size=5))
+def test_a_column_of_values_is_stored_like_each_of_them(field: str, values: list[object]) -> None:
+    exact = [None if value is None else TEXT_FIELDS[field].exact(value) for value in values]
+    assert stored_texts(values, TEXT_FIELDS[field]).to_pylist() == exact

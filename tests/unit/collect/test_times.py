@@ -140,6 +140,18 @@ def test_a_column_of_times_is_read_like_each_of_them(written: list[str | None], 
     assert found == [time_us(each, BERLIN, time_format) for each in written]
 
 
+def test_a_column_has_each_day_that_exists_and_no_other() -> None:
+    days = [
+        f"20{year:02}-{month:02}-{day:02}"
+        for year in (0, 1, 24, 25, 26, 27, 99)
+        for month in range(14)
+        for day in range(33)
+    ]
+    texts = [f"{day} 12:30:45+02:00" for day in days]
+    found = instants_of(pa.array(texts, pa.string()), texts, BERLIN).cast(pa.int64()).to_pylist()
+    assert found == [time_us(each, BERLIN) for each in texts]
+
+
 def test_a_local_time_that_happens_twice_is_the_earlier() -> None:
     assert time_us("2025-10-26T02:30:00", BERLIN) == us(datetime(2025, 10, 26, 0, 30, tzinfo=UTC))
 
