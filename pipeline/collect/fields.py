@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -79,15 +80,22 @@ class Picker:
     Attributes:
         fields: fields that the names stand for.
         pick: picks them.
+        has_wrapper: whether one of the names may hold a record.
     """
 
     fields: frozenset[str]
     pick: Pick
+    has_wrapper: bool
 
-    @property
+    @cached_property
     def is_record(self) -> bool:
         """Whether a record with these names can be one of messages."""
         return not self.fields.isdisjoint({"msg_id", "response"})
+
+    @cached_property
+    def is_wrapper(self) -> bool:
+        """Whether a record with these names can only hold others."""
+        return self.has_wrapper and not self.is_record
 
     @property
     def is_whole_record(self) -> bool:
@@ -165,7 +173,8 @@ class FieldNames:
                 found[:] = given
             found.sort(key=lambda place: (names[place] != field, _RANK.get(plain_name(names[place]), 0)))
         fields = frozenset(field for field, found in places.items() if found)
-        return Picker(fields, self._with_labels(names, _pick_at(places)))
+        has_wrapper = any(name.lower() in HOLDERS for name in names)
+        return Picker(fields, self._with_labels(names, _pick_at(places)), has_wrapper)
 
     def _with_labels(self, names: tuple[str, ...], pick: Pick) -> Pick:
         if not self._labels:

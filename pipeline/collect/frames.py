@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pipeline.collect.fields import ABSENT, FieldNames, RawFields
 from pipeline.collect.json_text import Receipt, receipt_of
 from pipeline.collect.values import extended_value, is_empty
-from pipeline.collect.wrappers import Wrapped, has_wrapper, records_in
+from pipeline.collect.wrappers import Wrapped, records_in
 
 LARGE_RECORD_BYTES: Final = 4096
 """The bytes of larger records count towards MOST_BYTES."""
@@ -62,8 +62,7 @@ class RawFrame:
         self._values: list[object] = []  # one flat list: a tuple per row would be walked by the garbage collector
         self._bytes = 0
         self._latest: tuple[str, ...] = ()
-        self._pick = self.names.picker(()).pick
-        self._is_record = self._may_hold = False
+        self._picker = self.names.picker(())
 
     def __len__(self) -> int:
         """Return how many messages and rejects it holds."""
@@ -104,14 +103,11 @@ class RawFrame:
             return self.reject(line, "not_a_record", item)
         names = tuple(record)
         if names != self._latest:
-            picker = self.names.picker(names)
-            self._latest, self._pick = names, picker.pick
-            self._is_record = picker.is_record or not has_wrapper(names)
-            self._may_hold = picker.is_record and has_wrapper(names)
-        if not self._is_record:
+            self._latest, self._picker = names, self.names.picker(names)
+        if self._picker.is_wrapper:
             return self._add_wrapped(line, record, item, has_bad_bytes=has_bad_bytes)
-        values = self._pick([*record.values(), ABSENT, None])
-        if self._may_hold and not _is_digits(values[0]):
+        values = self._picker.pick([*record.values(), ABSENT, None])
+        if self._picker.has_wrapper and not _is_digits(values[0]):
             return self._add_wrapped(line, record, item, has_bad_bytes=has_bad_bytes)
         return self.add(line, values, item, has_bad_bytes=has_bad_bytes)
 

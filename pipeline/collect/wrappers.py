@@ -53,11 +53,6 @@ class Wrapped(NamedTuple):
         return None
 
 
-def has_wrapper(names: tuple[str, ...]) -> bool:
-    """Tell whether one of these names may hold a record."""
-    return any(name.lower() in HOLDERS for name in names)
-
-
 def records_in(value: Mapping[str, object], names: FieldNames) -> list[Wrapped]:
     """Return the records that an object holds, or is itself; none where it is something else."""
     return list(_records_in(value, names, ()))

@@ -14,7 +14,6 @@ from typing import Final
 from pipeline.collect.fields import FieldNames, Picker
 from pipeline.collect.formats.lines import Line
 from pipeline.collect.values import id_of
-from pipeline.collect.wrappers import has_wrapper
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 HEAD_LINES: Final = 20
@@ -44,7 +43,7 @@ class Head:
     @property
     def is_wrapped(self) -> bool:
         """Whether the records stand in one of the columns."""
-        return not self.picker.is_record and has_wrapper(self.names)
+        return self.picker.is_wrapper
 
 
 def head_of(lines: Sequence[Line], fields: FieldNames) -> Head:
@@ -58,7 +57,7 @@ def head_of(lines: Sequence[Line], fields: FieldNames) -> Head:
         for place, text in enumerate(texts):
             delimiter, names = _best_cells(text, delimiters, fields)
             picker = fields.picker(names)
-            if picker.is_record if is_record else has_wrapper(names) and "sent_at" in picker.fields:
+            if picker.is_record if is_record else picker.has_wrapper and "sent_at" in picker.fields:
                 above = _rows_above(lines[:place], texts, delimiter, len(names))
                 return Head(delimiter, names, picker, above, place + 1)
     return _without_header(lines, texts, delimiters, fields)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final, NamedTuple
+from io import BytesIO
+from typing import Final
 
 from pipeline.collect.fields import FieldNames
 from pipeline.collect.formats.json_broken import broken_size, has_swallowed, next_record
@@ -31,11 +32,15 @@ from pipeline.collect.wrappers import CRI_LINE, object_in, records_in
 
 _BETWEEN: Final = re.compile(rb"[\s,\[\]\0]*")
 _AROUND: Final = b" \t,[]\0"
+_LINE_END: Final = ord("\n")
 _FIRST_BYTES: Final = b"{" + _AROUND
 """What a line begins with that is an object, or an array of them."""
 _SCALAR: Final = re.compile(rb'(?:"(?:[^"\\\n]|\\.)*"|[-\w.+]+)(?=[ \t]*(?:[,\]]|$))')
 _LONG_LINE_BYTES: Final = 1 << 20
 """Longer lines are read value by value."""
+
+Place = tuple[int, int, int]
+"""Where a value stands: its line, how many messages and rejects stand before it there, the bytes of what it takes."""
 
 
 def json_frames(pieces: Iterator[bytes], most_rows: int, names: FieldNames) -> Iterator[RawFrame]:
@@ -57,33 +62,31 @@ def json_frames(pieces: Iterator[bytes], most_rows: int, names: FieldNames) -> I
 
 def _add_lines(buffer: TextBuffer, frame: RawFrame, most_rows: int) -> None:
     """Add lines as long as each is an object, or an array of objects, and the frame has room."""
-    text, at, line = buffer.text, buffer.at, buffer.line
-    while buffer.item == 0 and not frame.is_full(most_rows):
-        end = text.find(b"\n", at)
-        if not 0 < end - at < _LONG_LINE_BYTES or text[at] not in _FIRST_BYTES:
+    if buffer.item or frame.is_full(most_rows):
+        return
+    at, line, lines = buffer.at, buffer.line, BytesIO(buffer.text)
+    lines.seek(at)
+    for text in lines:
+        size = len(text) - 1
+        if text[0] not in _FIRST_BYTES or size >= _LONG_LINE_BYTES or text[-1] != _LINE_END:
             break
-        value = _line_value(text[at:end])
+        value = decode_strictly(text)
+        if value is None:
+            value = decode_strictly(text[:-1].strip(_AROUND))
         if type(value) is dict:
-            _add_value(buffer, frame, Place(line, 0, end - at), value)
+            _add_value(buffer, frame, (line, 0, size), value)
         elif type(value) is list and all(type(each) is dict for each in value):
             added = 0
             for each in value:
-                added += _add_value(buffer, frame, Place(line, added, end - at), each)
+                added += _add_value(buffer, frame, (line, added, size), each)
         else:
             break
-        frame.count_bytes(end - at)
-        at, line = end + 1, line + 1
+        frame.count_bytes(size)
+        at, line = at + size + 1, line + 1
+        if frame.is_full(most_rows):
+            break
     if at > buffer.at:
         buffer.at, buffer.line, buffer.indent = at, line, 0
-
-
-def _line_value(line: bytes) -> object:
-    """Decode a line, also one of an array; None where it is not one value."""
-    value = decode_strictly(line)
-    if value is None:
-        inside = line.strip(_AROUND)
-        return decode_strictly(inside) if len(inside) < len(line) else None
-    return value
 
 
 def _add_next(buffer: TextBuffer, frame: RawFrame) -> None:
@@ -116,7 +119,7 @@ def _add_object(buffer: TextBuffer, frame: RawFrame) -> None:
     if found.size > MOST_BYTES:
         _reject(buffer, frame, found.size)
         return
-    place = Place(buffer.line, buffer.item, found.size)
+    place = (buffer.line, buffer.item, found.size)
     added = _add_value(buffer, frame, place, found.value, has_bad_bytes=found.has_bad_bytes)
     frame.count_bytes(found.size)
     buffer.use(found.size, added)
@@ -153,24 +156,17 @@ def _object_at(buffer: TextBuffer) -> Decoded:
                 raise
 
 
-class Place(NamedTuple):
-    """Where a value stands: its line, how many messages and rejects stand before it there, the bytes it takes."""
-
-    line: int
-    item: int
-    size: int
-
-
 def _add_value(buffer: TextBuffer, frame: RawFrame, place: Place, value: object, *, has_bad_bytes: bool = False) -> int:
     """Add a decoded value; a text that a container runtime has cut is gathered first."""
+    line, item, size = place
     text = value.get("log") if type(value) is dict else None
     if type(text) is not str or (text.endswith("\n") and not buffer.pieces and text != "\n"):
-        return frame.add_record(place.line, value, place.item, has_bad_bytes=has_bad_bytes)
+        return frame.add_record(line, value, item, has_bad_bytes=has_bad_bytes)
     record: dict[str, object] = value  # type: ignore[assignment]  # it has a text
     if frame.names.picker(tuple(record)).is_record:
-        return frame.add_record(place.line, value, place.item, has_bad_bytes=has_bad_bytes)
+        return frame.add_record(line, value, item, has_bad_bytes=has_bad_bytes)
     is_last = text.endswith("\n") or record.get("logtag") == "F" or record.get("partial_last") == "true"
-    piece = Piece(place.line, place.item, text.encode("utf-8", "surrogatepass"), record, place.size)
+    piece = Piece(line, item, text.encode("utf-8", "surrogatepass"), record, size)
     return buffer.pieces.add(frame, piece, is_last=is_last)
 
 

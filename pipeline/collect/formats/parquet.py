@@ -20,7 +20,6 @@ from pipeline.collect.fields import ABSENT, FieldNames
 from pipeline.collect.formats.parquet_pages import PageSizes, page_sizes
 from pipeline.collect.frames import MOST_BYTES, RawFrame
 from pipeline.collect.times import EPOCH
-from pipeline.collect.wrappers import has_wrapper
 
 BATCH_ROWS = 8192
 RECEIPT_BATCH_ROWS = 256
@@ -84,7 +83,7 @@ class _Columns:
         self._source = _opened(stream)
         present = tuple(self._source.schema_arrow.names)
         picker = names.picker(present)
-        self.is_wrapped = not picker.is_record and has_wrapper(present)
+        self.is_wrapped = picker.is_wrapper
         self.names = list(present) if self.is_wrapped else names.recognised(present)
         self._read = frozenset(self.names)
         self.picker = names.picker(tuple(self.names))
