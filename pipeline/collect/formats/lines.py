@@ -6,6 +6,7 @@ Belongs here: where a line begins and ends. Does not belong here: parsing a line
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import count, repeat
 
 from pipeline.collect.formats.compression import LOST
 
@@ -36,9 +37,9 @@ def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> I
         if newline:
             first, *others = ended.split(b"\n")
             rest.add(first)
-            for line in (rest.take(), *others):
-                yield number, line if len(line) <= longest else "line_too_long", True
-                number += 1
+            bounded = [line if len(line) <= longest else "line_too_long" for line in (rest.take(), *others)]
+            yield from zip(count(number), bounded, repeat(True))
+            number += len(bounded)
         rest.add(last)
     if rest.size:
         yield number, rest.take(), False
