@@ -47,6 +47,8 @@ HOLDERS: Final = frozenset(
 """Fields, in lower case, in which shippers and exports hold a record or many, as objects or as JSON text."""
 ABSENT: Final = object()
 """The app of a record that has no field for it: only there the default stands in."""
+_ABSENT_AT: Final = {"app_id": -2}
+"""Places behind the values of a record: of ABSENT, and of None for all other fields."""
 MOST_SEEN: Final = 1000
 _CACHED_PICKERS = 256
 _CACHED_NAMES = 64
@@ -79,13 +81,22 @@ class Picker:
 
     Attributes:
         fields: fields that the names stand for.
+        places: of the values of each field, those of the labels behind them.
         pick: picks them.
         has_wrapper: whether one of the names may hold a record.
     """
 
     fields: frozenset[str]
+    places: Sequence[Sequence[int]]
     pick: Pick
     has_wrapper: bool
+
+    def pick_columns(self, columns: Sequence[Sequence[object]], rows: int) -> list[Sequence[object]]:
+        """Pick from the columns of many records what `pick` does from the values of each."""
+        every = [*columns, [ABSENT] * rows, [None] * rows]
+        *fields, labels = [[every[place] for place in places] for places in self.places]
+        picked = [found[0] if len(found) == 1 else list(map(_first_of, *found)) for found in fields]
+        return [*picked, list(zip(*labels, strict=True)) if labels else every[-1]]
 
     @cached_property
     def is_record(self) -> bool:
@@ -174,28 +185,28 @@ class FieldNames:
             found.sort(key=lambda place: (names[place] != field, _RANK.get(plain_name(names[place]), 0)))
         fields = frozenset(field for field, found in places.items() if found)
         has_wrapper = any(name.lower() in HOLDERS for name in names)
-        return Picker(fields, self._with_labels(names, _pick_at(places)), has_wrapper)
-
-    def _with_labels(self, names: tuple[str, ...], pick: Pick) -> Pick:
-        if not self._labels:
-            return pick
-        plain = [plain_name(name) for name in names]
-        places = [plain.index(label) if label in plain else -1 for label in self._labels]
-        return lambda values: (*pick(values)[:-1], tuple(values[place] for place in places))
+        ranked = [found or [_ABSENT_AT.get(field, -1)] for field, found in places.items() if field != "labels"]
+        plain = [plain_name(name) for name in names] if self._labels else []
+        labels = [plain.index(label) if label in plain else -1 for label in self._labels]
+        return Picker(fields, [*ranked, labels], _pick_at(ranked, labels), has_wrapper)
 
 
-def _pick_at(places: Mapping[str, Sequence[int]]) -> Pick:
-    absent = {"app_id": -2}
-    if all(len(found) <= 1 for found in places.values()):
-        return itemgetter(*(found[0] if found else absent.get(field, -1) for field, found in places.items()))
-    ranked = [found or [absent.get(field, -1)] for field, found in places.items()]
-    return lambda values: [_first_said(values, found) for found in ranked]
+def _pick_at(ranked: Sequence[Sequence[int]], labels: Sequence[int]) -> Pick:
+    if not labels and all(len(places) == 1 for places in ranked):
+        return itemgetter(*(places[0] for places in ranked), -1)
+
+    def pick(values: Sequence[object]) -> Sequence[object]:
+        picked = [
+            values[places[0]] if len(places) == 1 else _first_of(*(values[place] for place in places))
+            for places in ranked
+        ]
+        return [*picked, tuple(values[place] for place in labels) if labels else None]
+
+    return pick
 
 
-def _first_said(values: Sequence[object], places: Sequence[int]) -> object:
-    if len(places) == 1:
-        return values[places[0]]
-    return next((values[place] for place in places if not is_empty(values[place])), None)
+def _first_of(*values: object) -> object:
+    return next((value for value in values if not is_empty(value)), None)
 
 
 def plain_name(name: str) -> str:

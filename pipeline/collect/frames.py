@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pipeline.collect.fields import ABSENT, FieldNames, RawFields
+from pipeline.collect.fields import ABSENT, FieldNames, Picker, RawFields
 from pipeline.collect.json_text import Receipt, receipt_of
 from pipeline.collect.values import extended_value, is_empty
 from pipeline.collect.wrappers import Wrapped, records_in
@@ -117,7 +117,7 @@ class RawFrame:
         Returns:
             How many rows or rejects were added.
         """
-        if has_bad_bytes and _is_bad_text(values):
+        if has_bad_bytes and is_bad_text(values):
             return self.reject(line, "bad_encoding", item)
         if values[_RESPONSE] is not None:
             return self._open(line, RawFields(*values), item)
@@ -126,10 +126,25 @@ class RawFrame:
         self._values += values
         return 1
 
-    def count_bytes(self, size: int) -> None:
-        """Count the size of a record, if it is large."""
+    def add_columns(self, lines: Sequence[int], columns: Sequence[Sequence[object]], picker: Picker) -> None:
+        """Add the values of records with the same names, one column per name: like `add` for each record."""
+        rows, begin = len(lines), 0
+        values: list[object] = [None] * (rows * _WIDTH)
+        for place, column in enumerate(picker.pick_columns(columns, rows)):
+            values[place::_WIDTH] = column
+        calls = [row for row, response in enumerate(values[_RESPONSE::_WIDTH]) if response is not None]
+        for row in [*calls, rows]:
+            self.lines += lines[begin:row]
+            self.items += [0] * (row - begin)
+            self._values += values[begin * _WIDTH : row * _WIDTH]
+            if row < rows:
+                self._open(lines[row], RawFields(*values[row * _WIDTH : (row + 1) * _WIDTH]), 0)
+            begin = row + 1
+
+    def count_bytes(self, size: int, records: int = 1) -> None:
+        """Count the size of records, if each is large."""
         if size > LARGE_RECORD_BYTES:
-            self._bytes += size
+            self._bytes += size * records
 
     def _add_wrapped(self, line: int, record: Mapping[str, object], item: int, *, has_bad_bytes: bool) -> int:
         """Add the records in a wrapper; the wrapper's time and app count where a record has none."""
@@ -180,7 +195,8 @@ def _is_digits(msg_id: object) -> bool:
     return isinstance(msg_id, str) and msg_id.isdigit()
 
 
-def _is_bad_text(values: Sequence[object]) -> bool:
+def is_bad_text(values: Sequence[object]) -> bool:
+    """Tell whether one of the values of a record has bytes that are no text."""
     return any(isinstance(value, str) and not value.isascii() and _has_bad_bytes(value) for value in values)
 
 

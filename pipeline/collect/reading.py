@@ -152,8 +152,8 @@ def _messages(found: pa.Table, file: LogFile, rules: LogRules) -> pa.Table:
     columns |= {name: treat_texts(found[name], rules.numbers) for name in ("sender_id", "order_id")}
     columns |= _without_old_numbers(columns, rules)
     columns["msg_id"] = ids_without_forgotten(found["msg_id"], rules.numbers.forgotten)
-    columns["file"] = [file.label] * found.num_rows
-    columns.setdefault("labels", [None] * found.num_rows)
+    columns["file"] = pa.repeat(file.label, found.num_rows)
+    columns.setdefault("labels", pa.nulls(found.num_rows))
     return pa.table({name: columns[name] for name in MESSAGES_SCHEMA.names}, schema=MESSAGES_SCHEMA)
 
 

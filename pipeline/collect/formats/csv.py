@@ -10,7 +10,7 @@ by itself; and one that can't be parsed costs its first line, and reading goes o
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain, islice, repeat
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pipeline.collect.fields import ABSENT, FieldNames
 from pipeline.collect.formats.csv_head import HEAD_LINES, Head, cells_of, escaped_cells_of, head_of
 from pipeline.collect.formats.lines import LONGEST_LINE_BYTES, Line
-from pipeline.collect.frames import RawFrame
+from pipeline.collect.frames import RawFrame, is_bad_text
 from pipeline.collect.times import SECOND_US, time_us
 from pipeline.collect.values import id_of
 
@@ -27,6 +27,8 @@ _LONG_ID: Final = 10
 _FIRST_US: Final = 10**9 * SECOND_US
 """Times of rows are later (2001)."""
 _UTC: Final = ZoneInfo("UTC")
+_ROWS_AT_ONCE: Final = 256
+"""Rows added to a frame at once; each may hold a receipt with hundreds of messages."""
 
 
 def csv_frames(
@@ -46,11 +48,15 @@ def csv_frames(
     for number, code in head.rejects:
         frame.reject(number, code)
     rows = _Rows(chain(first[head.lines :], lines), head, is_being_written)
+    at_once = min(most_rows, _ROWS_AT_ONCE)
     for line in iter(rows.next_line, None):
         rows.add(frame, line)
-        if frame.is_full(most_rows):
-            yield frame
-            frame = RawFrame(names)
+        if len(rows.numbers) >= at_once or frame.is_full(most_rows):
+            rows.hand_over(frame)
+            if frame.is_full(most_rows):
+                yield frame
+                frame = RawFrame(names)
+    rows.hand_over(frame)
     yield frame
 
 
@@ -74,6 +80,7 @@ class _Rows:
 
     Attributes:
         next_line: returns the line that comes next, None behind the last one.
+        numbers: lines of the rows that were parsed and not handed over yet.
     """
 
     def __init__(self, lines: Iterator[Line], head: Head, is_being_written: Callable[[], bool]) -> None:
@@ -82,8 +89,10 @@ class _Rows:
         self._again: list[Line] = []
         self.next_line = _with_put_back(lines, self._again).__next__
         self._head = head
-        self._delimiter, self._width = head.delimiter, len(head.names)
+        self._delimiter, self._width, self._is_wrapped = head.delimiter, len(head.names), head.is_wrapped
         self._is_being_written = is_being_written
+        self.numbers: list[int] = []
+        self._parsed: list[str] = []  # their cells, one flat list
         self._taken: list[Line] = []
         self._size = 0
         self._first_text: str | None = None
@@ -92,7 +101,7 @@ class _Rows:
         self._failed_at = 0
 
     def add(self, frame: RawFrame, line: Line) -> None:
-        """Add the record that begins in a line, or its reject; skip a blank line."""
+        """Parse the record that begins in a line, or add its reject; skip a blank line."""
         number, content, _ = line
         if isinstance(content, str):
             frame.reject(number, content)
@@ -111,16 +120,25 @@ class _Rows:
     def _add(self, frame: RawFrame, number: int, cells: list[str]) -> None:
         if not self._taken[-1][2] and self._is_being_written():
             raise _Broken("unfinished_line")
-        if self._head.is_wrapped:
+        if self._is_wrapped:
             record = dict(zip(self._head.names, cells, strict=True))
             frame.add_record(number, record, has_bad_bytes=self._has_bad_bytes)
+        elif self._has_bad_bytes and is_bad_text(self._head.picker.pick([*cells, ABSENT, None])):
+            frame.reject(number, "bad_encoding")
         else:
-            frame.add(number, self._head.picker.pick([*cells, ABSENT, None]), has_bad_bytes=self._has_bad_bytes)
+            self.numbers.append(number)
+            self._parsed += cells
+
+    def hand_over(self, frame: RawFrame) -> None:
+        """Add the rows that were parsed."""
+        columns = [self._parsed[place :: self._width] for place in range(self._width)]
+        frame.add_columns(self.numbers, columns, self._head.picker)
+        self.numbers, self._parsed = [], []
 
     def _reject(self, frame: RawFrame, number: int, content: bytes, code: str) -> None:
         r"""Reject a record, unless its first line is a row as MySQL and Spark write it, with `\"` for a quote."""
         cells = escaped_cells_of(self._text_of(content), self._delimiter) if code == "broken_line" else None
-        if cells is None or len(cells) != self._width or self._head.is_wrapped:
+        if cells is None or len(cells) != self._width or self._is_wrapped:
             frame.reject(number, code)
         else:
             self._add(frame, number, cells)

@@ -38,7 +38,7 @@ def lines_of(pieces: Iterable[bytes], *, longest: int = LONGEST_LINE_BYTES) -> I
             first, *others = ended.split(b"\n")
             rest.add(first)
             bounded = [line if len(line) <= longest else "line_too_long" for line in (rest.take(), *others)]
-            yield from zip(count(number), bounded, repeat(True))
+            yield from zip(count(number), bounded, repeat(object=True))
             number += len(bounded)
         rest.add(last)
     if rest.size:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from pipeline.collect.fields import ABSENT, FieldNames
+from pipeline.collect.fields import FieldNames
 from pipeline.collect.formats.parquet_pages import PageSizes, page_sizes
 from pipeline.collect.frames import MOST_BYTES, RawFrame
 from pipeline.collect.times import EPOCH
@@ -132,7 +132,7 @@ class _Columns:
             )
         return self._sizes[1]
 
-    def values(self, batch: pa.RecordBatch) -> list[Sequence[object]]:
+    def values(self, batch: pa.RecordBatch) -> list[list[object]]:
         """Return the values of each column; INT96 is UTC, whatever the Arrow type says."""
         named = zip(batch.schema.names, map(_without_dictionaries, batch.columns), strict=True)
         return [_values_of(column.cast(_INT96_TYPE) if name in self._in_utc else column) for name, column in named]
@@ -205,19 +205,22 @@ def _add_part(frame: RawFrame, line: int, batch: pa.RecordBatch, columns: _Colum
         frame.reject(line, "line_too_long", rows=batch.num_rows)
         return
     values = columns.values(batch)
-    pick = columns.picker.pick
-    nothing = () if columns.is_wrapped else ([ABSENT] * batch.num_rows, [None] * batch.num_rows)
-    for number, row in enumerate(zip(*values, *nothing, strict=True), line):
-        if _UNREADABLE in row:
-            frame.reject(number, "bad_encoding")
-        elif columns.is_wrapped:
-            frame.add_record(number, dict(zip(columns.names, row, strict=True)))
-        else:
-            frame.add(number, pick(row))
-        frame.count_bytes(size)
+    bad = {row for column in values if _UNREADABLE in column for row, one in enumerate(column) if one is _UNREADABLE}
+    for row in sorted(bad):
+        frame.reject(line + row, "bad_encoding")
+    good = [row for row in range(batch.num_rows) if row not in bad]
+    numbers = [line + row for row in good]
+    if bad:
+        values = [[column[row] for row in good] for column in values]
+    if columns.is_wrapped:
+        for number, each in zip(numbers, zip(*values, strict=True), strict=True):
+            frame.add_record(number, dict(zip(columns.names, each, strict=True)))
+    else:
+        frame.add_columns(numbers, values, columns.picker)
+    frame.count_bytes(size, batch.num_rows)
 
 
-def _values_of(column: pa.Array[Any]) -> Sequence[object]:
+def _values_of(column: pa.Array[Any]) -> list[object]:
     """Return a column's values: times to the microsecond, integers exact, bytes as text."""
     if pa.types.is_timestamp(column.type):
         return _times_of(column)
