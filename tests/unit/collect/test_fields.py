@@ -9,7 +9,7 @@ from pipeline.collect.fields import ABSENT, FieldNames, Picker
 
 LABELS = ("campaign", "to", "nowhere")
 NAMES = ("msgId", "msg_id", "id", "to", "number", "app_id", "response", "campaign", "campaign", "Sent At", "ts", "text")
-VALUES = st.sampled_from([None, "", "NULL", "1", 2, ["x"]])
+VALUES: st.SearchStrategy[object] = st.sampled_from([None, "", "NULL", "1", 2, ["x"]])
 
 
 @given(st.lists(st.sampled_from(NAMES), max_size=8), st.booleans(), st.integers(0, 4), st.data())
