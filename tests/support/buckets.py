@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -73,6 +73,7 @@ class Bucket:
     server: str
     requests: list[Request] = field(default_factory=list)
     rules: Rules = field(default_factory=Rules)
+    conditional_put: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -204,7 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
         if given is not None:
             self._send(given[0], {"Content-Type": "application/xml"}, given[1])
             return
-        status, headers, content = _passed_on(bucket, request, body)
+        # moto looks at the condition of a put and then puts, without a lock: a store does both as one.
+        with bucket.conditional_put if "If-Match" in self.headers or "If-None-Match" in self.headers else nullcontext():
+            status, headers, content = _passed_on(bucket, request, body)
         if bucket.rules.loses(request):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
