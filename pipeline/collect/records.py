@@ -44,7 +44,6 @@ _LABELS: Final = pa.map_(pa.string(), pa.string())
 _MISSING: Final[Mapping[str, tuple[str, str]]] = {"bad_id": ("no_id", "msg_id"), "bad_time": ("no_time", "sent_at")}
 """Code of a value that can't be read -> code where it is missing, and its field."""
 _TEXT_TYPES: Final = frozenset({str, type(None)})
-_EMPTY_TEXTS: Final = pa.array(EMPTY_TEXTS, pa.string())
 _pc: Any = pyarrow.compute  # its stubs know neither plain values as arguments nor what comes of them
 
 
@@ -172,7 +171,7 @@ def _labels_of(values: Sequence[object], rules: LogRules) -> list[tuple[str, str
 def stored_texts(values: Sequence[object], field: TextField) -> pa.StringArray:
     """Return values as they are stored: what no operation on the column tells goes to the exact function."""
     texts = _texts_among(values, with_integers=True)
-    is_missing = _pc.is_in(texts, _EMPTY_TEXTS)
+    is_missing = _pc.is_in(texts, pa.array(EMPTY_TEXTS, pa.string()))  # made here: an array imports pandas
     common, is_common = field.common(texts)
     stored: pa.StringArray = _pc.if_else(_pc.and_not(is_common, is_missing), common, None)
     is_other = _pc.and_not(stored.is_null(), is_missing)

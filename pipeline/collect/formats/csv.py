@@ -51,7 +51,8 @@ def csv_frames(
     at_once = min(most_rows, _ROWS_AT_ONCE)
     for line in iter(rows.next_line, None):
         rows.add(frame, line)
-        if len(rows.numbers) >= at_once or frame.is_full(most_rows):
+        waiting = len(rows.numbers)
+        if waiting >= at_once or frame.is_full(most_rows - waiting):
             rows.hand_over(frame)
             if frame.is_full(most_rows):
                 yield frame
