@@ -69,7 +69,7 @@ def _audit(project: Project) -> dg.AssetChecksDefinition:
                     selected = (spec for spec in specs if spec.key in context.selected_asset_check_keys)
                     results.extend(_result(spec, AUDITS[spec.name].run(audited)) for spec in selected)
         except Exception:
-            yield from results
+            yield from results  # of the audits before the one that failed
             raise
         # After the tables are closed: a signal that arrives while Dagster has the result would leave them open.
         yield from results

@@ -35,7 +35,7 @@ from pipeline.lake.lake import Lake
 from pipeline.maintain.forget import forget, remove_old_files
 from pipeline.maintain.message import find_messages
 from pipeline.maintain.repair import repair
-from pipeline.maintain.repair_log import DAMAGED, files_set_aside
+from pipeline.maintain.repair_log import DAMAGED, count_damaged_files
 from pipeline.maintain.status import status_text
 from pipeline.model.accounts import check_inputs
 from pipeline.model.errors import RunFailed, SettingsError
@@ -154,7 +154,7 @@ def forget_number(settings: Settings, number: str) -> None:
     if count := slices_of_others(lake):
         notes = f"{count:,} notes in {lake.place}/_slices, which a run of another machine stores"
         raise RunFailed(f"the number may be in {notes}: repeat the command in an hour")
-    if count := files_set_aside(lake):
+    if count := count_damaged_files(lake):
         where = f"{lake.folder / DAMAGED}, where `repair` moved them"
         raise RunFailed(f"the number may be in {count:,} files in {where}: they can't be searched; delete that folder")
 

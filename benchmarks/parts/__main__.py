@@ -12,12 +12,12 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from benchmarks.parts.bench_logs import logs_table
-from benchmarks.report import table_of, write_section
+from benchmarks.parts.table import parts_table
+from benchmarks.report import write_section
 
 HERE = Path(__file__).parent
 
@@ -33,37 +33,12 @@ def main() -> int:
             return status
         found = json.loads(told.read_text("utf-8"))["benchmarks"]
     logs = [one for one in found if one["name"].startswith("bench_reading")]
-    sections = {"logs": logs_table(logs), "parts": lines_of([one for one in found if one not in logs])}
+    sections = {"logs": logs_table(logs), "parts": parts_table([one for one in found if one not in logs])}
     for name, lines in sections.items():
         print("\n".join(lines))
         if not chosen:
             write_section(name, lines)
     return 0
-
-
-def lines_of(benchmarks: list[dict[str, Any]]) -> list[str]:
-    """Return a table: a row a part, its median beside that of its floor."""
-    medians: dict[str, dict[bool, float]] = {}
-    about: dict[str, dict[str, Any]] = {}
-    for one in benchmarks:
-        extra = one["extra_info"]
-        medians.setdefault(one["group"], {})[extra["is_floor"]] = one["stats"]["median"]
-        about.setdefault(one["group"], {}).update({"floor" if extra["is_floor"] else "part": extra})
-    return table_of(
-        ("part", "amount", "time", "floor", "times floor", "floor is"),
-        [
-            (
-                group,
-                about[group]["part"]["amount"],
-                f"{median[False] * 1000:.0f} ms",
-                f"{median[True] * 1000:.0f} ms",
-                f"{median[False] / median[True]:.1f}",
-                about[group]["floor"]["amount"],
-            )
-            for group, median in sorted(medians.items())
-            if len(median) == 2
-        ],
-    )
 
 
 if __name__ == "__main__":

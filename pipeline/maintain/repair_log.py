@@ -33,7 +33,7 @@ from pipeline.model.errors import LakeError
 from pipeline.model.tables import MESSAGES, PARTITION_KEY, RATE_TABLES, Table
 
 DAMAGED: Final = "_damaged"
-"""Folder of the lake for what was set aside."""
+"""Folder of the lake to which `repair` moves damaged files."""
 DERIVED: Final = (MESSAGES, *RATE_TABLES)
 """Tables that are derived from others: lost rows of theirs come back."""
 _EMPTY: Final = "empty, it is derived again"
@@ -82,8 +82,8 @@ def set_aside(lake: Lake, path: Path) -> str:
     return str(target)
 
 
-def files_set_aside(lake: Lake) -> int:
-    """Return how many files of tables and logs were set aside and not deleted since."""
+def count_damaged_files(lake: Lake) -> int:
+    """Return how many damaged files of tables and logs `repair` has moved there and nobody has deleted."""
     return sum(path.is_file() for path in (lake.folder / DAMAGED).rglob("*.*"))
 
 

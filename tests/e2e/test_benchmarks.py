@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -15,6 +16,7 @@ from benchmarks.checking import faults_of
 from benchmarks.made_lake import make_lake, settings_in
 from benchmarks.measuring import Cost
 from benchmarks.messages import write_expected, write_log
+from benchmarks.parts.table import parts_table
 from benchmarks.results import Load, Run, lines_of
 from pipeline.derive.messages import derive_messages
 from pipeline.model.tables import LAKE_TABLES
@@ -68,6 +70,18 @@ def test_each_step_on_a_lake_in_a_bucket_stands_beside_the_same_on_a_folder() ->
 def test_two_workers_stand_beside_one() -> None:
     told = printed_by("benchmarks.workers", "--messages=400", "--days=4", "--rounds=1")
     assert re.findall(r"^[|] 400 [|] 4 [|] (.*?) [|] [\d.]+ s [|]", told, re.MULTILINE) == ["read logs", "derive"]
+
+
+def test_each_amount_of_a_part_has_a_row_beside_the_floor_of_its_group() -> None:
+    def measured(name: str, seconds: float, amount: str, *, is_floor: bool = False) -> dict[str, Any]:
+        extra = {"is_floor": is_floor, "amount": amount}
+        return {"group": "flatten", "name": name, "stats": {"median": seconds}, "extra_info": extra}
+
+    made = [measured("odd", 0.3, "odd rows"), measured("a", 0.2, "plain"), measured("z", 0.1, "bare", is_floor=True)]
+    assert parts_table(made)[2:] == [
+        "| flatten | plain | 200 ms | 100 ms | 2.0 | bare |",
+        "| flatten | odd rows | 300 ms | 100 ms | 3.0 | bare |",
+    ]
 
 
 @pytest.mark.slow

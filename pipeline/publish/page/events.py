@@ -65,14 +65,14 @@ class Event:
 
 @dataclass(frozen=True)
 class SpanEvents:
-    """What is told of a span: of everything, and of each row by dimension and place."""
+    """The events of a span: those of all messages, and those of each row by dimension and place."""
 
     whole: Sequence[Event]
     rows: Mapping[tuple[str, int], Sequence[Event]]
 
 
 def find_events(figures: Mapping[Metric, Figures], *, withins: Sequence[int]) -> list[SpanEvents]:
-    """Return what is told of each span, given by its mature days."""
+    """Return the events of each span; `withins` has the mature days of each."""
     found: list[list[Event]] = [[] for _ in withins]
     for metric, known in figures.items():
         for dimension, changes in _changes(known, withins):

@@ -1,4 +1,4 @@
-"""`message ID`: by which texts a message is found, and what is told of it."""
+"""`message ID` finds a message by several texts, and prints its history."""
 
 from __future__ import annotations
 
